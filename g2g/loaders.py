@@ -1,0 +1,98 @@
+"""Batches (L, ab) from prepared photos: gathered whole from the array, flipped and converted to Lab on the device."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from fastcore.all import chunked
+
+from g2g.data import Photos
+from g2g.lab import photos_to_lab, to_rgb
+
+
+class PhotoLoader(DataLoader):
+    """fastai `DataLoader` of (L, ab) batches: L (B,1,S,S) and ab (B,2,S,S), normalised, float32, on `device`.
+
+    With `shuffle` the order and the flips of an epoch are drawn from (seed, epoch), so that they are the same for
+    any number of workers and after a resume. `epoch` may be set; it counts up by itself at the end of each epoch.
+    """
+
+    def __init__(self, photos: Photos, split: str, bs: int = 32, *, shuffle: bool = False, seed: int = 42,
+                 device="cpu", num_workers: int = 0):
+        files = photos.files(split)
+        if bs < 1:
+            raise ValueError(f"batch_size is {bs}; it must be at least 1")
+        if not files:
+            raise ValueError(f"there are no {split} photos in {photos.folder}")
+        last = len(files) % bs
+        # A last batch of one photo breaks batch norm: dropped in training, where the next epoch draws another one
+        super().__init__(files, bs=bs, shuffle=shuffle, drop_last=shuffle and last == 1 and len(files) > bs > 1,
+                         num_workers=num_workers, device=device, pin_memory=torch.device(device).type == "cuda")
+        self.photos, self.split, self.seed, self.epoch = photos, split, seed, 0
+
+    def get_idxs(self):
+        """Indices of this epoch, each with its flip (drawn here, in the main process, for all workers)."""
+        if not self.shuffle:
+            return [(i, False) for i in range(self.n)]
+        rng = np.random.default_rng([self.seed, self.epoch])
+        return list(zip(rng.permutation(self.n).tolist(), (rng.random(self.n) < 0.5).tolist(), strict=True))
+
+    def create_batches(self, samps):
+        """(uint8 photos (B,S,S,3), flips (B,)) on the CPU, one gather from the array per batch."""
+        pixels = getattr(self.photos, self.split)  # opened in the process that reads
+        for batch in chunked(samps, self.bs, self.drop_last):
+            index, flip = zip(*batch, strict=True)
+            yield torch.from_numpy(np.asarray(pixels[list(index)])), torch.tensor(flip)
+
+    def after_batch(self, batch):
+        photos, flip = batch
+        if self.shuffle:
+            photos = torch.where(flip[:, None, None, None], photos.flip(2), photos)
+        return photos_to_lab(photos)
+
+    def after_iter(self):
+        self.epoch += 1
+
+    def new(self, dataset=None, cls=None, **kwargs):
+        """The same loader with other `bs`, `shuffle`, `device` or `num_workers` (fastai's `get_preds` needs it)."""
+        return PhotoLoader(self.photos, self.split, kwargs.get("bs", self.bs), seed=self.seed,
+                           shuffle=kwargs.get("shuffle", self.shuffle), device=kwargs.get("device", self.device),
+                           num_workers=kwargs.get("num_workers", self.fake_l.num_workers))
+
+    def show_batch(self, max_n: int = 6):
+        """Show up to `max_n` photos of a batch: what the model sees beside what it is to predict."""
+        import matplotlib.pyplot as plt
+
+        L, ab = (x[:max_n].cpu() for x in self.one_batch())
+        columns = min(3, len(L))
+        rows = -(-len(L) // columns)
+        _, axes = plt.subplots(rows, columns, figsize=(4 * columns, 2.2 * rows), squeeze=False)
+        for axis in axes.flat:
+            axis.axis("off")
+        for axis, gray, colour in zip(axes.flat, to_rgb(L, torch.zeros_like(ab)), to_rgb(L, ab), strict=False):
+            axis.imshow(torch.cat([gray, colour], dim=2).permute(1, 2, 0).numpy())
+            axis.set_title("gray | colour", fontsize=9)
+        plt.tight_layout()
+
+
+def dataloaders(photos: Photos, batch_size: int = 32, seed: int = 42, device=None, workers: int = 0) -> DataLoaders:
+    """fastai `DataLoaders` of (L, ab) batches over the training and validation photos; never over the test photos.
+
+    `device` None is CUDA where there is one, else the CPU. The training loader draws order and per-photo flips from
+    (`seed`, `dls.train.epoch`).
+
+    Raises:
+        ValueError: `batch_size` below 1, or no photos.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    common = {"bs": batch_size, "seed": seed, "device": device, "num_workers": workers}
+    return DataLoaders(PhotoLoader(photos, "train", shuffle=True, **common), PhotoLoader(photos, "valid", **common),
+                       path=photos.folder, device=device)
+
+
+def batches(array: np.ndarray, batch_size: int = 32, device="cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(L, ab) of a uint8 array (N,S,S,3), in order, without flips."""
+    for start in range(0, len(array), batch_size):
+        yield photos_to_lab(np.asarray(array[start:start + batch_size]), device=device)

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 
 AB_SCALE = 110.0  # a* and b* of the sRGB gamut lie in -86…98 and -108…94
-XYZ_FROM_RGB = [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+XYZ_FROM_RGB = [[0.412453, 0.357580, 0.180423],
+                [0.212671, 0.715160, 0.072169],
+                [0.019334, 0.119193, 0.950227]]
 WHITE = [0.95047, 1.0, 1.08883]  # XYZ of D65
 DELTA = 6 / 29  # the cube root of L*a*b* becomes a straight line below DELTA**3
 
@@ -42,8 +44,9 @@ def lab_to_rgb(lab: torch.Tensor, clip: bool = True) -> torch.Tensor:
     L, a, b = lab.unbind(-3)
     y = (L + 16) / 116
     z = y - b / 200
-    xyz = (_f_inverse(t) for t in (y + a / 500, y, z.clamp(min=0) if clip else z))  # this clamp: as skimage does
-    rgb = _delinearize(torch.stack(_mix(_INVERSE, list(xyz)), dim=-3))
+    z = z.clamp(min=0) if clip else z  # as skimage does for colours beyond blue's opposite
+    xyz = [_f_inverse(t) for t in (y + a / 500, y, z)]
+    rgb = _delinearize(torch.stack(_mix(_INVERSE, xyz), dim=-3))
     return rgb.clamp(0, 1) if clip else rgb
 
 
@@ -68,7 +71,7 @@ def to_rgb(L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
 
 
 def photos_to_lab(photos, device=None) -> tuple[torch.Tensor, torch.Tensor]:
-    """uint8 photos (B,H,W,3), tensor or array, to normalised L (B,1,H,W) and ab (B,2,H,W), float32, on `device`.
+    """uint8 photos (B,H,W,3), tensor or array, to normalised L (B,1,H,W) and ab (B,2,H,W) on `device`.
 
     The fast path of training: 256 possible values need no power function, so a table linearises sRGB.
 
@@ -112,16 +115,19 @@ def _mix(matrix, planes):
 
 # Below, a clamp inside keeps the branch that `where` drops from sending an infinite gradient back.
 def _linearize(rgb):
-    return torch.where(rgb > 0.04045, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    curve = ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(rgb > 0.04045, curve, rgb / 12.92)
 
 
 def _delinearize(linear):
-    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    curve = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, curve, 12.92 * linear)
 
 
 def _f(t):
-    # cube root above DELTA**3, its tangent below; a sum of two clamped parts costs half of a `where`
-    return t.clamp(min=DELTA**3) ** (1 / 3) + (t - DELTA**3).clamp(max=0) / (3 * DELTA**2)
+    # cube root above DELTA**3, its tangent below; `where` would cost more than the root
+    high = t.clamp(min=DELTA**3)
+    return high ** (1 / 3) + (t - high) / (3 * DELTA**2)
 
 
 def _f_inverse(f):

@@ -25,7 +25,7 @@ class EncoderDecoder(nn.Module):
     (Odena et al. 2016). The stages `encoder`, `latent`, `decoder`, `output` are named for the diagram.
 
     Args:
-        width: channels after the first convolution; the latent has 8 times as many, 16 times smaller in H and W.
+        width: channels after the first convolution; the latent has 8 times as many, H and W 16 times smaller.
     """
 
     def __init__(self, width: int = 64):
@@ -74,9 +74,9 @@ def resnet18_unet(weights: str | Path | None = "imagenet", size: int = 256) -> n
             state = ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
         except Exception as error:  # no network, a proxy, a wrong hash, a broken file in the cache
             raise RuntimeError(
-                f"no ImageNet weights for the ResNet-18 encoder: {error!r}. Try again (a broken file in "
-                f"{torch.hub.get_dir()}/checkpoints must go first), or fetch {ResNet18_Weights.IMAGENET1K_V1.url} "
-                "elsewhere and give its path as weights=, or begin with random weights: weights=None") from error
+                f"no ImageNet weights for the ResNet-18 encoder: {error!r}. Try again (first delete a broken "
+                f"file in {torch.hub.get_dir()}/checkpoints), or fetch {ResNet18_Weights.IMAGENET1K_V1.url} "
+                "elsewhere and give its path as weights=, or train from scratch with weights=None") from error
         encoder.load_state_dict(state)
     elif weights is not None:
         load_weights(encoder, weights)
@@ -109,15 +109,16 @@ _STRIDED = {16: 1, 34: 2, 70: 3, 286: 5}  # receptive field: number of 4x4 convo
 class PatchGAN(nn.Module):
     """The discriminator of pix2pix (Isola et al. 2017, 6.1.2): one verdict per patch, on L and ab together.
 
-    4x4 convolutions C64-C128-C256-C512 with LeakyReLU 0.2, batch norm on all but the first and the last; 1 px is
-    the PixelGAN of 1x1 convolutions C64-C128. Weights start as N(0, 0.02).
+    4x4 convolutions C64-C128-C256-C512 with LeakyReLU 0.2, batch norm on all but the first and the last; 1 px
+    is the PixelGAN of 1x1 convolutions C64-C128. Weights start as N(0, 0.02).
 
     Args:
         receptive_field: side of a patch in px: 1, 16, 34, 70 or 286.
         width: channels of the first convolution.
 
     Attributes:
-        min_size: smallest H and W that give a verdict; smaller than the receptive field because of padding.
+        min_size: smallest H and W in px that give a verdict, thanks to padding below the receptive field:
+            1, 6, 12, 24 or 96.
     """
 
     def __init__(self, receptive_field: int = 70, width: int = 64):

@@ -1,0 +1,122 @@
+"""Lab against scikit-image, on every 8-bit colour, and its gradients where they are hard."""
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+from skimage.color import lab2rgb, rgb2lab
+
+from g2g import lab
+
+SPECIAL = [[0, 0, 0], [1, 1, 1], [0.04045] * 3, [-0.3, 0.5, 1.4], [-1, -1, -1], [2, 2, 2], [0, 0, 1], [1e-8] * 3]
+
+
+def colors(values, dtype=torch.float64):
+    """[[c1, c2, c3], …] to an image (1,3,1,N)."""
+    return torch.tensor(values, dtype=dtype).T[None, :, None, :].clone()
+
+
+def test_every_8bit_color_agrees_with_skimage_and_comes_back():
+    levels = np.arange(256, dtype=np.uint8)
+    for r in range(0, 256, 16):  # 16 chunks of 1,048,576 colours
+        cube = np.stack(np.meshgrid(levels[r:r + 16], levels, levels, indexing="ij"), axis=-1)
+        cube = cube.reshape(1024, 1024, 3)
+        rgb = torch.from_numpy(cube.transpose(2, 0, 1).astype(np.float32) / 255)
+        out = lab.rgb_to_lab(rgb)
+        assert out.dtype == torch.float32
+        expected = rgb2lab(cube / np.float32(255)).transpose(2, 0, 1)
+        assert np.abs(out.numpy() - expected).max() < 1e-3
+        assert (lab.lab_to_rgb(out) - rgb).abs().max() < 0.5 / 255
+        fast = lab.denormalize(*lab.photos_to_lab(cube[None]))
+        assert np.abs(fast[0].numpy() - expected).max() < 1e-3
+
+
+def test_skimage_agrees_in_float64():
+    rgb = torch.rand(2, 3, 40, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = rgb2lab(rgb.permute(0, 2, 3, 1).numpy())
+    out = lab.rgb_to_lab(rgb)
+    assert out.dtype == torch.float64
+    assert np.abs(out.permute(0, 2, 3, 1).numpy() - expected).max() < 1e-3
+    assert (lab.lab_to_rgb(out) - rgb).abs().max() < 1e-9
+
+
+@pytest.mark.filterwarnings("ignore:.*negative Z values")
+def test_display_of_out_of_gamut_predictions_agrees_with_skimage():
+    wild = torch.rand(3, 100, 100, generator=torch.Generator().manual_seed(1))
+    wild = wild * torch.tensor([100.0, 220, 220])[:, None, None] - torch.tensor([0.0, 110, 110])[:, None, None]
+    rgb = lab.lab_to_rgb(wild)
+    assert rgb.min() == 0 and rgb.max() == 1
+    assert np.abs(rgb.permute(1, 2, 0).numpy() - lab2rgb(wild.permute(1, 2, 0).numpy())).max() < 1e-3
+    unclipped = lab.lab_to_rgb(wild, clip=False)
+    assert unclipped.min() < 0 and unclipped.max() > 1
+    assert (lab.rgb_to_lab(unclipped.double()) - wild).abs().max() < 1e-2
+
+
+def test_known_colors():
+    out = lab.rgb_to_lab(colors([[1, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]))[0, :, 0].T
+    expected = torch.tensor([[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86]])
+    assert (out - expected).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_are_finite_everywhere(dtype):
+    rgb = colors(SPECIAL, dtype).requires_grad_()
+    out = lab.rgb_to_lab(rgb)
+    out.abs().sum().backward()
+    assert out.isfinite().all() and rgb.grad.isfinite().all()
+    for clip in (True, False):
+        wild = colors([[0, 0, 0], [0, 100, -100], [100, -110, 110], [50, 110, 110], [-5, 0, 0], [120, 0, 0]], dtype)
+        wild.requires_grad_()
+        rgb = lab.lab_to_rgb(wild, clip=clip)
+        rgb.sum().backward()
+        assert rgb.isfinite().all() and wild.grad.isfinite().all()
+    assert (wild.grad != 0).any(dim=1).all()  # unclipped, every colour still has a way back
+
+
+def test_gradcheck():
+    # not at the joints of the piecewise curves, where no derivative exists
+    rgb = colors([[0.2, 0.5, 0.9], [0.01, 0.02, 0.015], [1.3, -0.2, 0.6]]).requires_grad_()
+    assert torch.autograd.gradcheck(lab.rgb_to_lab, rgb)
+    values = lab.rgb_to_lab(rgb).detach().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: lab.lab_to_rgb(x, clip=False), values)
+
+
+def test_unbatched_equals_batched_and_fast_path_equals_slow():
+    photo = data.astronaut()[:64, 100:180]
+    rgb = torch.from_numpy(photo).permute(2, 0, 1).float() / 255
+    assert torch.equal(lab.rgb_to_lab(rgb[None])[0], lab.rgb_to_lab(rgb))
+    slow = lab.normalize(lab.rgb_to_lab(torch.stack([rgb, rgb.flip(-1)])))
+    photos = np.stack([photo, photo[:, ::-1]])
+    photos.flags.writeable = False  # as a memory map is
+    for given in (photos, torch.from_numpy(photos.copy())):
+        L, ab = lab.photos_to_lab(given)
+        assert L.shape == (2, 1, 64, 80) and ab.shape == (2, 2, 64, 80)
+        assert L.is_contiguous() and ab.is_contiguous() and L.dtype == ab.dtype == torch.float32
+        assert (L - slow[0]).abs().max() < 1e-5 and (ab - slow[1]).abs().max() < 1e-5
+
+
+def test_normalize_and_back():
+    values = lab.rgb_to_lab(torch.rand(2, 3, 8, 9))
+    L, ab = lab.normalize(values)
+    assert L.shape == (2, 1, 8, 9) and ab.shape == (2, 2, 8, 9)
+    assert L.abs().max() <= 1 and ab.abs().max() <= 1
+    assert torch.allclose(lab.denormalize(L, ab), values, atol=1e-4)
+    assert lab.to_rgb(L, ab * 5).aminmax() == (0, 1)
+
+
+@pytest.mark.parametrize("call, says", [
+    (lambda: lab.rgb_to_lab(torch.rand(2, 8, 8, 3)), "rgb: expected .*float32.*got torch.float32 \\(2, 8, 8, 3\\)"),
+    (lambda: lab.rgb_to_lab(torch.rand(3, 8)), "rgb: expected"),
+    (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), "got torch.uint8"),
+    (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16)), "got torch.bfloat16"),
+    (lambda: lab.rgb_to_lab(np.zeros((3, 8, 8), np.float32)), "got ndarray"),
+    (lambda: lab.lab_to_rgb(torch.rand(1, 2, 8, 8)), "lab: expected"),
+    (lambda: lab.normalize(torch.rand(1, 1, 8, 8)), "lab: expected"),
+    (lambda: lab.to_rgb(torch.rand(1, 1, 8, 8), torch.rand(1, 2, 8, 9)), "expected L \\(B,1,H,W\\) and ab"),
+    (lambda: lab.denormalize(torch.rand(1, 1, 8, 8), torch.rand(2, 8, 8)), "expected L"),
+    (lambda: lab.photos_to_lab(np.zeros((8, 8, 3), np.uint8)), "expected uint8 \\(B,H,W,3\\)"),
+    (lambda: lab.photos_to_lab(torch.zeros(1, 8, 8, 3)), "got torch.float32"),
+])
+def test_wrong_input_says_what_was_expected(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()

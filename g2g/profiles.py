@@ -13,7 +13,7 @@ class Profile:
     """A size of the whole course.
 
     Attributes:
-        name: `smoke`, `class` or `report`.
+        name: `smoke`, `cpu`, `class` or `report`.
         source: key of `g2g.sources.SOURCES`: `bundled`, `coco_sample` or `folder`.
         size: side of the square training photos, in pixels.
         n_train, n_test: at most so many photos, counted before any is skipped; validation comes out of n_train.
@@ -44,6 +44,8 @@ PROFILES = {
     for p in (
         Profile("smoke", "bundled", 64, 48, 24, None, 16,
                 "shows that everything runs, on two CPU cores and without network; its scores mean nothing"),
+        Profile("cpu", "coco_sample", 64, 2000, 500, None, 32,
+                "the report's protocol scaled to an evening on two CPU cores"),
         Profile("class", "coco_sample", 128, 2000, 500, "imagenet", 32,
                 "a lesson on a T4 or L4: colour within minutes"),
         Profile("report", "coco_sample", 256, 8000, 2000, "imagenet", 32,

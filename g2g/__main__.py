@@ -1,0 +1,101 @@
+"""The course without a notebook: `python -m g2g prepare | train | evaluate | report | sweep | colorize`.
+
+Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong arguments, 130 interrupted.
+"""
+
+import argparse
+import dataclasses
+import sys
+
+
+def _edited(recipe, changes):
+    """`recipe` with KEY=VALUE strings applied, each value read as the type of the field it replaces."""
+    known = {f.name: f.type for f in dataclasses.fields(recipe)}
+    edits = {}
+    for change in changes:
+        key, _, value = change.partition("=")
+        if key not in known or key == "stage":
+            raise ValueError(f"--set {change}: no such field; known: {', '.join(k for k in known if k != 'stage')}")
+        kind = next((t for t in (int, float) if t.__name__ in str(known[key])), str)
+        edits[key] = None if value == "none" else kind(value)
+    return dataclasses.replace(recipe, **edits)
+
+
+def _train(args):
+    from g2g import stages
+
+    profile = stages.get_profile(args.profile)
+    run = stages.load_or_train(args.stage, profile, recipe=_edited(stages.RECIPES[profile.name][args.stage], args.set))
+    print(f"{run.stage}: best validation L1 {run.record['best_valid_loss']:.4f} "
+          f"(gray {run.record['gray_valid_loss']:.4f}); kept in {run.folder}")
+
+
+def _prepare(args):
+    from g2g.data import prepare
+    from g2g.profiles import get_profile
+
+    photos = prepare(get_profile(args.profile), min_chroma=args.min_chroma, fit=args.fit)
+    print(photos)
+
+
+def _evaluate(args):
+    from g2g.evaluation import evaluate_profile
+
+    print(evaluate_profile(args.profile))
+
+
+def _report(args):
+    from g2g.report import make_report
+
+    print(make_report(args.profile))
+
+
+def _sweep(args):
+    from g2g.sweep import sweep
+
+    print(sweep(args.profile).to_string(index=False))
+
+
+def _colorize(args):
+    from g2g.colorize import run
+
+    return run(args)
+
+
+def main(argv=None) -> int:
+    """Run one subcommand; returns its exit code."""
+    parser = argparse.ArgumentParser("python -m g2g", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function, name, text):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(function=function)
+        if name != "colorize":
+            sub.add_argument("--profile", help="smoke, cpu, class, report or auto (default: G2G_PROFILE, else auto)")
+        return sub
+
+    prepare = command(_prepare, "prepare", "decode and resize the photos once")
+    prepare.add_argument("--min-chroma", type=float, default=0.0, help="leave near-gray photos out of training (5)")
+    prepare.add_argument("--fit", choices=("squash", "crop"), default="squash")
+    train = command(_train, "train", "train one stage, going on where it was interrupted")
+    train.add_argument("stage", choices=("cnn", "unet", "unet_long", "cgan"))
+    train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
+    command(_evaluate, "evaluate", "score all stages on the test photos and write table 1")
+    command(_report, "report", "train what is missing, evaluate, draw every figure, write the report page")
+    command(_sweep, "sweep", "the report's parameter analysis, one factor at a time")
+    from g2g.colorize import add_arguments
+
+    add_arguments(command(_colorize, "colorize", "colour photos of any size"))
+    args = parser.parse_args(argv)
+    try:
+        return args.function(args) or 0
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""Training: L1 through fastai's `Learner`, the conditional GAN as a `Learner` with two optimizers."""
+
+import os
+import time
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from fastai.callback.core import Callback, CancelFitException, CancelValidException
+from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.progress import ProgressCallback
+from fastai.callback.schedule import fit_one_cycle  # noqa: F401  (patches Learner)
+from fastai.learner import Learner
+from fastai.optimizer import OptimWrapper
+from fastai.torch_core import rank_distrib
+
+from g2g.checkpoints import Keeper, load_checkpoint
+
+
+def adam(lr=None, betas=(0.9, 0.999)):
+    """torch's Adam as a fastai `opt_func`; the fused kernel on CUDA. `lr` only sets a default."""
+    fused = torch.cuda.is_available()
+    return partial(OptimWrapper, opt=partial(torch.optim.Adam, betas=betas, fused=fused),
+                   **({} if lr is None else {"lr": lr}))
+
+
+def precision(device) -> str:
+    """`bf16` from compute capability 8.0 up, `fp16` below it, `fp32` on anything but CUDA.
+
+    A T4 (7.5) claims bf16 support but emulates it, hence the capability and not `is_bf16_supported()`.
+    """
+    if torch.device(device).type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+
+
+def hardware(device) -> dict:
+    """Settings that make training fast on `device`, applied, and returned as lines for the run's record."""
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        torch.set_float32_matmul_precision("high")  # TF32 where autocast leaves float32
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True  # one input size per run
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else str(torch.device(device)),
+        "precision": precision(device),
+        "tf32": on_gpu,
+        "channels_last": on_gpu,
+        "fused_adam": on_gpu,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _mixed(device) -> list:
+    mode = precision(device)
+    return [] if mode == "fp32" else [MixedPrecision(amp_mode=mode)]
+
+
+def _prepare(model, device):
+    on_gpu = torch.device(device).type == "cuda"
+    return model.to(device, memory_format=torch.channels_last) if on_gpu else model.to(device)
+
+
+def l1_learner(dls, model, **kwargs) -> Learner:
+    """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's Adam, in the precision of the hardware."""
+    device = dls.device
+    kwargs.setdefault("opt_func", adam())
+    learn = Learner(dls, _prepare(model, device), loss_func=F.l1_loss, cbs=_mixed(device), **kwargs)
+    learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
+    return learn
+
+
+def discriminator_loss(D, L, real_ab, fake_ab) -> torch.Tensor:
+    """BCE of D on real pictures (label 1) and generated ones (label 0), halved as in pix2pix (Isola et al. 2017).
+
+    Detaches `fake_ab`: D's step does not reach G. A D that cannot tell scores ln 2 = 0.693.
+    """
+    real, fake = D(L, real_ab), D(L, fake_ab.detach())
+    bce = F.binary_cross_entropy_with_logits
+    return 0.5 * (bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake)))
+
+
+def generator_loss(D, L, fake_ab, real_ab, lam=100.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """pix2pix's generator loss BCE(D(L, G(L)), 1) + lam * L1. Returns (total, adversarial term, L1 term)."""
+    verdict = D(L, fake_ab)
+    adversarial = F.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict))
+    l1 = F.l1_loss(fake_ab, real_ab)
+    return adversarial + lam * l1, adversarial, l1
+
+
+class GANLearner(Learner):
+    """A conditional GAN as pix2pix trains it: per batch one step of D, then one step of G against the new D.
+
+    `self.model` is the generator, so saving, prediction and validation (L1) work as for any `Learner`.
+
+    Args:
+        dls: batches (L, ab).
+        generator, discriminator: `L -> ab` and `(L, ab) -> logits`.
+        lam: weight of the L1 term. betas: of both Adams.
+    """
+
+    def __init__(self, dls, generator, discriminator, *, lam=100.0, betas=(0.5, 0.999), **kwargs):
+        super().__init__(dls, _prepare(generator, dls.device), loss_func=F.l1_loss, opt_func=adam(betas=betas),
+                         cbs=_mixed(dls.device), **kwargs)
+        self.remove_cb(ProgressCallback)
+        self.discriminator, self.lam = _prepare(discriminator, dls.device), lam
+        self.d_opt = torch.optim.Adam(discriminator.parameters(), betas=betas, fused=torch.cuda.is_available())
+        self.d_scaler = torch.amp.GradScaler("cuda", enabled=precision(dls.device) == "fp16")
+
+    def _do_fit(self):
+        self.discriminator.train()
+        for group in self.d_opt.param_groups:
+            group["lr"] = self.opt.hypers[-1]["lr"]
+        super()._do_fit()
+
+    def _discriminator_step(self, L, ab, fake):
+        self.discriminator.requires_grad_(True)
+        self.d_loss = discriminator_loss(self.discriminator, L, ab, fake)
+        with torch.autocast(L.device.type, enabled=False):  # the backward pass stays out of autocast
+            self.d_opt.zero_grad()
+            self.d_scaler.scale(self.d_loss).backward()
+            self.d_scaler.step(self.d_opt)
+            self.d_scaler.update()
+        self.discriminator.requires_grad_(False)  # G's step needs gradients through D, not of D
+
+    def _do_one_batch(self):
+        if not self.training:
+            return super()._do_one_batch()
+        (L,), (ab,) = self.xb, self.yb
+        self.pred = self.model(L)
+        self("after_pred")
+        self._discriminator_step(L, ab, self.pred)
+        D = getattr(self.discriminator, "module", self.discriminator)  # without DDP: no gradients to share here
+        self.loss_grad, adversarial, l1 = generator_loss(D, L, self.pred, ab, self.lam)
+        self.loss = self.loss_grad.clone()
+        self.terms = {"d_loss": self.d_loss.detach(), "g_adv": adversarial.detach(), "g_l1": l1.detach()}
+        self("after_loss")
+        self._do_grad_opt()
+
+
+def predict(model, L, batch_size=32) -> torch.Tensor:
+    """ab (B,2,H,W) for L (B,1,H,W) in [-1, 1], float32 on L's device, in eval mode and without gradients."""
+    device, was_training = next(model.parameters()).device, model.training
+    model.eval()
+    with torch.no_grad():
+        ab = torch.cat([model(part.to(device)).float().to(L.device) for part in L.split(batch_size)])
+    model.train(was_training)
+    return ab
+
+
+class _Stopwatch(Callback):
+    """Times a few training steps, then ends the fit: the short measurement behind an estimate."""
+
+    order = 70
+
+    def __init__(self, steps, photos=None):
+        self.steps, self.photos, self.seconds, self.counted = steps, photos, 0.0, 0
+
+    def before_batch(self):
+        if self.photos:
+            self.learn.xb, self.learn.yb = (self.xb[0][:self.photos],), (self.yb[0][:self.photos],)
+
+    def after_batch(self):
+        if self.x.is_cuda:
+            torch.cuda.synchronize()
+        if self.iter:  # the first step warms up
+            self.seconds, self.counted = self.seconds + time.time() - self.last, self.counted + len(self.x)
+        self.last = time.time()
+        if self.iter >= self.steps:
+            raise CancelFitException()
+
+    def before_validate(self):
+        raise CancelValidException()
+
+
+def estimate_minutes(learn, epochs) -> float | None:
+    """Minutes that `epochs` epochs of `learn` will take, from two timed training steps; None if too few batches.
+
+    Leaves `learn` trained by these steps: give it a throw-away one.
+    """
+    on_gpu = learn.dls.device.type == "cuda"
+    watch = _Stopwatch(8 if on_gpu else 2, photos=None if on_gpu else 4)
+    with learn.no_logging(), learn.no_mbar():
+        learn.fit(1, lr=1e-5, cbs=watch)
+    if not watch.counted:
+        return None
+    photos = len(learn.dls.train.dataset) + len(learn.dls.valid.dataset) / 3  # validation: forward only
+    return epochs * photos * watch.seconds / watch.counted / 60
+
+
+def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFrame:
+    """Train `learn` to `epochs` epochs, going on from the newest whole checkpoint in `folder` if there is one.
+
+    Args:
+        schedule: `constant`, or `one_cycle` (Smith 2018, with fastai's defaults and `lr` as the maximum).
+
+    Returns:
+        the history, one row per epoch (mean losses over the epoch's photos).
+
+    Raises:
+        TrainingDiverged: NaN or infinite loss. RuntimeError: out of GPU memory, or a file could not be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    bars = _in_notebook() and not os.environ.get("G2G_PLAIN") and not rank_distrib()
+    keeper = Keeper(folder, seed, bars)
+    learn.add_cbs([keeper, ProgressCallback()] if bars else [keeper])
+    try:
+        learn.create_opt()
+        if state := load_checkpoint(folder, learn.dls.device):
+            keeper.restore(state)
+            if not rank_distrib() and len(keeper.rows) < epochs:
+                print(f"going on after epoch {len(keeper.rows)} of {epochs}")
+        if len(keeper.rows) < epochs:
+            run = learn.fit_one_cycle if schedule == "one_cycle" else learn.fit
+            with nullcontext() if bars else learn.no_logging():  # Keeper prints a line per epoch
+                run(epochs, lr, start_epoch=len(keeper.rows))
+    except torch.cuda.OutOfMemoryError as error:
+        size = learn.dls.train.bs
+        raise RuntimeError(f"the GPU's memory is too small for batch_size={size}: set batch_size={max(size // 2, 1)} "
+                           "in the recipe (and restart the runtime to free what is held)") from error
+    finally:
+        learn.remove_cbs([ProgressCallback, keeper] if bars else [keeper])
+    return pd.DataFrame(keeper.rows)
+
+
+def _in_notebook() -> bool:
+    try:
+        return get_ipython().__class__.__name__ in ("ZMQInteractiveShell", "Shell")  # Jupyter, Colab
+    except NameError:
+        return False

@@ -8,7 +8,8 @@ from skimage.color import lab2rgb, rgb2lab
 
 from g2g import lab
 
-SPECIAL = [[0, 0, 0], [1, 1, 1], [0.04045] * 3, [-0.3, 0.5, 1.4], [-1, -1, -1], [2, 2, 2], [0, 0, 1], [1e-8] * 3]
+SPECIAL = [[0, 0, 0], [1, 1, 1], [0.04045] * 3, [-0.3, 0.5, 1.4], [-1, -1, -1], [2, 2, 2], [0, 0, 1],
+           [1e-8] * 3]
 
 
 def colors(values, dtype=torch.float64):
@@ -43,7 +44,7 @@ def test_skimage_agrees_in_float64():
 @pytest.mark.filterwarnings("ignore:.*negative Z values")
 def test_display_of_out_of_gamut_predictions_agrees_with_skimage():
     wild = torch.rand(3, 100, 100, generator=torch.Generator().manual_seed(1))
-    wild = wild * torch.tensor([100.0, 220, 220])[:, None, None] - torch.tensor([0.0, 110, 110])[:, None, None]
+    wild = wild * torch.tensor([100.0, 220, 220]).view(3, 1, 1) - torch.tensor([0.0, 110, 110]).view(3, 1, 1)
     rgb = lab.lab_to_rgb(wild)
     assert rgb.min() == 0 and rgb.max() == 1
     assert np.abs(rgb.permute(1, 2, 0).numpy() - lab2rgb(wild.permute(1, 2, 0).numpy())).max() < 1e-3
@@ -65,8 +66,8 @@ def test_gradients_are_finite_everywhere(dtype):
     out.abs().sum().backward()
     assert out.isfinite().all() and rgb.grad.isfinite().all()
     for clip in (True, False):
-        wild = colors([[0, 0, 0], [0, 100, -100], [100, -110, 110], [50, 110, 110], [-5, 0, 0], [120, 0, 0]], dtype)
-        wild.requires_grad_()
+        wild = [[0, 0, 0], [0, 100, -100], [100, -110, 110], [50, 110, 110], [-5, 0, 0], [120, 0, 0]]
+        wild = colors(wild, dtype).requires_grad_()
         rgb = lab.lab_to_rgb(wild, clip=clip)
         rgb.sum().backward()
         assert rgb.isfinite().all() and wild.grad.isfinite().all()
@@ -105,7 +106,7 @@ def test_normalize_and_back():
 
 
 @pytest.mark.parametrize("call, says", [
-    (lambda: lab.rgb_to_lab(torch.rand(2, 8, 8, 3)), "rgb: expected .*float32.*got torch.float32 \\(2, 8, 8, 3\\)"),
+    (lambda: lab.rgb_to_lab(torch.rand(2, 8, 8, 3)), "rgb: expected .*float32.*got torch.float32 \\(2, 8"),
     (lambda: lab.rgb_to_lab(torch.rand(3, 8)), "rgb: expected"),
     (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), "got torch.uint8"),
     (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16)), "got torch.bfloat16"),

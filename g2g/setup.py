@@ -1,4 +1,4 @@
-"""What every notebook's setup cell calls: is everything here, what will run, and how many minutes it takes."""
+"""What every notebook's setup cell calls: is everything here, what will run, how many minutes it takes."""
 
 from __future__ import annotations  # read by a Python that may be too old: it must get as far as the message
 
@@ -12,7 +12,7 @@ import time
 NEEDED = {  # module: package
     "torch": "torch", "torchvision": "torchvision", "fastai": "fastai", "numpy": "numpy", "pandas": "pandas",
     "matplotlib": "matplotlib", "skimage": "scikit-image", "sklearn": "scikit-learn", "PIL": "pillow",
-    "tqdm": "tqdm", "safetensors": "safetensors", "lpips": "lpips",
+    "scipy": "scipy", "filelock": "filelock", "tqdm": "tqdm", "safetensors": "safetensors", "lpips": "lpips",
 }
 INSTALLABLE = {"safetensors", "lpips"}  # what Colab may lack; the rest is its own and must never be replaced
 SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime > Run all"
@@ -21,6 +21,7 @@ SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime 
 # The one place for these numbers; where they are measured, `how` says so: "measured on <device>, <date>".
 MINUTES = {
     "smoke": {"how": "estimate, 2 CPU cores", "alone": (0.5, 1, 1.5, 2.5, 3, 3), "all six": 6},
+    "cpu": {"how": "estimate, 2 CPU cores", "alone": (1, 90, 60, 90, 240, 240), "all six": 240},
     "class": {"how": "estimate, L4 or T4", "alone": (2, 4, 5, 8, 12, 11), "all six": 15},
     "report": {"how": "estimate, L4", "alone": (5, 25, 20, 45, 80, 75), "all six": 90},
 }
@@ -30,7 +31,7 @@ def setup(profile: str | None = None, use_drive: bool = False):
     """Get a notebook ready and print versions, device, profile, photos and minutes. Safe to call again.
 
     Args:
-        profile: `auto`, `smoke`, `class` or `report`; None and `auto` follow `G2G_PROFILE`, then the GPU.
+        profile: `auto` or a name in `g2g.profiles`; None and `auto` follow `G2G_PROFILE`, then the GPU.
         use_drive: in Colab, mount Google Drive and keep runs and prepared photos there, so that they
             outlive the session. Outside Colab it is an error.
 
@@ -44,7 +45,7 @@ def setup(profile: str | None = None, use_drive: bool = False):
     """
     python = sys.version.split()[0]
     if sys.version_info < (3, 11):  # noqa: UP036 (no installer has checked this kernel)
-        raise RuntimeError(f"the course needs Python 3.11 or newer, this kernel is {python}: choose another kernel")
+        raise RuntimeError(f"the course needs Python 3.11 or newer, not {python}: choose another kernel")
     colab = "google.colab" in sys.modules
     _install_missing(colab)
     if use_drive:
@@ -53,7 +54,7 @@ def setup(profile: str | None = None, use_drive: bool = False):
 
     chosen = get_profile(profile)
     device, gpu = _device()
-    if colab and gpu is None and chosen.name != "smoke":
+    if colab and gpu is None and chosen.name not in ("smoke", "cpu"):
         raise RuntimeError(f"profile {chosen.name!r} needs a GPU and this runtime has none. {SWITCH_GPU}; "
                            "or set PROFILE to 'smoke'.")
     versions = [f"{p} {importlib.metadata.version(p)}" for p in ("torch", "torchvision", "fastai")]
@@ -62,7 +63,7 @@ def setup(profile: str | None = None, use_drive: bool = False):
     print(f"profile: {chosen.name} · {chosen.purpose} · {time.strftime('%Y-%m-%d')}")
     where = chosen.data_dir or chosen.source
     print(f"photos: {where}, up to {chosen.n_train} to train, {chosen.n_test} to test, {chosen.size} px")
-    minutes = MINUTES[chosen.name]
+    minutes = MINUTES[chosen.name]  # of the bundled or COCO photos; G2G_DATA may hold more
     alone = " · ".join(f"{number:02d} {value:g}" for number, value in enumerate(minutes["alone"], 1))
     print(f"minutes alone: {alone}; all six in order: {minutes['all six']:g} ({minutes['how']})")
     return chosen
@@ -112,6 +113,4 @@ def _device() -> tuple[str, str | None]:
     if torch.cuda.is_available():
         p = torch.cuda.get_device_properties(0)
         return f"{p.name}, {p.total_memory / 2**30:.0f} GiB", p.name
-    if torch.backends.mps.is_available():
-        return "Apple GPU (mps)", "mps"
     return f"CPU, {torch.get_num_threads()} threads; no GPU", None

@@ -37,7 +37,7 @@ def badge(notebook: str, root: Path = ROOT) -> str:
 
 def sources(root: Path = ROOT) -> list[Path]:
     """The py:percent side of every notebook, solutions included, in order."""
-    return [p for side in ("", "solutions/") for p in sorted((root / f"notebooks/{side}py").glob("[0-9]*.py"))]
+    return [p for side in ("", "solutions/") for p in sorted(root.glob(f"notebooks/{side}py/[0-9]*.py"))]
 
 
 def paired(py: Path) -> Path:

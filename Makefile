@@ -1,0 +1,59 @@
+# make run    the six notebooks, in order (profile: smoke, or G2G_PROFILE)
+# make test   all of it proved: lint, library, notebooks, what they wrote
+# Both set up .venv first, when it is absent or the requirements changed.
+
+PY := .venv/bin/python
+NOTEBOOKS = $(sort $(wildcard notebooks/[0-9]*.ipynb)) $(sort $(wildcard notebooks/solutions/[0-9]*.ipynb))
+TEST = G2G_PROFILE=smoke G2G_PLAIN=1 G2G_DATA= G2G_OUTPUTS=$(CURDIR)/outputs/test G2G_CACHE=$(CURDIR)/outputs/test/cache
+unexport MPLBACKEND
+
+.PHONY: help setup run test lint test-library test-notebooks test-slow notebooks report bench badges test-alone test-colab clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+	@echo "also:       notebooks report bench badges test-slow test-alone test-colab clean"
+
+setup:
+	@cat requirements.txt constraints.txt | cmp -s - .venv/installed || sh tools/install.sh
+
+run: setup
+	@$(PY) tools/execute.py run
+
+test: lint test-library test-notebooks
+
+lint: setup
+	$(PY) -m ruff check .
+
+test-library: setup
+	OMP_NUM_THREADS=2 $(PY) -m pytest tests -m "not slow" --ignore=tests/after
+
+# One set of smoke runs, made afresh (a run is found by its recipe and data, not by the code that made it), then looked at.
+test-notebooks: setup
+	rm -rf outputs/test
+	$(TEST) $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider $(NOTEBOOKS)
+	$(TEST) $(PY) -m pytest tests/after
+
+test-slow: setup
+	$(PY) -m pytest tests -m slow --ignore=tests/after
+
+notebooks: badges
+	@$(PY) tools/execute.py save $(NB)
+
+report: setup
+	$(PY) -m g2g report
+
+bench: setup
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+badges: setup
+	@$(PY) tools/stamp.py
+
+test-alone: setup
+	@$(PY) tools/test_alone.py $(NB)
+
+test-colab: setup
+	@$(PY) tools/test_alone.py --colab $(NB)
+
+clean:
+	rm -rf outputs .pytest_cache .ruff_cache
+	@echo "kept: data/cache (prepared photos), .venv"

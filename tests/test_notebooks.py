@@ -1,0 +1,149 @@
+"""What a learner opens: paired, stamped, in small cells, executed in order, and fit to be shown on GitHub."""
+
+import json
+import re
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import execute  # noqa: E402
+import stamp  # noqa: E402
+
+CHAPTERS = {"01_data_prep", "02_cnn_baseline", "03_unet_finetune", "04_cgan", "05_evaluation",
+            "06_qualitative_grids"}
+NOTEBOOKS = execute.numbered(solutions=True)
+# Folders that exist on one machine only; spelt in pieces, so that no committed file names them
+FOLDERS = "|".join(("ho" + "me", "Use" + "rs", "ro" + "ot", "wo" + "rk", "tmp", "private", "var/folders"))
+MACHINE_PATH = re.compile(rf"(?<![\w.~-])/(?:{FOLDERS})/|[A-Z]:\\Users")
+RUN = re.compile(r"\b(cnn|unet|unet_long|cgan)-[0-9a-f]{8,}\b")
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+
+
+def code_cells(path):
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+
+
+def said(path):
+    """All text that the saved notebook's outputs show."""
+    texts = []
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            texts.append(output.get("text", ""))
+            texts += [v for k, v in output.get("data", {}).items() if k.startswith("text/")]
+            texts += output.get("traceback", [])
+    return "\n".join(texts)
+
+
+def test_the_six_chapters_are_there_and_paired():
+    assert {p.stem for p in NOTEBOOKS} >= CHAPTERS
+    assert sorted(stamp.paired(p) for p in stamp.sources()) == sorted(NOTEBOOKS)
+
+
+@each
+def test_ipynb_and_text_agree(path):
+    text = jupytext.read(path.parent / "py" / f"{path.stem}.py")
+    mine, paired = ([(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
+                    for notebook in (nbformat.read(path, as_version=4), text))
+    assert mine == paired, "make badges (or jupytext --sync)"
+
+
+@each
+def test_badge_setup_cell_and_runtime_are_stamped(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert stamp.stamp(notebook, path.relative_to(ROOT).as_posix()) == [], "make badges"
+    assert notebook.metadata["accelerator"] == "GPU" and notebook.metadata["colab"]["gpuType"] == "L4"
+
+
+def test_pages_carry_the_present_address():
+    stale = [p.name for p in stamp.pages() if stamp.stamp_text(p.read_text()) != p.read_text()]
+    assert not stale, "make badges"
+
+
+@each
+def test_cells_are_small(path):
+    lengths = [c.source.count("\n") + 1 for c in code_cells(path)]
+    assert max(lengths) <= 25
+    assert statistics.median(lengths[1:] or lengths) <= 6  # the setup cell is no step of the lesson
+
+
+@each
+def test_steps_are_introduced(path):
+    """Text before each step: never more than three code cells in a row."""
+    kinds = "".join(c.cell_type[0] for c in nbformat.read(path, as_version=4).cells)
+    assert "cccc" not in kinds
+
+
+@each
+def test_saved_executed_in_order(path):
+    counts = [c.execution_count for c in code_cells(path)]
+    assert counts == list(range(1, len(counts) + 1)), "make notebooks"
+    assert not [o for c in code_cells(path) for o in c.outputs if o.output_type == "error"]
+
+
+@each
+def test_saved_says_where_its_outputs_come_from(path):
+    text = said(path)
+    assert re.search(r"^profile: \w+", text, re.MULTILINE)
+    if path.stem[:2] in ("02", "03", "04", "05", "06") and "solutions" not in path.parts:
+        assert RUN.search(text), "no run (stage-hash) is named"
+
+
+@each
+def test_saved_renders_on_github(path):
+    assert path.stat().st_size <= 1_500_000
+    raw = path.read_text(encoding="utf-8")
+    assert "widgets" not in json.loads(raw)["metadata"] and "widget-view" not in raw
+
+
+@each
+def test_saved_shows_no_machine_path(path):
+    found = MACHINE_PATH.search(said(path))
+    assert not found, said(path)[max(0, found.start() - 60):found.end() + 60]
+
+
+def test_machine_paths_are_found_and_cleaned():
+    outputs, cache = ROOT / "outputs" / "saved", ROOT / "data" / "cache"
+    temporary = f"{tempfile.gettempdir()}/ipykernel_12/34.py"
+    dirty = f"{outputs}/smoke/runs and {cache}/x and {ROOT}/g2g/lab.py:3 and {Path.home()}/y and {temporary}:1"
+    assert MACHINE_PATH.search("see /ho" + "me/ada/x") and MACHINE_PATH.search("/tmp/x")
+    assert not MACHINE_PATH.search("at https://example.org/home/x and data/home/y")
+    clean = execute.clean(dirty, outputs, cache)
+    assert not MACHINE_PATH.search(clean)
+    assert clean.startswith("outputs/smoke/runs and data/cache/x and g2g/lab.py:3 and ")
+
+
+def test_an_address_changed_in_one_place_reaches_badge_and_cell(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/ada/colour/"\n')
+    new = nbformat.v4
+    notebook = new.new_notebook(cells=[new.new_markdown_cell("# Title\n\ntext"),
+                                       new.new_code_cell("", metadata={"tags": ["setup"]})])
+    assert stamp.stamp(notebook, "notebooks/01_x.ipynb", tmp_path) == ["badge", "setup cell"]
+    assert stamp.stamp(notebook, "notebooks/01_x.ipynb", tmp_path) == []
+    assert "github/ada/colour/blob/main/notebooks/01_x.ipynb" in notebook.cells[0].source
+    assert "https://github.com/ada/colour\"" in notebook.cells[1].source
+    assert "@NAME" not in notebook.cells[1].source and "@REPO" not in notebook.cells[1].source
+    page = "[b](https://colab.research.google.com/github/old/name/blob/main/notebooks/01_x.ipynb)"
+    assert "github/ada/colour/blob" in stamp.stamp_text(page, tmp_path)
+
+
+def test_setup_cell_is_short_plain_python():
+    cell = stamp.setup_cell()
+    compile(cell, "setup cell", "exec")
+    assert cell.count("\n") + 1 <= 24 and not re.search(r"^\s*[!%]", cell, re.MULTILINE)
+
+
+def test_a_failing_notebook_is_reported_by_cell(tmp_path):
+    """`make run` stops with an account of what failed, and keeps what came before."""
+    new = nbformat.v4
+    notebook = new.new_notebook(cells=[new.new_code_cell("print('fine')"), new.new_code_cell("1 / 0")])
+    nbformat.write(notebook, tmp_path / "01_x.ipynb")
+    done, failure = execute.execute(tmp_path / "01_x.ipynb")
+    assert failure.startswith("01_x.ipynb, cell 2 of 2:") and "ZeroDivisionError" in failure
+    assert done.cells[0].outputs[0].text == "fine\n"

@@ -1,0 +1,87 @@
+"""The files around the code agree with each other."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+
+
+def declared():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    return {*PYPROJECT["project"]["dependencies"], *extras["notebooks"], *extras["test"]}
+
+
+def lines(name):
+    return [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
+
+
+def tracked():
+    found = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if found.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in found.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_requirements_agree_with_pyproject():
+    assert set(lines("requirements.txt")) == declared()
+
+
+def test_environment_agrees_with_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    conda = [d for d in environment["dependencies"] if isinstance(d, str)]
+    pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    named = {re.sub(r"^[\w-]+", lambda m: CONDA_NAMES.get(m[0], m[0]), d) for d in conda}
+    python = PYPROJECT["project"]["requires-python"]
+    assert named - {"pip", f"python{python}"} | set(pip) == declared()
+    assert f"python{python}" in named
+
+
+def test_constraints_pin_every_requirement_and_no_requirement_is_pinned():
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines("constraints.txt")}
+    for line in lines("requirements.txt"):
+        name = re.fullmatch(r"([\w-]+)>=[\d.]+", line)[1]  # lower bounds only: Colab must keep its own
+        assert name in pinned
+
+
+def test_installed_versions_are_the_tested_ones():
+    """A stale .venv would make every other test say less than it seems to."""
+    from importlib.metadata import version
+
+    pins = dict(line.split("==") for line in lines("constraints.txt"))
+    if version("torch") != pins["torch"]:
+        pytest.skip("not the environment of constraints.txt")
+    assert not [n for n in ("torchvision", "fastai", "numpy", "lpips", "nbval") if version(n) != pins[n]]
+
+
+def test_torch_and_torchvision_fit():
+    import torch
+    from torchvision.ops import nms  # a mismatched pair fails here, not in an import
+
+    assert nms(torch.tensor([[0.0, 0, 1, 1]]), torch.ones(1), 0.5).tolist() == [0]
+
+
+def test_version_is_the_same_everywhere():
+    import g2g
+
+    assert g2g.__version__ == PYPROJECT["project"]["version"]
+
+
+def test_committed_text_names_no_machine():
+    # spelt in pieces, so that this file does not name them either
+    forbidden = re.compile("/wo" + "rk/|/ro" + "ot/|/ho" + r"me/\w|/Use" + r"rs/\w|pypi" + r"\.org")
+    found = [f"{path.relative_to(ROOT)}: {match[0]}" for path in tracked()
+             if path.suffix in {".py", ".md", ".toml", ".txt", ".yml", ".ipynb", ".sh", ".csv", ".json", ""}
+             for match in [forbidden.search(path.read_text(encoding="utf-8", errors="replace"))] if match]
+    assert not found
+
+
+def test_committed_files_are_small():
+    assert not [p.name for p in tracked() if p.stat().st_size > 3_000_000]

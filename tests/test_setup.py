@@ -1,0 +1,145 @@
+"""What the setup cell calls, in and out of Colab, without a network."""
+
+import importlib.util
+import subprocess
+import sys
+import types
+
+import pytest
+
+from g2g import setup as module
+from g2g.profiles import PROFILES
+
+setup = module.setup
+
+
+@pytest.fixture
+def colab(monkeypatch, tmp_path):
+    """A runtime that looks like Colab: `google.colab` is imported, pip is recorded instead of run."""
+    calls = types.SimpleNamespace(pip=[], mounted=[], returncode=0)
+    drive = types.ModuleType("google.colab.drive")
+    drive.mount = calls.mounted.append
+    package = types.ModuleType("google.colab")
+    package.drive = drive
+    monkeypatch.setitem(sys.modules, "google.colab", package)
+    monkeypatch.setitem(sys.modules, "google.colab.drive", drive)
+
+    def run(command, **options):
+        calls.pip.append(command)
+        return subprocess.CompletedProcess(command, calls.returncode, "", "no network here")
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr(module, "_device", lambda: ("CPU", None))
+    return calls
+
+
+def without(monkeypatch, *modules):
+    """Make `modules` look as if they were not installed."""
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in modules else real(name))
+
+
+def test_prints_what_a_reader_needs_and_returns_the_profile(capsys):
+    profile = setup("smoke")
+    said = capsys.readouterr().out
+    assert profile == PROFILES["smoke"]
+    for expected in ("torch ", "fastai ", "device: ", "profile: smoke", "photos: bundled", "minutes alone: "):
+        assert expected in said
+
+
+def test_twice_gives_the_same(capsys):
+    assert setup("smoke") == setup("smoke")
+
+
+def test_auto_follows_the_environment(monkeypatch, capsys):
+    monkeypatch.setenv("G2G_PROFILE", "report")
+    assert setup("auto").name == "report"
+
+
+def test_unknown_profile_lists_the_known():
+    with pytest.raises(ValueError, match="smoke.*class.*report"):
+        setup("tiny")
+
+
+def test_own_photos_are_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("G2G_DATA", str(tmp_path))
+    setup("smoke")
+    assert f"photos: {tmp_path.resolve()}" in capsys.readouterr().out
+
+
+def test_every_profile_has_its_minutes():
+    assert set(module.MINUTES) == set(PROFILES)
+    for minutes in module.MINUTES.values():
+        assert len(minutes["alone"]) == 6
+        assert minutes["how"].startswith(("estimate", "measured on"))
+
+
+def test_old_python_is_told_so(monkeypatch):
+    monkeypatch.setattr(module.sys, "version_info", (3, 9, 1))
+    with pytest.raises(RuntimeError, match="Python 3.11 or newer"):
+        setup("smoke")
+
+
+def test_outside_colab_nothing_is_installed(monkeypatch):
+    without(monkeypatch, "lpips", "fastai")
+    monkeypatch.setattr(module.subprocess, "run", lambda *a, **k: pytest.fail("called a program"))
+    with pytest.raises(RuntimeError, match="missing: fastai, lpips .*requirements.txt"):
+        setup("smoke")
+
+
+def test_colab_installs_only_what_is_missing_and_nothing_it_has(monkeypatch, colab, capsys):
+    without(monkeypatch, "lpips")
+    assert setup("smoke").name == "smoke"
+    (command,) = colab.pip
+    assert command[-1] == "lpips" and "--no-deps" in command
+    assert not {"-U", "--upgrade", "torch", "torchvision", "numpy", "fastai"} & set(command)
+
+
+def test_colab_with_everything_calls_no_pip(colab, capsys):
+    setup("smoke")
+    assert colab.pip == []
+
+
+def test_colab_without_network_goes_on_without_lpips_and_says_so(monkeypatch, colab, capsys):
+    without(monkeypatch, "lpips")
+    colab.returncode = 1
+    setup("smoke")
+    said = capsys.readouterr().out
+    assert "no network here" in said and "LPIPS as missing" in said
+
+
+def test_colab_never_replaces_its_own_packages(monkeypatch, colab):
+    without(monkeypatch, "torch", "safetensors")
+    colab.returncode = 1
+    with pytest.raises(RuntimeError, match="missing: torch, safetensors"):
+        setup("smoke")
+    assert colab.pip[0][-1] == "safetensors" and "torch" not in colab.pip[0]
+
+
+def test_colab_without_gpu_says_how_to_switch(colab, capsys):
+    with pytest.raises(RuntimeError, match="Change runtime type"):
+        setup("class")
+    setup("smoke")
+    assert "Change runtime type" in capsys.readouterr().out
+
+
+def test_drive_moves_outputs_and_cache(monkeypatch, colab, capsys):
+    made = []
+    monkeypatch.setattr(module.os, "makedirs", lambda path, exist_ok: made.append(path))
+    profile = setup("smoke", use_drive=True)
+    assert colab.mounted == ["/content/drive"]
+    assert str(profile.outputs).startswith("/content/drive/MyDrive/") and len(made) == 2
+
+
+def test_drive_refused_is_readable(monkeypatch, colab):
+    def mount(path):
+        raise ValueError("mount failed")
+
+    monkeypatch.setattr(sys.modules["google.colab.drive"], "mount", mount)
+    with pytest.raises(RuntimeError, match="USE_DRIVE = False"):
+        setup("smoke", use_drive=True)
+
+
+def test_drive_outside_colab_is_an_error():
+    with pytest.raises(RuntimeError, match="G2G_OUTPUTS"):
+        setup("smoke", use_drive=True)

@@ -1,0 +1,168 @@
+"""Execute notebooks with this Python, one fresh kernel each.
+
+    run           (make run)        all, in order; copies in outputs/<profile>/notebooks
+    save [01 ..]  (make notebooks)  the same into notebooks/*.ipynb, with outputs fit to be committed
+
+The profile is smoke unless G2G_PROFILE is set.
+"""
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class ThisPython(KernelSpecManager):
+    """Every kernel name means the Python that runs this script, whatever kernels a user has installed."""
+
+    def get_kernel_spec(self, kernel_name):
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+
+def numbered(solutions: bool = False) -> list[Path]:
+    """The notebooks in their order, then, if wanted, the solutions."""
+    folders = [ROOT / "notebooks", *([ROOT / "notebooks" / "solutions"] if solutions else [])]
+    return [p for folder in folders for p in sorted(folder.glob("[0-9]*.ipynb"))]
+
+
+def execute(path: Path, folder: Path | None = None) -> tuple[nbformat.NotebookNode, str | None]:
+    """Run a notebook with `folder` (default: its own) as working directory.
+
+    Returns:
+        The notebook with its outputs as far as it came, and None or a readable account of what stopped it.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisPython())
+    count = len(notebook.cells)
+    at = [0]
+
+    def started(cell, cell_index):
+        at[0] = cell_index
+        if sys.stdout.isatty():
+            print(f"\r  {path.stem}  cell {cell_index + 1} of {count}", end="\r", flush=True)
+
+    client = NotebookClient(
+        notebook, km=manager, on_cell_start=started, store_widget_state=False, record_timing=False,
+        coalesce_streams=True, resources={"metadata": {"path": str(folder or path.parent)}},
+    )
+    try:
+        asyncio.run(client.async_execute())
+    except (CellExecutionError, DeadKernelError) as error:
+        return notebook, f"{path.name}, cell {at[0] + 1} of {count}:\n{ANSI.sub('', str(error)).strip()}"
+    return notebook, None
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    nbformat.write(notebook, part)
+    os.replace(part, path)
+
+
+def clean(text: str, outputs: Path, cache: Path) -> str:
+    """Text without the paths of this machine."""
+    temporary = re.escape(tempfile.gettempdir())
+    text = re.sub(temporary + r"/ipykernel_\d+/\d+\.py", "<cell>", ANSI.sub("", text))
+    known = ((outputs, "outputs/"), (cache, "data/cache/"), (ROOT, ""), (Path(sys.prefix), ".venv/"),
+             (Path.home(), "~/"))
+    for folder, short in known:
+        if folder != Path(folder.anchor):
+            text = text.replace(f"{folder}/", short).replace(str(folder), short.rstrip("/") or ".")
+    return re.sub(temporary + "/", "temp/", text)
+
+
+def tidy(notebook: nbformat.NotebookNode, outputs: Path, cache: Path) -> None:
+    """Make outputs fit to be committed: no widgets (GitHub refuses them), no machine paths."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output.text = clean(output.text, outputs, cache)
+            data = output.get("data", {})
+            data.pop("application/vnd.jupyter.widget-view+json", None)
+            for kind, value in data.items():
+                if kind.startswith("text/") and isinstance(value, str):
+                    data[kind] = clean(value, outputs, cache)
+
+
+def walk(paths: list[Path], keep) -> None:
+    """Execute in order, handing (path, notebook, failure) to `keep`; exit at the first failure."""
+    if not paths:
+        sys.exit(f"no notebooks (notebooks/[0-9]*.ipynb) in {ROOT}")
+    print(f"profile {os.environ['G2G_PROFILE']}, {len(paths)} notebooks", flush=True)
+    start = time.time()
+    for number, path in enumerate(paths, 1):
+        print(f"[{number}/{len(paths)}] {path.stem} ...", flush=True)
+        began = time.time()
+        notebook, failure = execute(path)
+        minutes = (time.time() - began) / 60
+        keep(path, notebook, failure)
+        if failure:
+            sys.exit(f"\n{failure}\n\nstopped: {path.name} failed after {minutes:.1f} min")
+        cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+        print(f"[{number}/{len(paths)}] {path.stem}: {cells} code cells, {minutes:.1f} min", flush=True)
+    print(f"all in {(time.time() - start) / 60:.1f} min")
+
+
+def run() -> None:
+    from g2g.profiles import get_profile
+
+    outputs = get_profile().outputs
+    walk(numbered(), lambda path, notebook, failure: write(notebook, outputs / "notebooks" / path.name))
+    print(f"\nwritten under {outputs}:")
+    for folder in sorted(p for p in outputs.iterdir() if p.is_dir()):
+        names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+        shown = ", ".join(names[:12]) + (f" … {len(names)} in all" if len(names) > 12 else "")
+        print(f"  {folder.name + '/':12} {shown}")
+
+
+def save(names: list[str]) -> None:
+    import shutil
+
+    import stamp
+    from g2g.profiles import cache_root
+
+    if not os.environ.get("G2G_OUTPUTS"):  # else: the caller's own runs are to be shown, not new ones
+        os.environ["G2G_OUTPUTS"] = str(ROOT / "outputs" / "saved")
+        if not names:
+            shutil.rmtree(os.environ["G2G_OUTPUTS"], ignore_errors=True)
+
+    def keep(path, notebook, failure):
+        if not failure:
+            tidy(notebook, Path(os.environ["G2G_OUTPUTS"]).resolve(), cache_root().resolve())
+            write(notebook, path)
+            stamp.sync(path)
+
+    walk([p for p in numbered(solutions=True) if not names or p.name[:2] in names], keep)
+    print("saved; look at them, then commit notebooks/")
+
+
+if __name__ == "__main__":
+    os.environ["G2G_PROFILE"] = os.environ.get("G2G_PROFILE") or "smoke"
+    os.environ["G2G_PLAIN"] = "1"
+    os.environ.pop("MPLBACKEND", None)  # figures belong in the notebook
+    try:
+        match sys.argv[1:]:
+            case ["run"]:
+                run()
+            case ["save", *names]:
+                save(names)
+            case _:
+                sys.exit(__doc__)
+    except KeyboardInterrupt:
+        sys.exit("interrupted; a second call finds the runs that are finished")

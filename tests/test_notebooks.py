@@ -3,6 +3,7 @@
 import json
 import re
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 import execute  # noqa: E402
 import stamp  # noqa: E402
+import test_alone  # noqa: E402
 
 CHAPTERS = {"01_data_prep", "02_cnn_baseline", "03_unet_finetune", "04_cgan", "05_evaluation",
             "06_qualitative_grids"}
@@ -111,7 +113,7 @@ def test_saved_shows_no_machine_path(path):
 def test_machine_paths_are_found_and_cleaned():
     outputs, cache = ROOT / "outputs" / "saved", ROOT / "data" / "cache"
     temporary = f"{tempfile.gettempdir()}/ipykernel_12/34.py"
-    dirty = f"{outputs}/smoke/runs and {cache}/x and {ROOT}/g2g/lab.py:3 and {Path.home()}/y and {temporary}:1"
+    dirty = f"{outputs}/smoke/runs and {cache}/x and {ROOT}/g2g/lab.py:3 and {Path.home()}/y, {temporary}:1"
     assert MACHINE_PATH.search("see /ho" + "me/ada/x") and MACHINE_PATH.search("/tmp/x")
     assert not MACHINE_PATH.search("at https://example.org/home/x and data/home/y")
     clean = execute.clean(dirty, outputs, cache)
@@ -147,3 +149,59 @@ def test_a_failing_notebook_is_reported_by_cell(tmp_path):
     done, failure = execute.execute(tmp_path / "01_x.ipynb")
     assert failure.startswith("01_x.ipynb, cell 2 of 2:") and "ZeroDivisionError" in failure
     assert done.cells[0].outputs[0].text == "fine\n"
+
+
+SETUP_STUB = "def setup(profile, use_drive):\n    print('setup', profile, use_drive, __file__)\n"
+
+
+@pytest.fixture
+def colab(tmp_path):
+    """Runs the setup cell in a Colab-like runtime; the course's address leads to a small local repository."""
+    origin = tmp_path / "origin"
+    (origin / "g2g").mkdir(parents=True)
+    (origin / "g2g" / "setup.py").write_text(SETUP_STUB)
+    git = ["git", "-C", str(origin), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *command], check=True)
+    runtime = tmp_path / "runtime"
+    env = test_alone.runtime(runtime, cut=True) | {"GIT_CONFIG_KEY_0": f"url.file://{origin}.insteadOf"}
+    cell = tmp_path / "cell.py"
+    cell.write_text(stamp.setup_cell())
+
+    def run(times=1, **changes):
+        code = f"cell = open({str(cell)!r}).read()\n" + "exec(cell)\n" * times
+        return subprocess.run([sys.executable, "-c", code], cwd=runtime / "lone", env=env | changes,
+                              capture_output=True, text=True)
+
+    run.root, run.origin = runtime / "content" / stamp.repository().rsplit("/", 1)[-1], origin
+    return run
+
+
+def test_setup_cell_fetches_once_and_may_be_run_again(colab):
+    done = colab(times=2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("setup auto False") == 2 and str(colab.root) in done.stdout
+    colab.origin.rename(colab.origin.with_name("gone"))  # the network is cut after the clone
+    assert colab().returncode == 0
+
+
+@pytest.mark.parametrize("left", [".part", ""])
+def test_setup_cell_redoes_an_interrupted_clone(colab, left):
+    half = colab.root.with_name(colab.root.name + left)
+    (half / ".git").mkdir(parents=True)
+    (half / "README.md").write_text("half")
+    done = colab()
+    assert done.returncode == 0, done.stderr
+    assert (colab.root / "g2g" / "setup.py").is_file() and not (colab.root / "README.md").exists()
+
+
+def test_setup_cell_without_network_says_so_and_leaves_nothing(colab):
+    done = colab(GIT_CONFIG_COUNT="0")
+    assert done.returncode and f"cannot fetch {stamp.repository()}: no network, or a wrong" in done.stderr
+    assert not colab.root.exists()
+
+
+def test_setup_cell_outside_a_clone_says_so(tmp_path):
+    cell = stamp.setup_cell()
+    done = subprocess.run([sys.executable, "-c", cell], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode and "clone the repository first" in done.stderr

@@ -26,11 +26,14 @@ sys.path.insert(0, str(ROOT))
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-class ThisPython(KernelSpecManager):
-    """Every kernel name means the Python that runs this script, whatever kernels a user has installed."""
+class OnePython(KernelSpecManager):
+    """Every kernel name means one Python, by default this script's, whatever kernels a user has installed."""
+
+    python = sys.executable
 
     def get_kernel_spec(self, kernel_name):
-        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+        about = get_kernel_dict()
+        return KernelSpec(resource_dir=RESOURCES, **about | {"argv": [self.python, *about["argv"][1:]]})
 
 
 def numbered(solutions: bool = False) -> list[Path]:
@@ -39,14 +42,16 @@ def numbered(solutions: bool = False) -> list[Path]:
     return [p for folder in folders for p in sorted(folder.glob("[0-9]*.ipynb"))]
 
 
-def execute(path: Path, folder: Path | None = None) -> tuple[nbformat.NotebookNode, str | None]:
-    """Run a notebook with `folder` (default: its own) as working directory.
+def execute(path: Path, python: str = sys.executable, env: dict | None = None):
+    """Run a notebook in its own folder, with another `python` or environment if wanted.
 
     Returns:
         The notebook with its outputs as far as it came, and None or a readable account of what stopped it.
     """
     notebook = nbformat.read(path, as_version=4)
-    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisPython())
+    specs = OnePython()
+    specs.python = str(python)
+    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
     count = len(notebook.cells)
     at = [0]
 
@@ -57,10 +62,10 @@ def execute(path: Path, folder: Path | None = None) -> tuple[nbformat.NotebookNo
 
     client = NotebookClient(
         notebook, km=manager, on_cell_start=started, store_widget_state=False, record_timing=False,
-        coalesce_streams=True, resources={"metadata": {"path": str(folder or path.parent)}},
+        coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}},
     )
     try:
-        asyncio.run(client.async_execute())
+        asyncio.run(client.async_execute(env=env or dict(os.environ)))
     except (CellExecutionError, DeadKernelError) as error:
         return notebook, f"{path.name}, cell {at[0] + 1} of {count}:\n{ANSI.sub('', str(error)).strip()}"
     return notebook, None

@@ -46,7 +46,7 @@ def test_table1_has_all_rows_with_finite_numbers():
     measures = ["mae", "psnr", "ssim", "delta_e", "colorfulness", "gap_difference_of_means"]
     measures += [f"mae_{side}" for side in ("low", "high")]
     assert np.isfinite(table[measures].to_numpy(float)).all()
-    assert table["lpips"].notna().all() or (table["lpips_note"].str.len() > 10).all(), "missing without a reason"
+    assert table["lpips"].notna().all() or (table["lpips_note"].str.len() > 10).all(), "no reason given"
     markdown = (OUT / "results" / "table1.md").read_text()
     assert markdown.count("\n|") >= len(table) + 1 and "LPIPS" in markdown
     assert "\\begin{tabular" in (OUT / "results" / "table1.tex").read_text()

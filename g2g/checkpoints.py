@@ -79,7 +79,10 @@ class Keeper(Callback):
     # state that makes a run whole
     def state(self) -> dict:
         learn = self.learn
-        state = {"model": _bare(learn.model).state_dict(), "opt": learn.opt.opt.state_dict(), "rows": self.rows}
+        opt = learn.opt.opt.state_dict()
+        for group in opt["param_groups"]:  # a schedule leaves numpy scalars, which weights_only=True refuses
+            group |= {"lr": float(group["lr"]), "betas": tuple(map(float, group["betas"]))}
+        state = {"model": _bare(learn.model).state_dict(), "opt": opt, "rows": self.rows}
         if hasattr(learn, "discriminator"):
             state |= {"d_model": _bare(learn.discriminator).state_dict(), "d_opt": learn.d_opt.state_dict(),
                       "d_scaler": learn.d_scaler.state_dict()}

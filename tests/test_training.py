@@ -1,0 +1,233 @@
+"""The training loop: the GAN's two steps by hand, resume to the bit, and what happens when things break."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+from fastai.callback.core import Callback
+from torch import nn
+
+from g2g import checkpoints, stages, training
+from g2g.data import prepare
+from g2g.loaders import dataloaders
+from g2g.models import PatchGAN
+from g2g.profiles import get_profile
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """14 crops at 32 px, 13 of them for training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("G2G_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("G2G_DATA", raising=False)
+        yield prepare(dataclasses.replace(get_profile("smoke"), size=32, n_train=14, n_test=2), progress=False)
+
+
+def generator(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 3, padding=1))
+
+
+def discriminator(seed=1):
+    torch.manual_seed(seed)
+    return PatchGAN(16, width=8)
+
+
+def one_batch(learn, L, ab, **kwargs):
+    learn.create_opt()
+    learn.opt.set_hypers(lr=1e-2)
+    learn.discriminator.train()
+    learn.model.train()
+    learn.training, learn.xb, learn.yb = True, (L,), (ab,)
+    for group in learn.d_opt.param_groups:
+        group["lr"] = 1e-2
+    learn._do_one_batch()
+
+
+def gan(tiny, g=None, d=None, lam=100.0):
+    dls = dataloaders(tiny, 4, device="cpu")
+    return training.GANLearner(dls, g or generator(), d or discriminator(), lam=lam)
+
+
+def batch():
+    torch.manual_seed(3)
+    return torch.rand(4, 1, 32, 32) * 2 - 1, torch.rand(4, 2, 32, 32) * 0.4 - 0.2
+
+
+def test_gan_step_equals_steps_written_by_hand(tiny):
+    L, ab = batch()
+    g, d, learn = generator(), discriminator(), gan(tiny, lam=10.0)
+    g_opt = torch.optim.Adam(g.parameters(), lr=1e-2, betas=(0.5, 0.999))
+    d_opt = torch.optim.Adam(d.parameters(), lr=1e-2, betas=(0.5, 0.999))
+    one_batch(learn, L, ab)
+
+    fake = g(L)
+    real_logits, fake_logits = d(L, ab), d(L, fake.detach())
+    d_loss = (-F.logsigmoid(real_logits).mean() - F.logsigmoid(-fake_logits).mean()) / 2
+    d_loss.backward()
+    d_opt.step()
+    for p in d.parameters():
+        p.requires_grad_(False)
+    adversarial = -F.logsigmoid(d(L, fake)).mean()
+    l1 = (fake - ab).abs().mean()
+    (adversarial + 10.0 * l1).backward()
+    g_opt.step()
+
+    torch.testing.assert_close(learn.terms["d_loss"], d_loss.detach())
+    torch.testing.assert_close(learn.terms["g_adv"], adversarial.detach())
+    torch.testing.assert_close(learn.terms["g_l1"], l1.detach())
+    for mine, theirs in ((g, learn.model), (d, learn.discriminator)):
+        for (name, a), b in zip(mine.state_dict().items(), theirs.state_dict().values(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_each_optimizer_moves_only_its_own_network(tiny):
+    L, ab = batch()
+    learn = gan(tiny)
+    g0, d0 = copy.deepcopy(list(learn.model.parameters())), copy.deepcopy(list(learn.discriminator.parameters()))
+    learn.create_opt()
+    learn._discriminator_step(L, ab, learn.model(L))
+    assert all(torch.equal(a, b) for a, b in zip(g0, learn.model.parameters(), strict=True))
+    assert all(p.grad is None for p in learn.model.parameters()), "D's step must not reach G"
+    assert any(not torch.equal(a, b) for a, b in zip(d0, learn.discriminator.parameters(), strict=True))
+    d1 = copy.deepcopy(list(learn.discriminator.parameters()))
+    total, _, _ = training.generator_loss(learn.discriminator, L, learn.model(L), ab)
+    total.backward()
+    learn.opt.step()
+    assert all(torch.equal(a, b) for a, b in zip(d1, learn.discriminator.parameters(), strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(g0, learn.model.parameters(), strict=True))
+
+
+def test_discriminator_that_cannot_tell_scores_ln_2():
+    L, ab = batch()
+    loss = training.discriminator_loss(lambda L, ab: torch.zeros(4, 1, 5, 5), L, ab, ab)
+    assert loss.item() == pytest.approx(0.6931, abs=1e-4)
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    order = 80
+
+    def __init__(self, epoch):
+        self.at = epoch
+
+    def after_batch(self):
+        if self.training and self.epoch == self.at and self.iter == 1:
+            raise KeyboardInterrupt
+
+
+def recipe_for(stage):
+    return dataclasses.replace(stages.RECIPES["smoke"][stage], epochs=3, batch_size=4, receptive_field=16,
+                               width=8, start=None)
+
+
+def train(stage, tiny, folder, interrupt=None):
+    recipe = recipe_for(stage)
+    learn = stages.learner(recipe, tiny)
+    learn.add_cbs(interrupt and Interrupt(interrupt))
+    history = training.fit(learn, folder, epochs=3, lr=recipe.lr, schedule=recipe.schedule, seed=recipe.seed)
+    return learn, history
+
+
+@pytest.mark.parametrize("stage", ["cnn", "unet", "cgan"])
+def test_resumed_run_ends_bit_for_bit_where_the_uninterrupted_one_does(stage, tiny, tmp_path, capsys):
+    whole, history = train(stage, tiny, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(stage, tiny, tmp_path / "broken", interrupt=2)
+    assert len(list((tmp_path / "broken").glob("checkpoint-*.pt"))) == 2
+    capsys.readouterr()
+    resumed, again = train(stage, tiny, tmp_path / "broken")
+    assert "going on after epoch 2 of 3" in capsys.readouterr().out
+    assert again.drop(columns="seconds").equals(history.drop(columns="seconds"))
+    networks = [(whole.model, resumed.model)]
+    if stage == "cgan":
+        networks.append((whole.discriminator, resumed.discriminator))
+    for a, b in networks:
+        for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+            assert torch.equal(x, y), name
+    for file in ("weights.safetensors", "last.safetensors"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "broken" / file).read_bytes()
+
+
+def test_damaged_checkpoint_is_named_and_the_one_before_it_used(tiny, tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        train("cnn", tiny, tmp_path, interrupt=2)
+    newest = sorted(tmp_path.glob("checkpoint-*.pt"))[-1]
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    newest.write_bytes(data)
+    state = checkpoints.load_checkpoint(tmp_path)
+    assert len(state["rows"]) == 1 and newest.name in capsys.readouterr().out
+
+
+def test_checkpoint_holding_code_is_not_executed(tmp_path, capsys):
+    class Evil:
+        def __reduce__(self):
+            return print, ("executed",)
+
+    torch.save({"model": Evil()}, tmp_path / "checkpoint-0001.pt")
+    assert checkpoints.load_checkpoint(tmp_path) is None
+    assert "executed" not in capsys.readouterr().out.splitlines()
+
+
+def test_full_disk_is_said_and_the_last_checkpoint_stays(tiny, tmp_path, monkeypatch):
+    save, calls = torch.save, []
+
+    def full(obj, path):
+        calls.append(path)
+        if len(calls) == 2:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        save(obj, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(RuntimeError, match="No space left.*Is the disk full"):
+        train("cnn", tiny, tmp_path)
+    assert [p.name for p in tmp_path.glob("*checkpoint*")] == ["checkpoint-0001.pt"]
+    monkeypatch.undo()
+    assert len(train("cnn", tiny, tmp_path)[1]) == 3
+
+
+def test_exploding_loss_stops_with_the_last_good_epoch_kept(tiny, tmp_path):
+    class Explode(Callback):
+        def after_pred(self):
+            if self.training and self.epoch == 1:
+                self.learn.pred = self.pred * float("nan")
+
+    learn = stages.learner(recipe_for("cnn"), tiny)
+    learn.add_cb(Explode())
+    with pytest.raises(checkpoints.TrainingDiverged, match="epoch 2.*checkpoint of epoch 1 is kept"):
+        training.fit(learn, tmp_path, epochs=3, lr=1e-3)
+    assert [p.name for p in tmp_path.glob("checkpoint-*")] == ["checkpoint-0001.pt"]
+
+
+def test_training_never_opens_the_test_photos(tiny, tmp_path, monkeypatch):
+    def forbidden(self):
+        raise AssertionError("the test photos were read in training")
+
+    monkeypatch.setattr(type(tiny), "test", property(forbidden))
+    train("cnn", tiny, tmp_path)
+    with pytest.raises(AssertionError):
+        tiny.test  # noqa: B018  (the guard itself works)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+def test_precision_follows_the_hardware(capability, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert training.precision("cuda") == expected
+    assert training.precision("cpu") == "fp32"
+
+
+def test_predict_restores_the_mode_and_does_not_depend_on_the_batch():
+    model, (L, _) = generator().train(), batch()
+    ab = training.predict(model, L, batch_size=3)
+    assert model.training and ab.shape == (4, 2, 32, 32) and not ab.requires_grad
+    torch.testing.assert_close(ab, training.predict(model, L, batch_size=1))
+
+
+def test_estimate_is_of_the_right_order(tiny):
+    minutes = training.estimate_minutes(stages.learner(recipe_for("cnn"), tiny), 10)
+    assert 0 < minutes < 5

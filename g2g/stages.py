@@ -109,6 +109,15 @@ def runs(profile: Profile | str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", "stage", "epochs", "lr", "seed", "photos", "valid_loss", "minutes"])
 
 
+def quoted() -> dict[str, Run]:
+    """The runs whose numbers the course quotes, by stage: history and record from `results/`, without weights."""
+    for name in ("report", "class", "cpu"):
+        folder = repo_root() / "results" / name
+        if found := {stage: run for stage in STAGES if (run := _load(folder / stage))}:
+            return found
+    return {}
+
+
 def load_run(run: str, profile: Profile | str | None = None) -> Run:
     """The finished run called `run` (as `runs` lists it). Raises FileNotFoundError naming those that exist."""
     profile = profile if isinstance(profile, Profile) else get_profile(profile)

@@ -168,7 +168,7 @@ def _download(url, path, known=None, tries=3):
         try:
             with urllib.request.urlopen(url, timeout=60) as reply, open(path, "wb") as file:
                 size = int(reply.headers.get("Content-Length") or (known or [0])[0])
-                _need_disk(path.parent, 2 * size, "the archive and what it unpacks to")
+                need_disk(path.parent, 2 * size, "the archive and what it unpacks to")
                 digest = hashlib.md5(usedforsecurity=False)
                 with progress(size, "COCO sample: download", "B") as bar:
                     while block := reply.read(1 << 20):
@@ -206,7 +206,7 @@ def _unpack(archive, target):
         raise RuntimeError(f"the downloaded archive is not whole or not a .tgz ({error}). {WAY_OUT}") from error
 
 
-def _need_disk(folder, need, what):
+def need_disk(folder, need, what):
     free = shutil.disk_usage(folder).free
     if free < need:
         raise RuntimeError(f"{folder} has {free / 1e9:.1f} GB free, {need / 1e9:.1f} GB are needed for {what}: "

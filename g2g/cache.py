@@ -1,0 +1,67 @@
+"""What keeps a cache whole: one writer at a time, a temporary name until it is complete, writes that can fail."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+
+def locked(folder: Path, wait: bool = True):
+    """Context manager: hold the lock beside `folder`, so that one process at a time builds it.
+
+    The system frees the lock when its owner dies, by SIGKILL too.
+
+    Raises:
+        filelock.Timeout: another process holds it and `wait` is False.
+    """
+    lock = FileLock(folder.with_suffix(".lock"))
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise
+    print(f"another process is writing {folder.name}; waiting for it")
+    return lock.acquire()
+
+
+def sweep(root: Path) -> None:
+    """Remove what killed processes left half-written in `root`: `*.tmp` whose lock nobody holds."""
+    for left in root.glob("*.tmp"):
+        try:
+            with locked(left.with_suffix(""), wait=False):
+                shutil.rmtree(left, ignore_errors=True)
+        except Timeout:
+            pass
+
+
+class ArrayWriter:
+    """Context manager: growing arrays uint8 (N, size, size, 3), one `<name>.npy` each, written front to back.
+
+    Not through a memory map: on a full disk that dies of SIGBUS, where a write raises an error one can explain.
+    `count` says how many photos each has.
+    """
+
+    def __init__(self, folder: Path, names: tuple[str, ...], size: int):
+        self.size, self.count = size, dict.fromkeys(names, 0)
+        self.files = {name: open(folder / f"{name}.npy", "wb") for name in names}
+        for name in names:
+            self._write_header(name)
+
+    def append(self, name: str, pixels: np.ndarray) -> None:
+        self.files[name].write(np.ascontiguousarray(pixels).data)
+        self.count[name] += 1
+
+    def _write_header(self, name):
+        np.lib.format.write_array_header_1_0(self.files[name], {
+            "descr": "|u1", "fortran_order": False, "shape": (self.count[name], self.size, self.size, 3)})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failed, *_):
+        for name, file in self.files.items():
+            with file:
+                if not failed:
+                    file.seek(0)
+                    self._write_header(name)  # same length: NumPy leaves room for the first axis to grow

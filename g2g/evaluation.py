@@ -11,8 +11,9 @@ from g2g.intervals import bootstrap, compare, error_by_chroma, fooling
 from g2g.progress import progress
 from g2g.tables import stamp, table1, write_table
 
-__all__ = ["ab_histograms", "best_constant", "bootstrap", "compare", "constant", "error_by_chroma", "fooling",
-           "gray", "lpips_or_reason", "predictions", "score", "stamp", "table1", "write_table"]
+__all__ = ["ab_histograms", "best_constant", "bootstrap", "compare", "constant", "error_by_chroma",
+           "evaluate_profile", "fooling", "gray", "lpips_or_reason", "predictions", "score", "stamp",
+           "table1", "write_table"]
 
 # The PSNR of rounding to 8 bits, in dB: a picture cannot show more. Without this cap, gray photos coloured
 # gray (infinite, or 120 dB of float noise) would decide the mean.
@@ -90,8 +91,8 @@ def score(model, photos, split="test", *, lpips=None, **options) -> pd.DataFrame
     """One row per photo, in the order of the split.
 
     `file`. `mae`: of normalised ab before clipping; `mae_gray_pixels`, `mae_colorful_pixels`: over the pixels
-    where the truth's CIE chroma is below 5, or not (NaN where a photo has none). Of the picture shown, clipped
-    to sRGB: `psnr` (dB, at most 58.9), `ssim`, `delta_e` (mean CIEDE2000), `colorfulness`, `lpips`. Of the
+    where the truth's CIE chroma is below 5, or not (NaN where a photo has none). Of the picture shown, in
+    sRGB: `psnr` (dB, at most 58.9), `ssim`, `delta_e` (mean CIEDE2000), `colorfulness`, `lpips`. Of the
     truth: `colorfulness_truth`, `chroma` (mean), `near_gray` (the photo). `lpips_note`: why `lpips` is NaN.
 
     Args:
@@ -125,6 +126,32 @@ def score(model, photos, split="test", *, lpips=None, **options) -> pd.DataFrame
         scores["lpips"] = np.nan
     scores["lpips_note"] = "" if measure else lpips or "not asked for"  # a column: survives a csv
     return scores
+
+
+def evaluate_profile(profile=None, photos=None) -> str:
+    """Score the baselines and every finished run of the recipes; write table 1, return it as Markdown.
+
+    Writes table1.csv, .md, .tex and scores_ROW.csv into the profile's `results/`. Nothing is trained: a stage
+    without a finished run is named as missing.
+    """
+    from g2g import stages
+    from g2g.data import prepare
+
+    profile = profile if isinstance(profile, stages.Profile) else stages.get_profile(profile)
+    photos = photos or prepare(profile)
+    recipes, device = stages.RECIPES[profile.name], stages.device()
+    found = {stage: stages.find_run(recipe, photos, profile) for stage, recipe in recipes.items()}
+    runs = {stage: run for stage, run in found.items() if run}
+    models = {"gray": gray(), "constant": constant(best_constant(photos))}
+    models |= {stage: run.model(device=device) for stage, run in runs.items()}
+    lpips = lpips_or_reason(device)
+    scores = {row: score(model, photos, lpips=lpips, device=device, name=row)
+              for row, model in models.items()}
+    table = table1(scores, recipes["unet_long"].epochs)
+    notes = [f"Profile {profile.name}: {profile.purpose}.",
+             f"Runs: {', '.join(run.id for run in runs.values()) or 'none'}."]
+    files = write_table(table, profile.outputs / "results", notes, scores)
+    return files[1].read_text(encoding="utf-8")
 
 
 def ab_histograms(model, photos, split="test", bins=44, **options):

@@ -30,7 +30,7 @@ def same_photos(scores):
         a, b = scores[first], scores[name]
         # The truth's chroma changes with the photo's size: two profiles can share all file names
         if a["file"].tolist() != b["file"].tolist() or not np.allclose(a["chroma"], b["chroma"], atol=0.01):
-            raise ValueError(f"{first} and {name} were not scored on the same photos ({len(a):,} and {len(b):,}; "
+            raise ValueError(f"{first} and {name} are not scored on the same photos ({len(a):,}, {len(b):,}; "
                              "compared: file, order, chroma); is one from another profile?")
 
 

@@ -91,7 +91,8 @@ def ciede2000(lab1, lab2):
     h1, h2 = (torch.atan2(b, a).remainder(2 * math.pi) for a, b in ((a1, b1), (a2, b2)))
 
     dh, total, product = h2 - h1, h1 + h2, C1 * C2
-    far = (dh.abs() > math.pi) & (product > 0)  # the short way round the hue circle crosses 0
+    # The short way round the hue circle crosses 0; opposite hues stay opposite in spite of float32 rounding
+    far = (dh.abs() > math.pi + 1e-6) & (product > 0)
     across = torch.where(total < 2 * math.pi, total / 2 + math.pi, total / 2 - math.pi)
     hue = torch.where(product > 0, torch.where(far, across, total / 2), total)  # gray has no hue
     dH = 2 * product.sqrt() * torch.sin(dh / 2) * (1 - 2 * far.int())

@@ -32,7 +32,7 @@ class OnePython(KernelSpecManager):
     python = sys.executable
 
     def get_kernel_spec(self, kernel_name):
-        about = get_kernel_dict()
+        about = get_kernel_dict(extra_arguments=["--log-level=ERROR"])  # errors in cells are shown anyway
         return KernelSpec(resource_dir=RESOURCES, **about | {"argv": [self.python, *about["argv"][1:]]})
 
 
@@ -64,8 +64,16 @@ def execute(path: Path, python: str = sys.executable, env: dict | None = None):
         notebook, km=manager, on_cell_start=started, store_widget_state=False, record_timing=False,
         coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}},
     )
+
+    async def whole():
+        try:
+            await client.async_execute(env=env or dict(os.environ))
+        finally:  # Ctrl-C included: no kernel stays behind
+            if manager.has_kernel:
+                await manager.shutdown_kernel(now=True)
+
     try:
-        asyncio.run(client.async_execute(env=env or dict(os.environ)))
+        asyncio.run(whole())
     except (CellExecutionError, DeadKernelError) as error:
         return notebook, f"{path.name}, cell {at[0] + 1} of {count}:\n{ANSI.sub('', str(error)).strip()}"
     return notebook, None

@@ -77,7 +77,7 @@ def execute(path: Path, python: str = sys.executable, env: dict | None = None):
     except CellExecutionError as error:
         return notebook, f"{path.name}, cell {at[0] + 1} of {count}:\n{ANSI.sub('', str(error)).strip()}"
     except DeadKernelError:  # nbclient answers Ctrl-C in this way, too
-        return notebook, f"{path.name}, cell {at[0] + 1} of {count}: interrupted, or killed for want of memory"
+        return notebook, f"{path.name}, cell {at[0] + 1} of {count}: interrupted, or out of memory"
     return notebook, None
 
 

@@ -1,10 +1,14 @@
-"""What keeps a cache whole: one writer at a time, a temporary name until it is complete, writes that can fail."""
+"""What keeps a cache whole: one writer at a time, a temporary name while it grows, writes that may fail."""
 
+import errno
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
+
+MORE_DISK = "Free some space, or set G2G_CACHE to a folder on a larger disk"
 
 
 def locked(folder: Path, wait: bool = True):
@@ -35,10 +39,29 @@ def sweep(root: Path) -> None:
             pass
 
 
+def need_disk(folder: Path, need: int, what: str) -> None:
+    """Raise RuntimeError unless the disk of `folder` has room for `need` bytes of `what`."""
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise RuntimeError(f"{folder} has {free / 1e9:.1f} GB free; {what} need {need / 1e9:.1f} GB. "
+                           f"{MORE_DISK}")
+
+
+@contextmanager
+def disk_full_explained(folder: Path):
+    """Turn "no space left" into a RuntimeError that says where, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise RuntimeError(f"the disk of {folder} is full; nothing was kept. {MORE_DISK}") from error
+
+
 class ArrayWriter:
     """Context manager: growing arrays uint8 (N, size, size, 3), one `<name>.npy` each, written front to back.
 
-    Not through a memory map: on a full disk that dies of SIGBUS, where a write raises an error one can explain.
+    Not through a memory map: on a full disk that dies of SIGBUS, where a write raises an error to explain.
     `count` says how many photos each has.
     """
 

@@ -1,6 +1,5 @@
 """Photos prepared once: `prepare` writes one uint8 array per split and a manifest, `Photos` reads them."""
 
-import errno
 import hashlib
 import json
 import os
@@ -11,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from g2g.cache import ArrayWriter, locked, sweep
+from g2g.cache import ArrayWriter, disk_full_explained, locked, need_disk, sweep
 from g2g.decode import decode_all
 from g2g.profiles import Profile, cache_root
 from g2g.progress import progress as progress_bar
-from g2g.sources import SOURCES, need_disk, seeded
+from g2g.sources import SOURCES, seeded
 
 SPLITS = ("train", "valid", "test")
 NEAR_GRAY = 5.0  # mean CIE chroma below which a photo has next to no colour to learn
@@ -30,8 +29,8 @@ class Photos:
     Attributes:
         folder: where the arrays and `manifest.csv` lie.
         size: side S of the square photos in pixels.
-        manifest: one row per photo: file, sha256 (of the file), width, height (upright, in pixels), chroma
-            (mean, CIE units), split, skipped (why; "" where used). A split's used rows are in its array's order.
+        manifest: one row per photo: file, sha256 (of its bytes), width, height (upright, px), chroma (mean,
+            CIE units), split, skipped (why; "" where used). Used rows are in the order of their array.
         hash: 16 hex digits of what went in and how: names, contents and splits of the photos used, size, fit;
             not where they lie.
 
@@ -70,20 +69,21 @@ class Photos:
                 f"{(self.manifest['skipped'] != '').sum():,} skipped, hash {self.hash})")
 
 
-def prepare(profile: Profile, *, min_chroma: float = 0.0, fit: str = "squash", progress: bool = True) -> Photos:
+def prepare(profile: Profile, *, min_chroma: float = 0.0, fit: str = "squash",
+            progress: bool = True) -> Photos:
     """Decode, turn upright and resize the profile's photos once; later calls open what is there.
 
-    Validation is 5% of the training photos (at least one), chosen by seed before any is skipped. A training photo
-    whose file is a validation or test photo too is skipped, and so is a validation photo that is a test photo.
+    Validation is 5% of the training photos (at least one), chosen by seed before any is skipped. A training
+    photo that is a validation or test photo too (same bytes) is skipped, and a validation photo likewise.
     The result lies in `cache_root()/prepared/`; changed photos or other settings make another one.
 
     Args:
-        min_chroma: training and validation photos of lower mean CIE chroma are left out; 5 drops near-gray ones.
+        min_chroma: training and validation photos of lower mean CIE chroma are left out; 5: near-gray ones.
         fit: `squash` to the square (as the report does) or `crop` its centre.
         progress: show it, and list what was skipped.
 
     Raises:
-        ValueError: unknown `fit` or source, or a split without a usable photo (says what was there and why not).
+        ValueError: unknown `fit` or source; a split without a usable photo (with what was there and why not).
         FileNotFoundError: no photos where they were looked for.
         RuntimeError: not enough disk.
     """
@@ -99,7 +99,8 @@ def prepare(profile: Profile, *, min_chroma: float = 0.0, fit: str = "squash", p
         photos = _load(folder)
         if photos is None:
             sweep(folder.parent)
-            _build(folder, train, test, settings, progress, profile)
+            with disk_full_explained(folder.parent):
+                _build(folder, train, test, settings, progress, profile)
             photos = _load(folder)
     skipped = photos.manifest[photos.manifest["skipped"] != ""]
     if progress and len(skipped):
@@ -130,9 +131,9 @@ def _load(folder):
     try:
         about = json.loads((folder / "about.json").read_text())
         texts = ("file", "sha256", "split", "skipped")
-        manifest = pd.read_csv(folder / "manifest.csv", dtype=dict.fromkeys(texts, str), keep_default_na=False,
-                               na_values={name: [""] for name in ("width", "height", "chroma")},  # "NA" is a name
-                               encoding_errors="surrogateescape")
+        manifest = pd.read_csv(  # a photo may be called NA: only an empty number is missing
+            folder / "manifest.csv", dtype=dict.fromkeys(texts, str), keep_default_na=False,
+            na_values=dict.fromkeys(("width", "height", "chroma"), [""]), encoding_errors="surrogateescape")
         photos = Photos(folder, about["size"], manifest, about["hash"])
         if all(len(photos._open(split)) == len(photos.files(split)) for split in SPLITS):
             return photos
@@ -156,7 +157,8 @@ def _build(folder, train, test, settings, show, profile):
     need_disk(folder.parent, n * settings["size"] ** 2 * 3, "the prepared photos")
     try:
         work.mkdir()
-        with progress_bar(n, "prepare", "photos", show=show) as bar, ArrayWriter(work, SPLITS, settings["size"]) as arrays:
+        with (progress_bar(n, "prepare", "photos", show=show) as bar,
+              ArrayWriter(work, SPLITS, settings["size"]) as arrays):
             manifest = pd.DataFrame(_fill(arrays, train, test, settings, bar), columns=COLUMNS)
         for split in SPLITS:
             if not arrays.count[split]:
@@ -166,11 +168,6 @@ def _build(folder, train, test, settings, show, profile):
         (work / "about.json").write_text(json.dumps(about))
         manifest.to_csv(work / "manifest.csv", index=False, errors="surrogateescape")
         os.replace(work, folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise RuntimeError(f"the disk is full ({folder.parent}); nothing was kept. Free some space, or set "
-                           "G2G_CACHE to a folder on a larger disk") from error
     finally:  # Ctrl-C included
         shutil.rmtree(work, ignore_errors=True)
 
@@ -179,11 +176,12 @@ def _fill(arrays, train, test, settings, bar):
     """Decode all photos into the arrays; returns the rows of the manifest."""
     held_out = {item.name for item in seeded(train)[:max(1, round(0.05 * len(train)))]}
     plan = {"test": test, "valid": [item for item in train if item.name in held_out],
-            "train": [item for item in train if item.name not in held_out]}  # in this order for the duplicates
+            "train": [item for item in train if item.name not in held_out]}  # in this order for duplicates
     rows, seen = [], {}
     for split, items in plan.items():
         new = {}
-        for item, (facts, pixels) in zip(items, decode_all(items, settings["size"], settings["fit"], bar), strict=True):
+        decoded = decode_all(items, settings["size"], settings["fit"], bar)
+        for item, (facts, pixels) in zip(items, decoded, strict=True):
             row = {"file": item.name, "split": split} | facts
             if split == "train" and not arrays.count["valid"]:
                 row["split"] = "valid"  # those chosen were all unusable: the next photo takes their place

@@ -17,15 +17,15 @@ MIN_SIDE = 16  # pixels: less is an icon, not a photo
 # Named, because Pillow would otherwise hand a PostScript file with a photo's name to Ghostscript
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 UPRIGHT = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
-           7: "TRANSVERSE", 8: "ROTATE_90"}  # EXIF tag 0x0112: how the camera was held, and the turn that undoes it
+           7: "TRANSVERSE", 8: "ROTATE_90"}  # EXIF 0x0112, how the camera was held: what undoes it
 
 
 def decode(item: Item, size: int, fit: str = "squash") -> tuple[dict, np.ndarray | None]:
     """Read, decode and resize one photo (bicubic, antialiased); never raises for what is in the file.
 
     Returns:
-        its facts (sha256, width and height when upright, chroma = mean CIE chroma, skipped = why it is unusable or
-        "") and the pixels, uint8 (size, size, 3), or None if it is unusable.
+        its facts (sha256, width and height when upright, chroma = mean CIE chroma, skipped = why it is
+        unusable, or "") and the pixels, uint8 (size, size, 3), or None if it is unusable.
     """
     facts = {"sha256": "", "width": None, "height": None, "chroma": None, "skipped": ""}
     try:
@@ -37,13 +37,14 @@ def decode(item: Item, size: int, fit: str = "squash") -> tuple[dict, np.ndarray
             raise OSError("empty file")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow on odd metadata; what matters raises
-            with Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+            formats = [name for name in FORMATS if name in Image.OPEN]
+            with Image.open(io.BytesIO(data), formats=formats) as image:
                 image = to_rgb8(image)
         if item.box:
             image = image.crop(item.box)
         facts["width"], facts["height"] = image.size
         if min(image.size) < MIN_SIDE:
-            raise OSError(f"only {image.width}×{image.height} px; at least {MIN_SIDE} on each side are needed")
+            raise OSError(f"only {image.width}×{image.height} px; each side needs at least {MIN_SIDE}")
         if fit == "crop":
             image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
         pixels = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
@@ -51,7 +52,7 @@ def decode(item: Item, size: int, fit: str = "squash") -> tuple[dict, np.ndarray
         return facts, pixels
     except UnidentifiedImageError:
         facts["skipped"] = "not an image that Pillow can read"
-    except Exception as error:  # decoders given garbage raise anything: SyntaxError, struct.error, MemoryError, …
+    except Exception as error:  # decoders given garbage raise anything: SyntaxError, struct.error, …
         facts["skipped"] = " ".join(f"{error}".split()) or type(error).__name__
     return facts, None
 
@@ -59,8 +60,8 @@ def decode(item: Item, size: int, fit: str = "squash") -> tuple[dict, np.ndarray
 def decode_all(items: list[Item], size: int, fit: str, bar):
     """`decode` of each item, in order, on all cores; `bar.update(1)` after each.
 
-    Threads, not processes: Pillow and torch work outside of Python's lock, and threads need no `__main__` guard
-    on macOS, copy nothing between processes, and leave no orphans when the process is killed.
+    Threads, not processes: Pillow and torch work outside of Python's lock, and threads need no `__main__`
+    guard on macOS, copy nothing between processes, and leave no orphans when the process is killed.
     """
     pool, todo, ahead = ThreadPoolExecutor(num_cpus()), iter(items), deque()
     try:

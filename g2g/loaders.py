@@ -1,4 +1,4 @@
-"""Batches (L, ab) from prepared photos: gathered whole from the array, flipped and converted to Lab on the device."""
+"""Batches (L, ab) from prepared photos: gathered from the array, flipped and converted on the device."""
 
 from collections.abc import Iterator
 
@@ -15,8 +15,8 @@ from g2g.lab import photos_to_lab, to_rgb
 class PhotoLoader(DataLoader):
     """fastai `DataLoader` of (L, ab) batches: L (B,1,S,S) and ab (B,2,S,S), normalised, float32, on `device`.
 
-    With `shuffle` the order and the flips of an epoch are drawn from (seed, epoch), so that they are the same for
-    any number of workers and after a resume. `epoch` may be set; it counts up by itself at the end of each epoch.
+    With `shuffle` the order and the flips of an epoch are drawn from (seed, epoch): the same for any number
+    of workers and after a resume. `epoch` may be set; it counts up by itself at the end of each epoch.
     """
 
     def __init__(self, photos: Photos, split: str, bs: int = 32, *, shuffle: bool = False, seed: int = 42,
@@ -26,10 +26,10 @@ class PhotoLoader(DataLoader):
             raise ValueError(f"batch_size is {bs}; it must be at least 1")
         if not files:
             raise ValueError(f"there are no {split} photos in {photos.folder}")
-        last = len(files) % bs
-        # A last batch of one photo breaks batch norm: dropped in training, where the next epoch draws another one
-        super().__init__(files, bs=bs, shuffle=shuffle, drop_last=shuffle and last == 1 and len(files) > bs > 1,
-                         num_workers=num_workers, device=device, pin_memory=torch.device(device).type == "cuda")
+        lonely = len(files) % bs == 1 and len(files) > bs > 1
+        # A last batch of one photo breaks batch norm: training drops it, and another photo the next epoch
+        super().__init__(files, bs=bs, shuffle=shuffle, drop_last=shuffle and lonely, num_workers=num_workers,
+                         device=device, pin_memory=torch.device(device).type == "cuda")
         self.photos, self.split, self.seed, self.epoch = photos, split, seed, 0
 
     def get_idxs(self):
@@ -56,10 +56,11 @@ class PhotoLoader(DataLoader):
         self.epoch += 1
 
     def new(self, dataset=None, cls=None, **kwargs):
-        """The same loader with other `bs`, `shuffle`, `device` or `num_workers` (fastai's `get_preds` needs it)."""
-        return PhotoLoader(self.photos, self.split, kwargs.get("bs", self.bs), seed=self.seed,
-                           shuffle=kwargs.get("shuffle", self.shuffle), device=kwargs.get("device", self.device),
-                           num_workers=kwargs.get("num_workers", self.fake_l.num_workers))
+        """This loader with other `bs`, `shuffle`, `device` or `num_workers`, as fastai's `get_preds` asks."""
+        asked = {"bs": self.bs, "shuffle": self.shuffle, "device": self.device,
+                 "num_workers": self.fake_l.num_workers}
+        asked |= {name: value for name, value in kwargs.items() if name in asked}
+        return PhotoLoader(self.photos, self.split, seed=self.seed, **asked)
 
     def show_batch(self, max_n: int = 6):
         """Show up to `max_n` photos of a batch: what the model sees beside what it is to predict."""
@@ -71,28 +72,31 @@ class PhotoLoader(DataLoader):
         _, axes = plt.subplots(rows, columns, figsize=(4 * columns, 2.2 * rows), squeeze=False)
         for axis in axes.flat:
             axis.axis("off")
-        for axis, gray, colour in zip(axes.flat, to_rgb(L, torch.zeros_like(ab)), to_rgb(L, ab), strict=False):
-            axis.imshow(torch.cat([gray, colour], dim=2).permute(1, 2, 0).numpy())
+        pairs = torch.cat([to_rgb(L, torch.zeros_like(ab)), to_rgb(L, ab)], dim=3)
+        for axis, pair in zip(axes.flat, pairs, strict=False):
+            axis.imshow(pair.permute(1, 2, 0).numpy())
             axis.set_title("gray | colour", fontsize=9)
         plt.tight_layout()
 
 
-def dataloaders(photos: Photos, batch_size: int = 32, seed: int = 42, device=None, workers: int = 0) -> DataLoaders:
-    """fastai `DataLoaders` of (L, ab) batches over the training and validation photos; never over the test photos.
+def dataloaders(photos: Photos, batch_size: int = 32, seed: int = 42, device=None,
+                workers: int = 0) -> DataLoaders:
+    """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
 
-    `device` None is CUDA where there is one, else the CPU. The training loader draws order and per-photo flips from
-    (`seed`, `dls.train.epoch`).
+    `device` None is CUDA where there is one, else the CPU. The training loader draws order and per-photo
+    flips from (`seed`, `dls.train.epoch`).
 
     Raises:
         ValueError: `batch_size` below 1, or no photos.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     common = {"bs": batch_size, "seed": seed, "device": device, "num_workers": workers}
-    return DataLoaders(PhotoLoader(photos, "train", shuffle=True, **common), PhotoLoader(photos, "valid", **common),
-                       path=photos.folder, device=device)
+    train = PhotoLoader(photos, "train", shuffle=True, **common)
+    return DataLoaders(train, PhotoLoader(photos, "valid", **common), path=photos.folder, device=device)
 
 
-def batches(array: np.ndarray, batch_size: int = 32, device="cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(array: np.ndarray, batch_size: int = 32,
+            device="cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """(L, ab) of a uint8 array (N,S,S,3), in order, without flips."""
     for start in range(0, len(array), batch_size):
         yield photos_to_lab(np.asarray(array[start:start + batch_size]), device=device)

@@ -18,22 +18,23 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
+from g2g.cache import disk_full_explained, locked, need_disk
 from g2g.profiles import SEED, Profile, cache_root
 from g2g.progress import progress
 
 # .heic and .heif are not decoded by Pillow alone: they are taken in to be listed as skipped, not passed over
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2", ".avif",
-            ".ppm", ".pgm", ".heic", ".heif"}
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2",
+            ".avif", ".ppm", ".pgm", ".heic", ".heif"}
 BUNDLED = {"train": ("skimage/data/coffee.png", "skimage/data/rocket.jpg", "skimage/data/motorcycle_left.png",
                      "sklearn/datasets/images/china.jpg"),
-           "test": ("skimage/data/astronaut.png", "skimage/data/chelsea.png", "sklearn/datasets/images/flower.jpg")}
+           "test": ("skimage/data/astronaut.png", "skimage/data/chelsea.png",
+                    "sklearn/datasets/images/flower.jpg")}
 
 
 @dataclass(frozen=True)
 class Item:
-    """One photo: its `name` in the manifest, its file, and for a crop the box (left, top, right, bottom) in pixels."""
+    """One photo: its `name` in the manifest, its file, and for a crop the box (left, top, right, bottom)."""
 
     name: str
     path: Path
@@ -41,7 +42,7 @@ class Item:
 
 
 def bundled(profile: Profile) -> tuple[list[Item], list[Item]]:
-    """Square crops of seven photographs that come with scikit-image and scikit-learn: four to train, three to test.
+    """Square crops of photographs that come with scikit-image and scikit-learn: four to train, three to test.
 
     The k-th crop of a photograph is the same in every run: side 40 to 95% of the short side, anywhere.
     """
@@ -55,7 +56,7 @@ def folder(profile: Profile) -> tuple[list[Item], list[Item]]:
 
     Raises:
         ValueError: the profile has no `data_dir`.
-        FileNotFoundError: `data_dir` is not a folder, or holds no photos (says what was looked for and where).
+        FileNotFoundError: `data_dir` is no folder, or holds no photos (says what was looked for and where).
     """
     root = profile.data_dir
     if root is None:
@@ -75,11 +76,11 @@ def coco_sample(profile: Profile) -> tuple[list[Item], list[Item]]:
     `G2G_COCO_URL` names a mirror of the archive (http, https or file).
 
     Raises:
-        RuntimeError: too little disk, no connection, or an archive that is not whole; says which, and the way out.
+        RuntimeError: too little disk, no connection, an archive that is not whole; with the way out.
     """
     home = cache_root() / "coco_sample"
     home.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.with_suffix(".lock")):  # two notebooks at once: the second waits and finds the photos
+    with locked(home):  # two notebooks at once: the second waits and finds the photos
         if not home.is_dir():
             _fetch_coco(home)
     return _split(_find(home), profile)
@@ -89,7 +90,7 @@ SOURCES = {"bundled": bundled, "folder": folder, "coco_sample": coco_sample}
 
 
 def seeded(items: list[Item]) -> list[Item]:
-    """The items in an order that the seed and their names decide, the same on every machine and Python version."""
+    """The items in an order that seed and names alone decide: the same on every machine and Python."""
     return sorted(items, key=lambda item: hashlib.sha256(os.fsencode(f"{SEED}/{item.name}")).digest())
 
 
@@ -98,7 +99,7 @@ def _choose(items, n):
 
 
 def _split(items, profile):
-    """80% train, 20% test, then at most n of each: a test photo of one profile is no training photo of another."""
+    """80% train, 20% test, then at most n of each: no profile trains on another one's test photos."""
     order = seeded(items)
     n_test = max(1, round(0.2 * len(items)))
     return _choose(order[n_test:], profile.n_train), _choose(order[:n_test], profile.n_test)
@@ -112,19 +113,20 @@ def _crops(files, n):
         library, _, rest = file.partition("/")
         path = Path(find_spec(library).origin).parent / rest
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: reinstall scikit-image and scikit-learn, or set G2G_DATA")
+            raise FileNotFoundError(f"{path} is missing: reinstall {library}, or set G2G_DATA=/your/photos")
         with Image.open(path) as image:
             width, height = image.size
         rng = np.random.default_rng([SEED, number])
         for k in range(-(-(n - number) // len(files))):
             side = int(min(width, height) * rng.uniform(0.4, 0.95))
             left, top = (int(rng.integers(0, extent - side + 1)) for extent in (width, height))
-            items.append((k, Item(f"{path.stem.split('_')[0]}-{k:02d}", path, (left, top, left + side, top + side))))
-    return [item for _, item in sorted(items, key=lambda pair: pair[0])]  # coffee-00, rocket-00, …, coffee-01, …
+            box = (left, top, left + side, top + side)
+            items.append((k, Item(f"{path.stem.split('_')[0]}-{k:02d}", path, box)))
+    return [item for _, item in sorted(items, key=lambda pair: pair[0])]  # coffee-00, rocket-00, …, coffee-01
 
 
 def _find(where, root=None):
-    """Files under `where` with a photo's suffix, sorted by their name below `root`; hidden ones are left out."""
+    """Files under `where` with a photo's suffix, sorted by their name below `root`; hidden ones left out."""
     root, found, seen = Path(root or where), [], set()
     for at, folders, files in os.walk(where, followlinks=True, onerror=lambda e: warnings.warn(
             f"{e.filename} is left out: {e.strerror}", stacklevel=2)):
@@ -137,9 +139,10 @@ def _find(where, root=None):
         found += [Path(at, name) for name in files
                   if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
     if not found:
-        raise FileNotFoundError(f"no photos under {where} ({', '.join(sorted(SUFFIXES))}; hidden folders left out): "
-                                "set G2G_DATA to a folder that holds some")
-    return sorted((Item(path.relative_to(root).as_posix(), path) for path in found), key=lambda item: item.name)
+        raise FileNotFoundError(f"no photos under {where}: looked for {', '.join(sorted(SUFFIXES))} outside "
+                                "of hidden folders. Set G2G_DATA to a folder with some")
+    items = [Item(path.relative_to(root).as_posix(), path) for path in found]
+    return sorted(items, key=lambda item: item.name)
 
 
 def _fetch_coco(home):
@@ -152,15 +155,16 @@ def _fetch_coco(home):
     archive, unpacked = home.with_suffix(".part"), home.with_suffix(".tmp")
     shutil.rmtree(unpacked, ignore_errors=True)  # left by a run that was killed
     try:
-        _download(url, archive, known)
-        _unpack(archive, unpacked)
-        os.replace(unpacked, home)
+        with disk_full_explained(home.parent):
+            _download(url, archive, known)
+            _unpack(archive, unpacked)
+            os.replace(unpacked, home)
     finally:
         archive.unlink(missing_ok=True)
         shutil.rmtree(unpacked, ignore_errors=True)
 
 
-WAY_OUT = "Try again, set G2G_COCO_URL to a mirror, use your own photos (G2G_DATA=/folder), or G2G_PROFILE=smoke."
+WAY_OUT = "Try again, or set G2G_COCO_URL to a mirror, G2G_DATA to a folder of photos, or G2G_PROFILE=smoke."
 
 
 def _download(url, path, known=None, tries=3):
@@ -168,7 +172,7 @@ def _download(url, path, known=None, tries=3):
         try:
             with urllib.request.urlopen(url, timeout=60) as reply, open(path, "wb") as file:
                 size = int(reply.headers.get("Content-Length") or (known or [0])[0])
-                need_disk(path.parent, 2 * size, "the archive and what it unpacks to")
+                need_disk(path.parent, 2 * size, "the archive and the photos in it")
                 digest = hashlib.md5(usedforsecurity=False)
                 with progress(size, "COCO sample: download", "B") as bar:
                     while block := reply.read(1 << 20):
@@ -183,7 +187,9 @@ def _download(url, path, known=None, tries=3):
                 return
             problem = f"the connection ended after {received:,} of {size:,} bytes"
         except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{url} answered {error.code} {error.reason}. {WAY_OUT}") from error
+            problem = f"the server answered {error.code} {error.reason}"
+            if error.code < 500:
+                break
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             problem = str(getattr(error, "reason", error)) or type(error).__name__
         print(f"COCO sample: {problem} (try {attempt} of {tries})")
@@ -191,23 +197,22 @@ def _download(url, path, known=None, tries=3):
 
 
 def _unpack(archive, target):
-    """The photos of a .tgz into `target`, reading to its last byte, where gzip keeps the checksum of the whole."""
+    """The photos of a .tgz into `target`; reads to its end, where gzip keeps the checksum of the whole."""
     target.mkdir(parents=True)
     try:
-        with open(archive, "rb") as raw, gzip.open(raw) as plain, tarfile.open(fileobj=plain, mode="r|") as tar, \
-                progress(archive.stat().st_size, "COCO sample: unpack", "B") as bar:
+        with (open(archive, "rb") as raw, gzip.open(raw) as plain,
+              tarfile.open(fileobj=plain, mode="r|") as tar,
+              progress(archive.stat().st_size, "COCO sample: unpack", "B") as bar):
+            photos = 0
             for member in tar:
                 if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
                     tar.extract(member, target, filter="data")  # refuses a path that leads out of target
+                    photos += 1
                 bar.update(raw.tell() - bar.n)
+            if not photos:
+                raise tarfile.ReadError("there are no photos in it")
             while plain.read(1 << 20):
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise RuntimeError(f"the downloaded archive is not whole or not a .tgz ({error}). {WAY_OUT}") from error
+        raise RuntimeError(f"the archive is not whole, or no .tgz of photos ({error}). {WAY_OUT}") from error
 
-
-def need_disk(folder, need, what):
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise RuntimeError(f"{folder} has {free / 1e9:.1f} GB free, {need / 1e9:.1f} GB are needed for {what}: "
-                           "free some, or set G2G_CACHE to a folder on a larger disk")

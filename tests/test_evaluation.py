@@ -1,0 +1,322 @@
+"""Scores, intervals, comparisons and tables: by other routes to the same numbers, and on bad input."""
+
+import math
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from skimage import color
+
+from g2g import evaluation, tables
+from g2g.evaluation import bootstrap, compare, constant, fooling, gray, score, stamp, table1, write_table
+
+
+def made_photos(array, train=None):
+    """Photos from an array; reading a split that was not given fails."""
+    files = [f"photo_{i}.jpg" for i in range(len(array))]
+    splits = {"test": array} if train is None else {"train": train}
+    return SimpleNamespace(**splits, size=array.shape[1], files=lambda split: files,
+                           near_gray=lambda split: np.zeros(len(files), bool))
+
+
+@pytest.fixture
+def noise():
+    return made_photos(np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8))
+
+
+def frame(mae, **columns):
+    """A score table with the given errors and otherwise plain values."""
+    mae = np.asarray(mae, dtype=float)
+    plain = {"psnr": 20.0, "ssim": 0.9, "delta_e": 9.0, "lpips": math.nan,
+             "lpips_note": "no VGG_16 & 100% sure", "colorfulness": 10.0, "colorfulness_truth": 30.0,
+             "chroma": 12.0}
+    return pd.DataFrame({"file": [f"{i}.jpg" for i in range(len(mae))], "mae": mae} | plain | columns)
+
+
+def test_scores_of_gray_by_another_route(noise):
+    """MAE, chroma and the split of gray's score, from scikit-image alone."""
+    scores = score(gray(), noise, batch_size=2, show=False)
+    ab = color.rgb2lab(noise.test)[..., 1:]
+    chroma = np.hypot(ab[..., 0], ab[..., 1])
+    error = np.abs(ab).mean(-1) / 110
+    assert scores["file"].tolist() == noise.files("test")
+    assert scores["mae"].to_numpy() == pytest.approx(error.mean((1, 2)), abs=1e-4)
+    assert scores["chroma"].to_numpy() == pytest.approx(chroma.mean((1, 2)), abs=1e-2)
+    colourful = [e[c >= 5].mean() for e, c in zip(error, chroma, strict=True)]
+    assert scores["mae_colorful_pixels"].to_numpy() == pytest.approx(colourful, abs=1e-4)
+    assert (scores["mae_gray_pixels"].fillna(0) < 5 / 110).all()
+    assert (scores["colorfulness"] < 0.1).all() and (scores["colorfulness_truth"] > 50).all()
+    assert scores["lpips"].isna().all() and set(scores["lpips_note"]) == {"not asked for"}
+
+
+def test_mae_is_before_clipping_the_rest_after(noise):
+    far, farther = (score(constant((v, v)), noise, show=False) for v in (3.0, 4.0))
+    assert (farther["mae"] - far["mae"]).to_numpy() == pytest.approx(1.0, abs=1e-5)
+    assert far["delta_e"].between(0, 200).all() and far["colorfulness"].between(0, 400).all()
+
+
+def test_the_truth_as_prediction_is_perfect(photos):
+    from g2g.lab import photos_to_lab
+
+    truth = iter(photos_to_lab(np.array(photos.test))[1].split(3))
+    scores = score(lambda L: next(truth), photos, batch_size=3, show=False)
+    assert len(scores) == len(photos.test) and scores["file"].tolist() == photos.files("test")
+    assert scores["near_gray"].tolist() == photos.near_gray("test").tolist()
+    assert (scores["mae"] == 0).all() and (scores["ssim"] > 0.9999).all() and (scores["delta_e"] < 0.02).all()
+    assert scores["psnr"].tolist() == pytest.approx([evaluation.PSNR_CAP] * len(scores))  # finite
+
+
+def test_a_module_is_scored_in_eval_mode_without_gradients(noise):
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, L):
+            assert not self.training and not torch.is_grad_enabled()
+            return self.weight.expand(len(L), 2, *L.shape[2:])
+
+    model = Model().train()
+    scores = score(model, noise, show=False)
+    assert model.training and torch.is_grad_enabled()
+    pd.testing.assert_frame_equal(scores, score(gray(), noise, show=False))
+
+
+def test_an_all_gray_photo_counts_without_dividing_by_zero():
+    levels = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 1), dtype=np.uint8)
+    scores = score(gray(), made_photos(levels.repeat(3, 3)), show=False)
+    assert (scores["colorfulness_truth"] == 0).all()
+    assert scores["mae_colorful_pixels"].isna().all()  # it has none
+    rest = scores.drop(columns=["mae_colorful_pixels", "lpips", "file", "lpips_note"])
+    assert np.isfinite(rest.to_numpy(dtype=float)).all()
+    table = table1({"gray": scores})
+    assert np.isfinite(table[["psnr", "colorfulness", "gap_mean_of_differences"]].to_numpy()).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nan_predictions_name_the_photo(noise, bad):
+    def model(L, seen=[]):  # noqa: B006  (counts the calls)
+        seen.append(1)
+        ab = torch.zeros(len(L), 2, *L.shape[2:])
+        if len(seen) == 2:
+            ab[1, 0, 3, 3] = bad
+        return ab
+
+    with pytest.raises(ValueError, match=r"cGAN predicts NaN or infinity for photo_3\.jpg;"):
+        score(model, noise, batch_size=2, name="cGAN", show=False)
+
+
+def test_a_wrong_shape_is_an_error(noise):
+    with pytest.raises(ValueError, match="expected ab"):
+        score(lambda L: L, noise, show=False)
+
+
+def test_lpips_is_asked_in_its_own_range_or_its_absence_explained(noise, tmp_path):
+    def measure(x, y, check_range):
+        assert -1 <= x.min() < -0.5 and -1 <= y.min() < -0.5 and max(x.max(), y.max()) <= 1
+        return (x - y).abs().mean((1, 2, 3))
+
+    assert score(gray(), noise, lpips=measure, show=False)["lpips"].between(0.1, 2).all()
+    score(gray(), noise, lpips="no weights", show=False).to_csv(tmp_path / "scores.csv", index=False)
+    assert set(pd.read_csv(tmp_path / "scores.csv")["lpips_note"]) == {"no weights"}  # survives the csv
+
+
+def test_lpips_or_reason_has_no_path_in_its_reason(tmp_path, capsys):
+    reason = evaluation.lpips_or_reason(weights=tmp_path / "nothing.pth")
+    assert isinstance(reason, str) and str(tmp_path) not in reason
+    assert "nothing.pth" in capsys.readouterr().out
+
+
+def test_best_constant_is_the_median_of_the_training_photos():
+    train = np.random.default_rng(2).integers(0, 256, (70, 32, 32, 3), dtype=np.uint8)
+    train[..., 0] //= 2
+    photos = made_photos(train, train)  # has no test photos to read
+    ab = color.rgb2lab(train)[..., 1:].reshape(-1, 2) / 110
+    best = evaluation.best_constant(photos)
+    assert best == pytest.approx(np.median(ab, axis=0), abs=1e-4)
+    error = np.abs(ab - best).mean()
+    for step in ((0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02)):
+        assert error < np.abs(ab - best - step).mean()
+
+
+def test_bootstrap_agrees_with_scipy_and_with_theory():
+    values = np.random.default_rng(3).gamma(2, 1, 400)
+    mean, low, high = bootstrap(values)
+    other = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=4000).confidence_interval
+    assert mean == pytest.approx(values.mean())
+    assert (low, high) == pytest.approx((other.low, other.high), abs=0.02)
+    half = 1.96 * values.std() / 20
+    assert (mean - low, high - mean) == pytest.approx((half, half), rel=0.15)
+    assert bootstrap(values) == (mean, low, high) != bootstrap(values, seed=1)
+    assert bootstrap([*values, math.nan]) == (mean, low, high)
+    assert all(math.isnan(v) for v in bootstrap([math.nan]))
+
+
+def test_compare_is_paired_and_knows_which_way_is_better():
+    spread = np.linspace(0, 1, 50)
+    a, b = frame(spread), frame(spread + 0.01)
+    b.loc[:9, "mae"] -= 0.02
+    result = compare(a, b, names=("U-Net", "gray"))
+    assert result["better"] == 0.8 and result["photos"] == 50 and result["equal"] == 0
+    assert result["difference"] == pytest.approx(-0.006) and result["low"] < -0.006 < result["high"] < 0
+    assert result["sentence"].startswith("U-Net beats gray on 80.0% of 50 photos; its mae is lower by 0.006 ")
+    assert compare(a.assign(psnr=21), b, "psnr")["better"] == 1  # more dB are better
+    assert "cannot be told from zero" in compare(a, a)["sentence"]
+
+
+def test_compare_refuses_what_cannot_be_compared():
+    a = frame([0.1, 0.2, 0.3])
+    for other in (frame([0.1, 0.2]), a.iloc[::-1], a.assign(chroma=11.0)):  # fewer, reordered, another size
+        with pytest.raises(ValueError, match="CNN and cGAN are not scored on the same photos"):
+            compare(a, other, names=("CNN", "cGAN"))
+    with pytest.raises(ValueError, match="no better and worse"):
+        compare(a, a, "colorfulness")
+    with pytest.raises(ValueError, match="lpips was not measured"):
+        compare(a, a, "lpips")
+
+
+def test_error_by_chroma_puts_each_photo_in_one_bin():
+    scores = frame([1, 2, 3, 5], chroma=[0, 4.9, 5, 100])
+    bins = evaluation.error_by_chroma(scores).set_index("from")
+    assert bins["photos"].sum() == 4 and bins.loc[0, "mean"] == 1.5 and bins.loc[5, "mean"] == 3
+    assert math.isnan(bins.loc[10, "mean"]) and bins.loc[30, "mean"] == 5
+
+
+def test_ab_histograms_count_every_pixel(noise):
+    truth, predicted, edges = evaluation.ab_histograms(constant((0.5, 9)), noise, bins=44, show=False)
+    ab = color.rgb2lab(noise.test)[..., 1:].reshape(-1, 2)
+    expected = np.histogram2d(*ab.T, bins=(edges, edges))[0]
+    assert np.abs(truth - expected).sum() <= 4  # pixels on an edge, to float32
+    assert predicted[33, 43] == predicted.sum() == truth.sum() == 5 * 16 * 16
+
+
+@pytest.mark.parametrize(("fooled", "total", "low", "high"),
+                         [(0, 10, 0, 0.2775), (5, 10, 0.2366, 0.7634), (8, 10, 0.4902, 0.9433)])
+def test_fooling_rate_with_the_published_wilson_intervals(fooled, total, low, high):
+    answers = ["right"] * fooled + ["left"] * (total - fooled)
+    assert fooling(answers, ["left"] * total) == pytest.approx((fooled / total, low, high), abs=1e-4)
+
+
+def test_fooling_refuses_odd_answers():
+    for answers, message in ([], "0 answers"), (["left"], "1 answers for 2"), (["left", "lft"], "lft"):
+        with pytest.raises(ValueError, match=message):
+            fooling(answers, ["left", "right"])
+
+
+def test_table_has_the_rows_in_order_and_the_reports_numbers_apart():
+    keys = ("cgan", "unet_long", "unet", "cnn", "constant", "gray")
+    scores = {key: frame([0.01 * i, 0.02 * i + 0.1]) for i, key in enumerate(keys)}
+    table = table1(scores, more_epochs=3)
+    assert table["model"].tolist() == ["gray (ab = 0)", "best constant colour", "CNN", "U-Net",
+                                       "U-Net (3 more epochs)", "cGAN"]
+    assert table["mae"].tolist() == pytest.approx([0.125, 0.11, 0.095, 0.08, 0.065, 0.05])
+    assert (table["mae_low"] < table["mae"]).all() and (table["mae"] < table["mae_high"]).all()
+    reported = table.set_index("row")[tables.REPORTED_COLUMNS[:4]]
+    assert reported.loc[["gray", "constant", "unet_long"]].isna().all(axis=None)
+    assert reported.loc["cnn"].tolist()[:3] == [0.0848, 0.148, 0.0848]
+    assert reported.loc["unet"].tolist()[:3] == [0.0846, 0.141, 0.07586]
+    assert reported.loc["cgan"].tolist() == [0.0807, 0.132, 0.594, 11.37]
+
+
+def test_both_gaps_in_colorfulness():
+    values = {"colorfulness": [40.0, 20.0] * 20, "colorfulness_truth": [30.0, 31.0] * 20}
+    row = table1({"gray": frame(np.zeros(40), **values)}).iloc[0]
+    assert row["gap_difference_of_means"] == pytest.approx(0.5)  # |30 - 30.5|
+    assert row["gap_mean_of_differences"] == pytest.approx(10.5)  # (10 + 11) / 2
+    assert row["gap_difference_of_means_low"] == 0  # of -0.5 ± 3.3: no difference is among the possible ones
+    assert row["gap_difference_of_means_high"] > 2
+    row = table1({"gray": frame(np.zeros(40), colorfulness=[3.0, 5.0] * 20)}).iloc[0]
+    assert 25 < row["gap_difference_of_means_low"] < row["gap_difference_of_means"] == 26
+
+
+def test_table_refuses_to_mix():
+    with pytest.raises(ValueError, match="not scored on the same photos"):
+        table1({"gray": frame([1, 2]), "cnn": frame([1, 2, 3])})
+    for scores in ({}, {"resnet": frame([1])}):
+        with pytest.raises(ValueError, match="gray, constant, cnn, unet, unet_long, cgan"):
+            table1(scores)
+
+
+@pytest.fixture
+def written(tmp_path):
+    scores = {"gray": frame([0.08, 0.09]), "unet": frame([0.07, 0.09], lpips=[0.1, 0.2], lpips_note="")}
+    write_table(table1(scores), tmp_path / "results", ["A note: 5% & more_of_it."], scores)
+    return tmp_path / "results"
+
+
+def test_the_csv_has_numbers_and_gaps(written):
+    assert sorted(p.name for p in written.iterdir()) == ["scores_gray.csv", "scores_unet.csv", "table1.csv",
+                                                         "table1.md", "table1.tex"]
+    table = pd.read_csv(written / "table1.csv")
+    assert table["mae"].tolist() == pytest.approx([0.085, 0.08])
+    assert np.isnan(table.loc[0, "lpips"]) and table.loc[1, "lpips"] == pytest.approx(0.15)
+    text = {"row", "model", "lpips_note", "reported_loss_is"}
+    assert all(pd.api.types.is_numeric_dtype(table[c]) for c in set(table) - text)
+    pd.testing.assert_frame_equal(pd.read_csv(written / "scores_unet.csv")[["file", "mae"]],
+                                  frame([0.07, 0.09])[["file", "mae"]])
+
+
+def test_the_markdown_says_what_is_missing(written):
+    text = (written / "table1.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1 and len(lines) == 4
+    assert "0.0850 [0.0800, 0.0900]" in lines[2] and "not measured (no VGG_16 & 100% sure)" in lines[2]
+    assert "0.07586" in lines[3] and "0.1500 [0.1000, 0.2000]" in lines[3]
+    assert "best constant colour, CNN, U-Net (more epochs), cGAN" in text
+    assert "A note: 5% & more_of_it." in text
+
+
+def test_the_latex_is_well_formed(written):
+    text = (written / "table1.tex").read_text()
+    assert text.isascii() and text.count("{") == text.count("}")
+    assert len(re.findall(r"(?<!\\)\$", text)) % 2 == 0
+    assert not re.search(r"(?<!\\)[#_^~]", text) and r"no VGG\_16 \& 100\% sure" in text
+    blocks = re.findall(r"\\begin\{tabular\}\{(l+r+)\}(.*?)\\end\{tabular\}", text, re.DOTALL)
+    assert len(blocks) == 2
+    for columns, body in blocks:
+        rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert len(rows) == 5 and all(len(re.findall(r"(?<!\\)&", r)) == len(columns) - 1 for r in rows)
+    assert not re.search(r"\\\\\s*\[", text)  # would be read as a length
+
+
+def test_a_table_is_written_whole_or_not_at_all(written, monkeypatch):
+    before = (written / "table1.csv").read_bytes()
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(RuntimeError, match="table1.csv"):
+        write_table(table1({"gray": frame([0.5])}), written)
+    assert (written / "table1.csv").read_bytes() == before and len(list(written.iterdir())) == 5
+
+
+def test_stamp_replaces_between_markers_and_checks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("A\n<!-- g2g:t -->\nold\n<!-- /g2g:t -->\n"
+                    "MAE <!-- g2g:m -->0.1<!-- /g2g:m -->, really.\n")
+    before = page.read_bytes()
+    assert stamp(page, "t", "| a |\n| \\1 |", check=True) and page.read_bytes() == before
+    assert stamp(page, "t", "| a |\n| \\1 |\n") and stamp(page, "m", "0.2")
+    assert page.read_text() == ("A\n<!-- g2g:t -->\n| a |\n| \\1 |\n<!-- /g2g:t -->\n"
+                                "MAE <!-- g2g:m -->0.2<!-- /g2g:m -->, really.\n")
+    assert not stamp(page, "m", "0.2", check=True) and not stamp(page, "m", "0.2")
+
+
+def test_stamp_wants_whole_pairs(tmp_path):
+    page = tmp_path / "page.md"
+    for text in ("nothing", "<!-- g2g:m --> open", "<!-- g2g:m -->a<!-- g2g:m -->b<!-- /g2g:m -->"):
+        page.write_text(text)
+        with pytest.raises(ValueError, match="page.md needs <!-- g2g:m -->"):
+            stamp(page, "m", "0.2")
+        assert page.read_text() == text
+
+
+def test_evaluate_profile_names_the_stages_without_a_run(photos, monkeypatch):
+    from g2g.profiles import get_profile
+
+    monkeypatch.setattr(evaluation, "lpips_or_reason", lambda device: "no weights")
+    text = evaluation.evaluate_profile("smoke", photos)
+    assert "not scored: CNN, U-Net, U-Net (more epochs), cGAN." in text and "Profile smoke" in text
+    table = pd.read_csv(get_profile("smoke").outputs / "results" / "table1.csv")
+    assert table["row"].tolist() == ["gray", "constant"] and (table["photos"] == len(photos.test)).all()

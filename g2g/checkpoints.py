@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from fastai.callback.core import Callback
-from fastai.torch_core import rank_distrib
+from fastai.torch_core import num_distrib, rank_distrib
 from safetensors.torch import save_file
 
 
@@ -61,8 +61,14 @@ def save_weights(model, path, dtype=None):
     save_atomic(partial(save_file, tensors), path)
 
 
-def _bare(model):
-    return getattr(model, "module", model)  # without DDP's wrapper
+def bare(model):
+    """`model` without the wrapper of distributed training."""
+    return getattr(model, "module", model)
+
+
+def _plain(value):
+    """numpy scalars, which a schedule leaves and `weights_only=True` refuses, as Python numbers."""
+    return tuple(map(_plain, value)) if isinstance(value, tuple) else getattr(value, "tolist", lambda: value)()
 
 
 class Keeper(Callback):
@@ -80,11 +86,11 @@ class Keeper(Callback):
     def state(self) -> dict:
         learn = self.learn
         opt = learn.opt.opt.state_dict()
-        for group in opt["param_groups"]:  # a schedule leaves numpy scalars, which weights_only=True refuses
-            group |= {"lr": float(group["lr"]), "betas": tuple(map(float, group["betas"]))}
-        state = {"model": _bare(learn.model).state_dict(), "opt": opt, "rows": self.rows}
+        for group in opt["param_groups"]:
+            group.update({key: _plain(value) for key, value in group.items()})
+        state = {"model": bare(learn.model).state_dict(), "opt": opt, "rows": self.rows}
         if hasattr(learn, "discriminator"):
-            state |= {"d_model": _bare(learn.discriminator).state_dict(), "d_opt": learn.d_opt.state_dict(),
+            state |= {"d_model": bare(learn.discriminator).state_dict(), "d_opt": learn.d_opt.state_dict(),
                       "d_scaler": learn.d_scaler.state_dict()}
         return state
 
@@ -124,6 +130,7 @@ class Keeper(Callback):
     def after_epoch(self):
         if not self.count["train"]:
             return  # skipped: done before the resume
+        self._sum_over_processes()
         row = {"epoch": self.epoch + 1}
         for name, total in self.sums.items():
             row[name] = float(total) / self.count["valid" if name.startswith("valid") else "train"]
@@ -133,13 +140,23 @@ class Keeper(Callback):
             self._write(row)
         self._report(row)
 
+    def _sum_over_processes(self):
+        if num_distrib() < 2:
+            return
+        names = sorted(self.sums)
+        sums = torch.stack([*(self.sums[n].double() for n in names),
+                            *(self.sums[names[0]].new_tensor(self.count[p]).double() for p in ("train", "valid"))])
+        torch.distributed.all_reduce(sums)
+        self.sums = dict(zip(names, sums, strict=False))
+        self.count = dict(zip(("train", "valid"), sums[len(names):].tolist(), strict=True))
+
     def _write(self, row):
         if row["valid_loss"] <= min(r["valid_loss"] for r in self.rows):
-            save_weights(_bare(self.learn.model), self.folder / "weights.safetensors")
+            save_weights(bare(self.learn.model), self.folder / "weights.safetensors")
         if row["epoch"] == self.n_epoch:
-            save_weights(_bare(self.learn.model), self.folder / "last.safetensors")
+            save_weights(bare(self.learn.model), self.folder / "last.safetensors")
             if hasattr(self.learn, "discriminator"):
-                save_weights(_bare(self.learn.discriminator), self.folder / "discriminator.safetensors")
+                save_weights(bare(self.learn.discriminator), self.folder / "discriminator.safetensors")
         save_atomic(partial(pd.DataFrame(self.rows).to_csv, index=False), self.folder / "history.csv")
         save_atomic(partial(torch.save, self.state()), self.folder / f"checkpoint-{row['epoch']:04d}.pt")
         for old in sorted(self.folder.glob("checkpoint-*.pt"))[:-2]:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import platform
 import time
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
 
 from g2g import __version__, training
 from g2g.checkpoints import save_weights, write_json
@@ -67,8 +69,9 @@ def _model(recipe: Recipe, size: int, weights: str | None):
 
 
 def device() -> torch.device:
-    """The first CUDA GPU, else the CPU (fastai's own choice would take an untested MPS)."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """This process's CUDA GPU if there is one, else the CPU (fastai's own choice would take an untested MPS)."""
+    own = int(os.environ.get("LOCAL_RANK", 0))
+    return torch.device("cuda", own) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def run_id(recipe: Recipe, photos: Photos, start: Run | None = None) -> str:
@@ -176,12 +179,15 @@ def _train(recipe, photos, profile, start, folder):
         "start": start and start.id, "photos_hash": photos.hash, "train": len(photos.train),
         "valid": len(photos.valid), "best_valid_loss": float(history["valid_loss"].min()),
         "gray_valid_loss": gray_loss(learn.dls.valid), "minutes": round(history["seconds"].sum() / 60, 2),
+        "processes": max(num_distrib(), 1),
         "photos_per_second": round(len(photos.train) * len(history) / history["seconds"].sum(), 1),
         "versions": versions(), "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
     }
-    write_json(record, folder / "run.json")
-    for checkpoint in folder.glob("checkpoint-*.pt"):
-        checkpoint.unlink()
+    if not rank_distrib():
+        write_json(record, folder / "run.json")
+        for checkpoint in folder.glob("checkpoint-*.pt"):
+            checkpoint.unlink()
+    distrib_barrier()  # the other processes read what the first has written
     return _load(folder)
 
 

@@ -15,9 +15,10 @@ from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import fit_one_cycle  # noqa: F401  (patches Learner)
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
-from fastai.torch_core import rank_distrib
+from fastai.torch_core import num_distrib, rank_distrib
+from torch import nn
 
-from g2g.checkpoints import Keeper, load_checkpoint
+from g2g.checkpoints import Keeper, bare, load_checkpoint
 
 
 def adam(lr=None, betas=(0.9, 0.999)):
@@ -114,7 +115,14 @@ class GANLearner(Learner):
         self.discriminator.train()
         for group in self.d_opt.param_groups:
             group["lr"] = self.opt.hypers[-1]["lr"]
-        super()._do_fit()
+        if distributed := getattr(self, "distributed_trainer", None):
+            if distributed.sync_bn:
+                self.discriminator = nn.SyncBatchNorm.convert_sync_batchnorm(self.discriminator)
+            self.discriminator = distributed.accelerator.prepare(self.discriminator)
+        try:
+            super()._do_fit()
+        finally:
+            self.discriminator = bare(self.discriminator)
 
     def _discriminator_step(self, L, ab, fake):
         self.discriminator.requires_grad_(True)
@@ -133,7 +141,7 @@ class GANLearner(Learner):
         self.pred = self.model(L)
         self("after_pred")
         self._discriminator_step(L, ab, self.pred)
-        D = getattr(self.discriminator, "module", self.discriminator)  # without DDP: no gradients to share here
+        D = bare(self.discriminator)  # DDP would wait for gradients of D, which this step has none of
         self.loss_grad, adversarial, l1 = generator_loss(D, L, self.pred, ab, self.lam)
         self.loss = self.loss_grad.clone()
         self.terms = {"d_loss": self.d_loss.detach(), "g_adv": adversarial.detach(), "g_l1": l1.detach()}
@@ -216,7 +224,8 @@ def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFr
                 print(f"going on after epoch {len(keeper.rows)} of {epochs}")
         if len(keeper.rows) < epochs:
             run = learn.fit_one_cycle if schedule == "one_cycle" else learn.fit
-            with nullcontext() if bars else learn.no_logging():  # Keeper prints a line per epoch
+            quiet = nullcontext() if bars else learn.no_logging()  # Keeper prints a line per epoch
+            with quiet, _several_processes(learn):
                 run(epochs, lr, start_epoch=len(keeper.rows))
     except torch.cuda.OutOfMemoryError as error:
         size = learn.dls.train.bs
@@ -225,6 +234,19 @@ def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFr
     finally:
         learn.remove_cbs([ProgressCallback, keeper] if bars else [keeper])
     return pd.DataFrame(keeper.rows)
+
+
+def _several_processes(learn):
+    """fastai's `distrib_ctx` when started by `accelerate launch`, else a context that does nothing."""
+    if num_distrib() < 2:
+        return nullcontext()
+    from accelerate import DistributedDataParallelKwargs
+    from fastai.distributed import DistributedDL
+
+    DistributedDL._broadcast = lambda self, idxs, rank: idxs  # the order follows from (seed, epoch) in every process
+    # D's step runs D twice before one backward pass: buffers must not be overwritten in between
+    buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return learn.distrib_ctx(sync_bn=learn.dls.device.type == "cuda", kwargs_handlers=[buffers])
 
 
 def _in_notebook() -> bool:

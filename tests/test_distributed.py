@@ -1,0 +1,48 @@
+"""Two CPU processes under Accelerate: parameters stay equal, and one step is that of the doubled batch."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("accelerate")
+WORKER = Path(__file__).with_name("distributed_worker.py")
+
+
+def launch(stage, out, batch, epochs, processes):
+    out.mkdir(exist_ok=True)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    env = os.environ | {"PYTHONPATH": str(WORKER.parent.parent), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    if processes > 1:
+        env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes),
+                "ACCELERATE_USE_CPU": "true"}
+    command = [sys.executable, "-W", "ignore", str(WORKER), stage, str(out), str(batch), str(epochs)]
+    ranks = [subprocess.Popen(command, env=env | ({"RANK": str(r), "LOCAL_RANK": str(r)} if processes > 1 else {}),
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for r in range(processes)]
+    outputs = [p.communicate(timeout=300)[0] for p in ranks]
+    assert all(p.returncode == 0 for p in ranks), "\n".join(outputs)
+    return [torch.load(out / f"rank{r}.pt", weights_only=True) for r in range(processes)]
+
+
+def assert_equal(a, b, **tolerance):
+    for network in a:
+        for name in a[network]:
+            torch.testing.assert_close(a[network][name], b[network][name], msg=f"{network}: {name}", **tolerance)
+
+
+@pytest.mark.parametrize("stage", ["cnn", "cgan"])
+def test_two_processes_stay_equal_and_step_as_one_with_the_doubled_batch(stage, tmp_path, monkeypatch):
+    monkeypatch.setenv("G2G_CACHE", str(tmp_path / "cache"))
+    # 18 training photos: two processes take 9 each
+    (one, history), (two, other) = launch(stage, tmp_path / "two", 9, 1, 2)
+    assert_equal(one, two, rtol=0, atol=0)
+    assert history == other
+    ((alone, single),) = launch(stage, tmp_path / "one", 18, 1, 1)
+    assert_equal(one, alone, rtol=1e-4, atol=1e-6)
+    assert history["train_loss"][0] == pytest.approx(single["train_loss"][0], rel=1e-4)

@@ -1,0 +1,318 @@
+"""`prepare`: what goes into the cache, and that a cache is whole or not there."""
+
+import dataclasses
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from g2g import cache, data, sources
+from g2g.data import prepare
+from g2g.profiles import PROFILES, Profile
+
+SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("G2G_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("G2G_DATA", raising=False)
+    return tmp_path / "cache"
+
+
+def make(folder, names, seed=0):
+    """Small photos of their own blotches of colour."""
+    rng = np.random.default_rng([seed, len(names)])
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blotches = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+        blotches.resize((50, 40), Image.Resampling.BICUBIC).save(path)
+
+
+def own(folder, n_train=100, n_test=100, size=SIZE):
+    return Profile("smoke", "folder", size, n_train, n_test, None, 4, "", data_dir=folder)
+
+
+def splits(folder, train=20, test=5):
+    make(folder, [f"train/a{i:02d}.png" for i in range(train)])
+    make(folder, [f"test/b{i:02d}.png" for i in range(test)], seed=1)
+    return own(folder)
+
+
+def arrays(photos):
+    return [np.array(getattr(photos, split)) for split in data.SPLITS]
+
+
+def same(one, two):
+    return one.hash == two.hash and equal(arrays(one), arrays(two))
+
+
+def equal(ones, twos):
+    return all(np.array_equal(one, two) for one, two in zip(ones, twos, strict=True))
+
+
+def leftovers(root):
+    return list((root / "prepared").glob("*.tmp"))
+
+
+def finished(root):
+    return [path for path in (root / "prepared").glob("*px-*") if path.is_dir() and not path.suffix]
+
+
+def test_the_bundled_photos(own_cache):
+    smoke = PROFILES["smoke"]
+    photos = prepare(smoke)
+    assert photos.train.shape == (46, 64, 64, 3) and photos.train.dtype == np.uint8
+    assert photos.valid.shape[0] == 2 and photos.test.shape[0] == 24
+    kinds = {split: {name.split("-")[0] for name in photos.files(split)} for split in data.SPLITS}
+    assert kinds["test"] == {"astronaut", "chelsea", "flower"}
+    assert kinds["train"] == {"coffee", "rocket", "motorcycle", "china"} >= kinds["valid"]
+    used = photos.manifest[photos.manifest["skipped"] == ""]
+    assert (used["width"] > 64).all(), "the resize must be a real one"
+    assert len(np.unique(photos.train.reshape(46, -1), axis=0)) == 46
+    assert same(photos, prepare(smoke))
+
+
+def test_arrays_follow_the_manifest(tmp_path):
+    profile = splits(tmp_path / "photos")
+    photos = prepare(profile)
+    assert [len(photos.files(split)) for split in data.SPLITS] == [19, 1, 5]
+    for split in data.SPLITS:
+        array = getattr(photos, split)
+        assert isinstance(array, np.memmap) and not array.flags.writeable
+        assert len(array) == len(photos.files(split)) == len(photos.near_gray(split))
+        for name, pixels in zip(photos.files(split), array, strict=True):
+            with Image.open(tmp_path / "photos" / name) as image:
+                expected = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+            assert np.array_equal(pixels, expected)
+    with pytest.raises(ValueError, match="unknown split"):
+        photos.files("validation")
+
+
+def test_validation_is_five_percent_counted_before_skipping(tmp_path):
+    profile = splits(tmp_path, train=60)
+    held_out = prepare(profile).files("valid")
+    assert len(held_out) == 3
+    (tmp_path / held_out[0]).write_bytes(b"")
+    assert prepare(profile).files("valid") == held_out[1:]
+    for name in held_out[1:]:
+        (tmp_path / name).write_bytes(b"")
+    photos = prepare(profile)  # none of the three is left: another photo stands in, and only one
+    assert len(photos.files("valid")) == 1 and len(photos.files("train")) == 56
+    assert not set(photos.files("valid")) & set(photos.files("train"))
+
+
+def test_bad_files_are_listed_and_skipped(tmp_path, capsys):
+    profile = splits(tmp_path)
+    (tmp_path / "train/zero.jpg").touch()
+    (tmp_path / "test/text.jpg").write_text("no photo")
+    Image.new("RGB", (1, 1)).save(tmp_path / "train/dot.png")
+    (tmp_path / "train/notes.txt").write_text("not asked for")
+    (tmp_path / "train/NA.png").write_bytes((tmp_path / "train/a00.png").read_bytes()[:40])
+    os.symlink("nowhere.jpg", tmp_path / "train/link.jpg")
+    photos = prepare(profile)
+    skipped = photos.manifest[photos.manifest["skipped"] != ""]
+    assert sorted(skipped["file"]) == ["test/text.jpg", "train/NA.png", "train/dot.png", "train/link.jpg",
+                                       "train/zero.jpg"]
+    assert len(photos.train) + len(photos.valid) == 20 and len(photos.test) == 5
+    said = capsys.readouterr().out
+    assert "train/zero.jpg: empty file" in said and "test/text.jpg: not an image" in said
+
+
+def test_names_that_are_hard_to_write_down(tmp_path):
+    names = ["train/NA.png", "train/a,b \"c\".png", "train/ü €.png", "train/new\nline.png", "train/nan.png"]
+    make(tmp_path, names)
+    raw = os.fsencode(tmp_path) + b"/train/\xff\xfe.png"
+    make(tmp_path, ["other.png"], seed=2)
+    os.rename(tmp_path / "other.png", raw)
+    make(tmp_path, ["test/null.png", "test/None.png"], seed=1)
+    profile = own(tmp_path)
+    prepare(profile)
+    photos = prepare(profile)  # as read back from the manifest
+    found = photos.files("train") + photos.files("valid")
+    assert set(names) < set(found)
+    assert set(photos.files("test")) == {"test/null.png", "test/None.png"}
+    assert os.fsencode(set(found).difference(names).pop()) == b"train/\xff\xfe.png"
+
+
+def test_nothing_usable_is_an_error_that_says_why(tmp_path, own_cache):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no photos under .*empty.*jpg"):
+        prepare(own(tmp_path / "empty"))
+    make(tmp_path / "two", ["a.png", "b.png"])
+    with pytest.raises(ValueError, match="no usable train photo"):
+        prepare(own(tmp_path / "two"))
+    profile = splits(tmp_path / "broken")
+    for path in (tmp_path / "broken/test").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"no usable test photo.*empty file"):
+        prepare(profile)
+    assert not leftovers(own_cache) and not finished(own_cache)
+
+
+def test_near_gray_photos_are_known_and_can_be_left_out_of_training(tmp_path):
+    profile = splits(tmp_path, train=10, test=4)
+    for name in ("train/gray0.png", "train/gray1.png", "test/gray2.png"):
+        Image.effect_noise((50, 50), 60 + len(name) + int(name[-5])).convert("RGB").save(tmp_path / name)
+    photos = prepare(profile)
+    gray = [name for split in data.SPLITS for name, is_gray in
+            zip(photos.files(split), photos.near_gray(split), strict=True) if is_gray]
+    assert sorted(gray) == ["test/gray2.png", "train/gray0.png", "train/gray1.png"]
+    colourful = prepare(profile, min_chroma=5)
+    assert len(colourful.train) + len(colourful.valid) == 10
+    assert colourful.files("test") == photos.files("test"), "whatever training leaves out"
+    assert colourful.hash != photos.hash
+    reasons = colourful.manifest.set_index("file")["skipped"]
+    assert "below 5" in reasons["train/gray0.png"]
+
+
+def test_duplicates_of_test_photos_leave_training(tmp_path):
+    profile = splits(tmp_path)
+    shutil.copy(tmp_path / "test/b03.png", tmp_path / "train/copy.png")
+    valid = prepare(profile).files("valid")[0]
+    shutil.copy(tmp_path / valid, tmp_path / "train/zz-copy.png")
+    photos = prepare(profile)
+    assert photos.files("valid") == [valid]
+    reasons = photos.manifest.set_index("file")["skipped"]
+    assert reasons["train/copy.png"] == "same file as test photo test/b03.png"
+    assert reasons["train/zz-copy.png"] == f"same file as valid photo {valid}"
+    rows = photos.manifest[photos.manifest["skipped"] == ""]
+    held_out = set(rows[rows["split"] != "train"]["sha256"])
+    assert not held_out & set(rows[rows["split"] == "train"]["sha256"])
+
+
+def test_changed_photos_or_settings_make_another_cache(tmp_path):
+    profile = splits(tmp_path)
+    first = prepare(profile)
+    assert prepare(profile).folder == first.folder
+    other = [prepare(dataclasses.replace(profile, size=48)), prepare(profile, fit="crop"),
+             prepare(profile, min_chroma=1), prepare(dataclasses.replace(profile, n_train=10))]
+    name = first.files("train")[0]
+    image = Image.open(tmp_path / name).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    image.save(tmp_path / name)
+    other.append(prepare(profile))
+    (tmp_path / name).unlink()
+    other.append(prepare(profile))
+    assert len({p.hash for p in [first, *other]}) == 7
+    assert len({p.folder for p in [first, *other]}) == 7
+    assert not np.array_equal(other[-2].train[0], first.train[0])
+
+
+def test_the_hash_tells_contents_not_places(tmp_path):
+    splits(tmp_path / "here")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    assert same(prepare(own(tmp_path / "here")), prepare(own(tmp_path / "there")))
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="squash"):
+        prepare(PROFILES["smoke"], fit="stretch")
+    with pytest.raises(ValueError, match="known: bundled"):
+        prepare(dataclasses.replace(PROFILES["smoke"], source="flickr"))
+
+
+def test_a_source_is_one_function(tmp_path, monkeypatch):
+    make(tmp_path, [f"{i}.png" for i in range(9)])
+    items = [sources.Item(f"{i}", tmp_path / f"{i}.png") for i in range(9)]
+    monkeypatch.setitem(sources.SOURCES, "mine", lambda profile: (items[:6], items[6:]))
+    photos = prepare(dataclasses.replace(PROFILES["smoke"], source="mine"))
+    assert photos.files("test") == ["6", "7", "8"] and len(photos.train) == 5
+
+
+@pytest.mark.parametrize("damage", [
+    lambda folder: os.truncate(folder / "train.npy", 5000), lambda folder: (folder / "test.npy").unlink(),
+    lambda folder: (folder / "manifest.csv").write_text("file\n"),
+    lambda folder: (folder / "about.json").write_text("{")])
+def test_a_damaged_cache_is_made_again(tmp_path, capsys, damage):
+    profile = splits(tmp_path)
+    photos = prepare(profile)
+    before = arrays(photos)
+    damage(photos.folder)
+    after = prepare(profile)
+    assert "damaged" in capsys.readouterr().out
+    assert equal(before, arrays(after))
+
+
+def test_too_little_disk_is_said_before(tmp_path, own_cache, monkeypatch):
+    profile = splits(tmp_path)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    with pytest.raises(RuntimeError, match="GB free.*G2G_CACHE"):
+        prepare(profile)
+    assert not leftovers(own_cache)
+
+
+PREPARE = """
+    import sys
+    from g2g.data import prepare
+    from g2g.profiles import Profile
+    from pathlib import Path
+    if len(sys.argv) > 2:
+        import resource, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+    profile = Profile("smoke", "folder", 32, 2000, 500, None, 4, "", data_dir=Path(sys.argv[1]))
+    import g2g.lab
+    print("start", flush=True)
+    photos = prepare(profile)
+    print(photos.hash)
+"""
+
+
+def start(*arguments):
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(PREPARE), *map(str, arguments)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, own_cache):
+    """A limit on the size of a file stands in for the disk that fills up while it is written."""
+    make(tmp_path / "photos", [f"{i:03d}.png" for i in range(60)])
+    _, error = (process := start(tmp_path / "photos", 100_000)).communicate()
+    assert process.returncode == 1 and "is full" in error and "G2G_CACHE" in error
+    assert not leftovers(own_cache) and not finished(own_cache)
+
+
+@pytest.mark.parametrize("stop, fractions", [(signal.SIGKILL, (0.05, random.random(), 0.9)),
+                                             (signal.SIGINT, (0.4,))])
+def test_stopped_at_any_time_it_starts_again_and_ends_the_same(tmp_path, own_cache, stop, fractions):
+    make(tmp_path / "photos", [f"{i:04d}.png" for i in range(1500)])
+    profile = own(tmp_path / "photos", 2000, 500)
+    began = time.perf_counter()
+    reference = prepare(profile, progress=False)
+    seconds = time.perf_counter() - began
+    expected = arrays(reference)
+    shutil.rmtree(own_cache)
+    seen_unfinished = False
+    for fraction in fractions:
+        process = start(tmp_path / "photos")
+        process.stdout.readline()
+        time.sleep(seconds * fraction)
+        process.send_signal(stop)
+        process.communicate()
+        seen_unfinished |= not finished(own_cache)
+        if stop == signal.SIGINT:
+            assert not leftovers(own_cache), "Ctrl-C leaves nothing half-written"
+        for folder in finished(own_cache):  # whatever bears the final name is whole
+            assert np.array_equal(np.load(folder / "train.npy"), expected[0])
+            shutil.rmtree(folder)
+    assert seen_unfinished
+    again = prepare(profile, progress=False)
+    assert again.hash == reference.hash and equal(expected, arrays(again))
+    assert not leftovers(own_cache), "what the killed ones left is swept up"
+
+
+def test_two_at_once(tmp_path, own_cache):
+    make(tmp_path / "photos", [f"{i:03d}.png" for i in range(300)])
+    processes = [start(tmp_path / "photos") for _ in range(2)]
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert len({out.split()[-1] for out, _ in said}) == 1
+    assert len(finished(own_cache)) == 1

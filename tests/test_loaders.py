@@ -1,0 +1,162 @@
+"""Batches: complete, shuffled, flipped per photo, the same for one seed and epoch, never the test photos."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from g2g.data import Photos
+from g2g.lab import photos_to_lab
+from g2g.loaders import batches, dataloaders
+
+matplotlib.use("Agg")
+N, SIZE = {"train": 37, "valid": 6, "test": 5}, 32
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Photos of noise, each with its number in its lightness: photo i has the gray value 5 i."""
+    folder, rows = tmp_path_factory.mktemp("photos"), []
+    for split, n in N.items():
+        array = np.random.default_rng(n).integers(0, 40, (n, SIZE, SIZE, 3), dtype=np.uint8)
+        array += 5 * np.arange(n, dtype=np.uint8)[:, None, None, None]
+        np.save(folder / f"{split}.npy", array)
+        rows += [{"file": f"{split}{i}", "split": split, "skipped": "", "chroma": 9.0} for i in range(n)]
+    return Photos(folder, SIZE, pd.DataFrame(rows), "0")
+
+
+@pytest.fixture(scope="module")
+def truth(photos):
+    """(L, ab) of each training photo, as stored and mirrored."""
+    array = np.array(photos.train)
+    return photos_to_lab(array), photos_to_lab(np.ascontiguousarray(array[:, :, ::-1]))
+
+
+def epoch(loader, number=None):
+    if number is not None:
+        loader.epoch = number
+    found = list(loader)
+    return [torch.cat(part) for part in zip(*found, strict=True)]
+
+
+def identify(L, ab, truth):
+    """(photo, mirrored?) of each item of an epoch; fails if one is neither a photo nor its mirror image."""
+    found = []
+    for item in zip(L, ab, strict=True):
+        hits = [(i, flipped) for flipped, (one, two) in enumerate(truth) for i in range(len(one))
+                if torch.allclose(item[0], one[i], atol=1e-5) and torch.allclose(item[1], two[i], atol=1e-5)]
+        assert len(hits) == 1
+        found += hits
+    return found
+
+
+def test_an_epoch_has_every_photo_once_and_flips_some(photos, truth):
+    dls = dataloaders(photos, 8, device="cpu")
+    found = identify(*epoch(dls.train), truth)
+    order, flips = zip(*found, strict=True)
+    assert sorted(order) == list(range(37)) and list(order) != sorted(order)
+    assert 8 < sum(flips) < 29
+    in_batches = [flips[i:i + 8] for i in range(0, 32, 8)]
+    assert any(0 < sum(flip) < 8 for flip in in_batches), "flips are drawn per photo, not per batch"
+
+
+def test_order_and_flips_are_new_in_each_epoch_and_the_same_for_the_same(photos, truth):
+    dls = dataloaders(photos, 8, device="cpu")
+    first, second = identify(*epoch(dls.train), truth), identify(*epoch(dls.train), truth)
+    assert dls.train.epoch == 2 and first != second
+    assert dict(first) != dict(second), "flips change too"
+    assert identify(*epoch(dls.train, 0), truth) == first
+    assert identify(*epoch(dataloaders(photos, 8, device="cpu").train, 1), truth) == second
+    assert identify(*epoch(dataloaders(photos, 8, seed=1, device="cpu").train), truth) != first
+    dls.train.one_batch()
+    assert dls.train.epoch == 1, "a look at one batch is no epoch"
+
+
+def test_the_number_of_workers_changes_nothing(photos):
+    alone, helped = (dataloaders(photos, 8, device="cpu", workers=n) for n in (0, 2))
+    for number in (0, 3):
+        for one, two in zip(epoch(alone.train, number), epoch(helped.train, number), strict=True):
+            assert torch.equal(one, two)
+    for one, two in zip(epoch(alone.valid), epoch(helped.valid), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_validation_comes_in_order_unflipped(photos):
+    L, ab = epoch(dataloaders(photos, 4, device="cpu").valid)
+    expected = photos_to_lab(np.array(photos.valid))
+    assert torch.allclose(L, expected[0]) and torch.allclose(ab, expected[1])
+
+
+def test_shapes_and_ranges(photos):
+    L, ab = dataloaders(photos, 8, device="cpu").one_batch()
+    assert L.shape == (8, 1, SIZE, SIZE) and ab.shape == (8, 2, SIZE, SIZE)
+    assert L.dtype == ab.dtype == torch.float32
+    assert type(L) is type(ab) is torch.Tensor
+    assert -1 <= L.min() and L.max() <= 1.00001 and ab.abs().max() < 1
+
+
+@pytest.mark.parametrize("size, n, last", [(8, 5, 5), (36, 1, 36), (37, 1, 37), (100, 1, 37), (1, 37, 1),
+                                           (12, 3, 12)])
+def test_no_batch_of_one_unless_asked_for(photos, size, n, last):
+    dls = dataloaders(photos, size, device="cpu")
+    found = list(dls.train)
+    assert len(found) == len(dls.train) == n and len(found[-1][0]) == last
+
+
+def test_the_test_photos_are_never_read(photos, tmp_path):
+    """Training and validation work where there is no test array at all."""
+    for split in ("train", "valid"):
+        np.save(tmp_path / f"{split}.npy", np.array(getattr(photos, split)))
+    dls = dataloaders(Photos(tmp_path, SIZE, photos.manifest, "0"), 8, device="cpu")
+    assert len(list(dls.train)) == 5 and len(list(dls.valid)) == 1
+    assert len(dls.loaders) == 2
+    with pytest.raises(FileNotFoundError):
+        dls.train.photos.test  # noqa: B018
+
+
+def test_fastai_can_use_them(photos):
+    import fastai.callback.progress  # noqa: F401  gives Learner its no_bar
+    from fastai.learner import Learner
+    from torch import nn
+    from torch.nn import functional as F
+
+    dls = dataloaders(photos, 8, device="cpu")
+    learn = Learner(dls, nn.Conv2d(1, 2, 3, padding=1), loss_func=F.l1_loss)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1)
+        predictions, targets = learn.get_preds(ds_idx=0)
+    assert predictions.shape == targets.shape == (37, 2, SIZE, SIZE), "get_preds drops none, in order"
+    assert torch.allclose(targets, photos_to_lab(np.array(photos.train))[1])
+
+
+def test_show_batch_puts_gray_beside_colour(photos):
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+    dataloaders(photos, 8, device="cpu").show_batch(max_n=4)
+    shown = [axis.images[0].get_array() for axis in plt.gcf().axes if axis.images]
+    assert len(shown) == 4 and shown[0].shape == (SIZE, 2 * SIZE, 3)
+    gray, colour = shown[0][:, :SIZE], shown[0][:, SIZE:]
+    assert np.abs(gray - gray.mean(axis=2, keepdims=True)).max() < 0.01 < np.abs(colour - gray).max()
+    plt.close("all")
+
+
+def test_batches_walk_an_array_in_order(photos):
+    found = list(batches(photos.test, 2))
+    assert [len(L) for L, _ in found] == [2, 2, 1]
+    assert torch.equal(torch.cat([ab for _, ab in found]), photos_to_lab(np.array(photos.test))[1])
+
+
+def test_wrong_use(photos):
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        dataloaders(photos, 0)
+    with pytest.raises(ValueError, match="no train photos"):
+        dataloaders(Photos(photos.folder, SIZE, photos.manifest[:0], "0"), 8)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_gives_the_same_batches(photos):
+    cpu, gpu = (dataloaders(photos, 8, device=name) for name in ("cpu", "cuda"))
+    for one, two in zip(epoch(cpu.train, 2), epoch(gpu.train, 2), strict=True):
+        assert two.device.type == "cuda" and torch.allclose(one, two.cpu(), atol=1e-5)

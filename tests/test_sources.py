@@ -1,0 +1,251 @@
+"""Where photos come from: the choice, the walk through a folder, and a download that may break."""
+
+import dataclasses
+import http.server
+import io
+import os
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from g2g import sources
+from g2g.data import prepare
+from g2g.profiles import PROFILES, Profile
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("G2G_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def choose(folder, n_train=1000, n_test=1000):
+    return sources.folder(Profile("smoke", "folder", 64, n_train, n_test, None, 4, "", data_dir=folder))
+
+
+def names(items):
+    return [item.name for item in items]
+
+
+def test_bundled_crops_are_fixed_and_varied():
+    train, test = sources.bundled(PROFILES["smoke"])
+    assert (len(train), len(test)) == (48, 24)
+    assert len(set(names(train + test))) == 72 and "coffee-03" in names(train)
+    assert not {item.path for item in train} & {item.path for item in test}
+    assert (train, test) == sources.bundled(PROFILES["smoke"])
+    fewer, _ = sources.bundled(dataclasses.replace(PROFILES["smoke"], n_train=10))
+    assert fewer == train[:10]
+    sides = [item.box[2] - item.box[0] for item in train + test]
+    assert min(sides) > 64 and max(sides) > 2 * min(sides)
+    for item in train + test:
+        with Image.open(item.path) as image:
+            left, top, right, bottom = item.box
+            assert 0 <= left and right <= image.width and 0 <= top and bottom <= image.height
+            assert right - left == bottom - top
+
+
+def test_a_folder_is_searched_and_split(tmp_path):
+    touch(tmp_path, *[f"deep/er/{i:02d}.JPG" for i in range(50)], *[f"{i}.png" for i in range(50)], "a.txt",
+          ".hidden/x.jpg", "deep/.cache/y.jpg", "._z.jpg")
+    train, test = choose(tmp_path)
+    assert (len(train), len(test)) == (80, 20)
+    assert names(train) == sorted(names(train)) and names(test) == sorted(names(test))
+    found = names(train + test)
+    assert len(set(found)) == 100 and "deep/er/07.JPG" in found
+    assert not [name for name in found if "." in name.split("/")[-1][:1] or "/." in name]
+
+
+def test_train_and_test_are_respected_if_both_are_there(tmp_path):
+    touch(tmp_path, *[f"train/{i}.jpg" for i in range(9)], *[f"test/sub/{i}.jpg" for i in range(5)], "x.jpg")
+    train, test = choose(tmp_path)
+    assert names(train) == [f"train/{i}.jpg" for i in range(9)]
+    assert names(test) == [f"test/sub/{i}.jpg" for i in range(5)]
+    only = tmp_path / "only"
+    touch(only, *[f"train/{i}.jpg" for i in range(10)])
+    train, test = choose(only)
+    assert (len(train), len(test)) == (8, 2)
+
+
+def test_the_choice_depends_on_names_alone(tmp_path):
+    photos = [f"{i:03d}.jpg" for i in range(200)]
+    touch(tmp_path / "one", *photos)
+    touch(tmp_path / "two", *photos[::-1])
+    one, two = choose(tmp_path / "one", 50, 20), choose(tmp_path / "two", 50, 20)
+    assert [names(part) for part in one] == [names(part) for part in two]
+    assert (len(one[0]), len(one[1])) == (50, 20)
+    assert np.diff([int(name[:3]) for name in names(one[0])]).max() > 1, "a choice, not the first fifty"
+    smaller, larger = choose(tmp_path / "one", 20, 5), choose(tmp_path / "one", 160, 40)
+    assert set(names(smaller[1])) < set(names(larger[1]))
+    assert not set(names(smaller[0])) & set(names(larger[1])), "no training on test photos"
+    assert names(sources.seeded(one[0])[:2]) == ["096.jpg", "173.jpg"], "the same for ever"
+
+
+def test_links_do_not_trap_the_walk(tmp_path):
+    touch(tmp_path / "photos", *[f"a/{i}.jpg" for i in range(4)])
+    touch(tmp_path / "elsewhere", "far.jpg")
+    os.symlink(tmp_path / "photos", tmp_path / "photos/a/loop")
+    os.symlink("..", tmp_path / "photos/a/up")
+    os.symlink("self", tmp_path / "photos/self")
+    os.symlink(tmp_path / "elsewhere", tmp_path / "photos/linked")
+    train, test = choose(tmp_path / "photos")
+    assert sorted(names(train + test)) == ["a/0.jpg", "a/1.jpg", "a/2.jpg", "a/3.jpg", "linked/far.jpg"]
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="not a folder"):
+        choose(tmp_path / "none")
+    with pytest.raises(ValueError, match="G2G_DATA"):
+        choose(None)
+
+
+# --- the COCO archive, with a server on this machine standing in ---
+
+
+def archive(n=40, extra=()):
+    """A .tgz like fast.ai's: photos in a folder, and annotations that are no photos."""
+    rng, out = np.random.default_rng(0), io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for i in range(n):
+            photo = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(photo, format="JPEG")
+            add(tar, f"coco_sample/train_sample/{i:012d}.jpg", photo.getvalue())
+        add(tar, "coco_sample/annotations/instances.json", b"{}")
+        for name, content in extra:
+            add(tar, name, content)
+    return out.getvalue()
+
+
+def add(tar, name, content):
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """serve(reply, …): one (status, announced length, bytes) per request, the last one for ever."""
+    servers = []
+
+    def begin(*replies):
+        asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, length, body = replies[min(len(asked), len(replies) - 1)]
+                asked.append(self.path)
+                self.send_response(status)
+                self.send_header("Content-Length", str(length))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        monkeypatch.setenv("G2G_COCO_URL", f"http://127.0.0.1:{server.server_port}/coco_sample.tgz")
+        return asked
+
+    yield begin
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+COCO = dataclasses.replace(PROFILES["class"], size=32)
+
+
+def nothing_left(cache):
+    return [p.name for p in cache.iterdir() if p.suffix != ".lock"] == []
+
+
+def test_coco_fetches_itself_once(serve, own_cache):
+    whole = archive()
+    asked = serve((200, len(whole), whole))
+    photos = prepare(COCO)
+    assert len(photos.test) == 8 and len(photos.train) + len(photos.valid) == 32
+    assert all(name.endswith(".jpg") for name in photos.files("train"))
+    assert prepare(COCO).hash == photos.hash
+    assert len(asked) == 1
+    assert sorted(p.name for p in own_cache.iterdir() if p.suffix != ".lock") == ["coco_sample", "prepared"]
+    assert not list(own_cache.rglob("*.json.*")) and not list((own_cache / "coco_sample").rglob("*.json"))
+
+
+def test_a_broken_download_starts_again(serve, capsys):
+    whole = archive()
+    asked = serve((200, len(whole), whole[:len(whole) // 2]), (503, 4, b"busy"), (200, len(whole), whole))
+    train, test = sources.coco_sample(COCO)
+    assert len(train + test) == 40 and len(asked) == 3
+    said = capsys.readouterr().out
+    assert f"ended after {len(whole) // 2:,} of {len(whole):,} bytes" in said and "503" in said
+
+
+def test_a_download_that_stays_broken_leaves_nothing(serve, own_cache):
+    whole = archive()
+    serve((200, len(whole), whole[:1000]))
+    with pytest.raises(RuntimeError, match="could not download .*1,000 of .*G2G_DATA"):
+        sources.coco_sample(COCO)
+    assert nothing_left(own_cache)
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda whole: whole[:len(whole) // 2] + bytes(100) + whole[len(whole) // 2 + 100:],  # wrong bytes
+    lambda whole: whole[:len(whole) // 2],  # cut off, and the server thinks that is all
+    lambda whole: whole[:-6],  # all photos are there, the end of the checksum is not
+    lambda whole: whole[:-8] + bytes(4) + whole[-4:],  # the checksum is another
+    lambda whole: b"<html>please log in</html>" * 100,
+    lambda whole: b"",
+    lambda whole: archive(n=0)])
+def test_an_archive_that_is_not_whole_is_refused(serve, own_cache, spoil):
+    spoilt = spoil(archive())
+    serve((200, len(spoilt), spoilt))
+    with pytest.raises(RuntimeError, match="not whole.*G2G_COCO_URL"):
+        sources.coco_sample(COCO)
+    assert nothing_left(own_cache)
+    whole = archive()
+    serve((200, len(whole), whole))
+    assert len(sources.coco_sample(COCO)[0]) == 32, "and the next try is a clean one"
+
+
+def test_an_archive_cannot_write_elsewhere(serve, own_cache, tmp_path):
+    evil = archive(extra=[("../../evil.jpg", b"x")])
+    serve((200, len(evil), evil))
+    with pytest.raises(RuntimeError, match="outside"):
+        sources.coco_sample(COCO)
+    assert not list(tmp_path.rglob("evil.jpg")) and nothing_left(own_cache)
+
+
+def test_another_archive_than_the_known_one_is_refused(serve, own_cache, monkeypatch):
+    import fastdownload.core
+
+    whole = archive()
+    serve((200, len(whole), whole))
+    known = {os.environ["G2G_COCO_URL"]: (len(whole), "0" * 32)}
+    monkeypatch.setattr(fastdownload.core, "read_checks", lambda module: known)
+    with pytest.raises(RuntimeError, match="not the archive"):
+        sources.coco_sample(COCO)
+    assert nothing_left(own_cache)
+
+
+def test_no_server_no_file_too_little_disk(serve, own_cache, monkeypatch):
+    serve((404, 0, b""))
+    with pytest.raises(RuntimeError, match="404"):
+        sources.coco_sample(COCO)
+    monkeypatch.setenv("G2G_COCO_URL", "http://127.0.0.1:9/coco_sample.tgz")
+    with pytest.raises(RuntimeError, match="could not download.*G2G_PROFILE=smoke"):
+        sources.coco_sample(COCO)
+    whole = archive()
+    asked = serve((200, 10**15, whole))
+    with pytest.raises(RuntimeError, match="GB free"):
+        sources.coco_sample(COCO)
+    assert len(asked) == 1 and nothing_left(own_cache)

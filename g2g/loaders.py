@@ -33,23 +33,25 @@ class PhotoLoader(DataLoader):
         self.photos, self.split, self.seed, self.epoch = photos, split, seed, 0
 
     def get_idxs(self):
-        """Indices of this epoch, each with its flip (drawn here, in the main process, for all workers)."""
+        """The order of this epoch; draws its flips too. fastai calls it before there are workers."""
         if not self.shuffle:
-            return [(i, False) for i in range(self.n)]
+            return list(range(self.n))
         rng = np.random.default_rng([self.seed, self.epoch])
-        return list(zip(rng.permutation(self.n).tolist(), (rng.random(self.n) < 0.5).tolist(), strict=True))
+        self.flips = torch.from_numpy(rng.random(self.n) < 0.5)
+        return rng.permutation(self.n).tolist()
 
     def create_batches(self, samps):
-        """(uint8 photos (B,S,S,3), flips (B,)) on the CPU, one gather from the array per batch."""
+        """uint8 photos (B,S,S,3) on the CPU, one gather from the array each; with `shuffle` flips (B,) too."""
         pixels = getattr(self.photos, self.split)  # opened in the process that reads
-        for batch in chunked(samps, self.bs, self.drop_last):
-            index, flip = zip(*batch, strict=True)
-            yield torch.from_numpy(np.asarray(pixels[list(index)])), torch.tensor(flip)
+        for index in chunked(samps, self.bs, self.drop_last):
+            photos = torch.from_numpy(np.asarray(pixels[index]))
+            yield (photos, self.flips[index]) if self.shuffle else (photos,)
 
     def after_batch(self, batch):
-        photos, flip = batch
-        if self.shuffle:
-            photos = torch.where(flip[:, None, None, None], photos.flip(2), photos)
+        """On the device: flip, convert to Lab, normalise."""
+        photos, *flips = batch
+        if flips:
+            photos = torch.where(flips[0][:, None, None, None], photos.flip(2), photos)
         return photos_to_lab(photos)
 
     def after_iter(self):

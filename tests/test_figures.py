@@ -37,8 +37,8 @@ def scores(factor):
 
 
 SWEEP = pd.DataFrame([{"factor": f, "value": v, "stage": "cgan", "mae": 0.08 + v / 1e3, "detail": 1 / v}
-                      for f, values in (("seed", (42, 43)), ("receptive_field", (1, 70)), ("lr", (1e-4, 1e-2)))
-                      for v in values])
+                      for f, vs in (("seed", (42, 43)), ("receptive_field", (1, 70)), ("lr", (1e-4, 1e-2)))
+                      for v in vs])
 FIGURES = {
     "teaser": lambda: figs.teaser({k: v[0] for k, v in COLUMNS.items()}),
     "image_row": lambda: figs.image_row([TRUTH[0], L[0], Image.fromarray(TRUTH[1])], ["photo", "L", "PIL"]),

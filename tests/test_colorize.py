@@ -1,0 +1,510 @@
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import skimage.color
+import skimage.data
+import tifffile
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageCms, PngImagePlugin, features
+
+from g2g import colorize as module
+from g2g import lab, photofiles
+from g2g.colorize import colorize, colorize_files, guided_filter, to_gamut_rgb
+
+ORANGE, VIOLET, GRAY = (0.3, 0.5), (0.7, -0.9), (0.0, 0.0)
+
+
+def paints(ab):
+    """A model that sees one colour everywhere."""
+    return lambda L: torch.tensor(ab).view(1, 2, 1, 1).expand(-1, -1, *L.shape[-2:])
+
+
+def lightness(image):
+    return skimage.color.rgb2lab(np.asarray(image.convert("RGB")))[..., 0]
+
+
+def photo(width=90, height=60):
+    """Gradients of colour and a hard edge, black and white among them."""
+    y, x = np.mgrid[:height, :width]
+    red, green = x * 255 // max(width - 1, 1), y * 255 // max(height - 1, 1)
+    pixels = np.stack([red, green, (x * 2 > width) * 255], -1)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def saved(image, path, **options):
+    image.save(path, **options)
+    return path
+
+
+def profile(swapped=False):
+    """sRGB, or sRGB with red and green changing places, which no one can overlook."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    if swapped:
+        for old, new in ((b"rXYZ", b"?"), (b"gXYZ", b"rXYZ"), (b"?", b"gXYZ")):
+            data = data.replace(old, new, 1)
+    return data
+
+
+# ------------------------------------------------------------------------------------ lightness and colour
+
+
+@pytest.mark.parametrize("ab", [ORANGE, VIOLET, (-0.9, 0.9), (0.0, -1.0), (3.0, 3.0)])
+def test_lightness_is_that_of_the_photo_even_for_colours_beyond_srgb(ab):
+    source = Image.fromarray(skimage.data.astronaut()[:200])
+    assert abs(lightness(colorize(source, paints(ab))) - lightness(source)).max() < 0.35  # half an 8-bit step
+
+
+def test_clipping_channels_would_not_keep_the_lightness():
+    L, ab = torch.full((1, 1, 1, 1), 0.2), torch.tensor(VIOLET).view(1, 2, 1, 1)
+    kept, clipped = (lab.rgb_to_lab(f(L, ab))[0, 0].item() for f in (to_gamut_rgb, lab.to_rgb))
+    assert abs(kept - 60) < 0.2 and abs(clipped - 60) > 3
+
+
+def test_gamut_keeps_hue_and_as_much_chroma_as_fits():
+    torch.manual_seed(0)
+    L, ab = torch.rand(1, 1, 40, 50) * 1.8 - 0.9, torch.randn(1, 2, 40, 50)
+    before = lab.denormalize(L, ab)
+    after = lab.rgb_to_lab(to_gamut_rgb(L, ab))
+    chroma = [t[:, 1:].norm(dim=1) for t in (before, after)]
+    factor = chroma[1] / chroma[0]
+    off_hue = (after[:, 1:] - before[:, 1:] * factor[:, None]).norm(dim=1)
+    assert (after[:, 0] - before[:, 0]).abs().max() < 0.3 and off_hue.max() < 1.5
+    assert factor.max() < 1.05 and (factor < 0.9).any()
+    reduced = factor < 0.98
+    more = lab.lab_to_rgb(lab.denormalize(L, ab * (factor * 1.03 + 0.01)[:, None]), clip=False)
+    assert ((more.amin(1) < 0) | (more.amax(1) > 1))[reduced].all()
+
+
+def test_colours_within_srgb_are_not_touched():
+    L, ab = lab.photos_to_lab(skimage.data.coffee()[None, ::4, ::4])
+    assert torch.allclose(to_gamut_rgb(L, ab), lab.to_rgb(L, ab), atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
+def test_gray_prediction_gives_back_the_gray_photo(value):
+    source = Image.new("L", (40, 30), value)
+    assert (np.asarray(colorize(source, paints(GRAY))) == value).all()
+    assert (np.asarray(colorize(source, paints(VIOLET), saturation=0)) == value).all()
+
+
+def test_black_and_white_stay_so_in_any_colour():
+    for value in (0, 255):
+        result = np.asarray(colorize(Image.new("RGB", (50, 50), (value,) * 3), paints(VIOLET)), int)
+        assert abs(result - value).max() <= 2
+
+
+def test_saturation_scales_the_colour():
+    source = Image.new("L", (40, 40), 128)
+    chroma = [np.hypot(*skimage.color.rgb2lab(np.asarray(colorize(source, paints((0.1, 0.1)), saturation=s)))
+                       [0, 0, 1:]) for s in (0.5, 1, 1.5)]
+    assert np.allclose(chroma, np.array([0.5, 1, 1.5]) * 11 * 2**0.5, atol=0.6)
+
+
+def test_colour_of_the_photo_is_ignored():
+    gray = colorize(photo(), paints(GRAY))
+    assert np.asarray(gray).std(axis=-1).max() < 0.6
+
+
+# --------------------------------------------------------------------------------------------------- edges
+
+
+def enlarged(x, like):
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear")
+
+
+def guided(small_L, small_ab, L):
+    slope, offset = (enlarged(t, L) for t in guided_filter(small_L, small_ab))
+    return slope * L + offset
+
+
+def error(ab, truth):
+    return (ab - truth).abs().mean().item()
+
+
+def test_colour_bleeds_less_over_an_edge_of_lightness_than_with_bilinear_enlarging():
+    """Two halves, dark blue and light orange, their edge inside of a low-resolution pixel."""
+    L, ab = torch.full((1, 1, 320, 320), -0.4), torch.zeros(1, 2, 320, 320)
+    ab[:, 1] = -0.3
+    L[..., 167:], ab[:, 0, :, 167:], ab[:, 1, :, 167:] = 0.5, 0.2, 0.4
+    small_L, small_ab = (F.interpolate(t, size=(32, 32), mode="area") for t in (L, ab))
+    assert error(guided(small_L, small_ab, L), ab) < 0.2 * error(enlarged(small_ab, L), ab)
+
+
+@pytest.mark.parametrize("name", ["coffee", "astronaut"])
+def test_photographs_are_enlarged_better_than_bilinearly(name):
+    pixels = getattr(skimage.data, name)()
+    height, width = pixels.shape[:2]
+    small = Image.fromarray(pixels).resize((width // 5, height // 5), Image.Resampling.BICUBIC)
+    (L, ab), (small_L, small_ab) = (lab.photos_to_lab(np.array(p)[None]) for p in (pixels, small))
+    assert error(guided(small_L, small_ab, L), ab) < 0.97 * error(enlarged(small_ab, L), ab)
+
+
+def test_flat_gray_takes_the_prediction_as_it_is():
+    slope, offset = guided_filter(torch.zeros(1, 1, 8, 8), torch.rand(1, 2, 8, 8))
+    assert slope.abs().max() < 1e-6 and offset.max() > 0.5
+
+
+def test_strips_leave_no_seams(monkeypatch):
+    source = Image.fromarray(skimage.data.coffee())
+    model = lambda L: torch.cat([L, -L], 1) * 0.3  # noqa: E731
+    whole = np.asarray(colorize(source, model), int)
+    monkeypatch.setattr(module, "STRIP", 3000)
+    assert abs(np.asarray(colorize(source, model), int) - whole).max() <= 1
+
+
+# ------------------------------------------------------------------------------------------ sizes and model
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (3000, 20), (20, 3000), (9000, 1), (33, 31), (500, 400)])
+def test_any_size_and_shape(size):
+    seen = []
+
+    def model(L):
+        seen.append(L.shape[-2:])
+        return paints(ORANGE)(L)
+
+    result = colorize(photo(*size), model, size=128)
+    assert result.size == size
+    (h, w), = seen
+    assert h % 32 == w % 32 == 0 and h * w <= 4 * 128**2  # multiples of 32 add much to thin shapes
+    if min(size) >= 20:
+        assert 0.5 < (w / h) / (size[0] / size[1]) < 2 or min(h, w) == 32
+    assert np.asarray(result).reshape(-1, 3).std(axis=1).max() > 5 or size == (1, 1)
+
+
+def test_model_runs_in_eval_mode_without_gradients_and_gets_its_mode_back():
+    class Spy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = torch.nn.Conv2d(1, 2, 1)
+
+        def forward(self, L):
+            assert not self.training and not torch.is_grad_enabled()
+            return self.convolution(L)
+
+    model = Spy().train()
+    colorize(photo(), model)
+    assert model.training
+
+
+@pytest.mark.parametrize("options, error, words", [
+    ({"saturation": -1}, ValueError, "saturation"), ({"saturation": float("nan")}, ValueError, "saturation"),
+    ({"size": 8}, ValueError, "size")])
+def test_bad_options_are_named(options, error, words):
+    with pytest.raises(error, match=words):
+        colorize(photo(), paints(ORANGE), **options)
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8),
+                                   np.zeros((0, 4, 3), np.uint8)])
+def test_arrays_that_are_no_photo(array):
+    with pytest.raises(ValueError, match="photo"):
+        colorize(array, paints(ORANGE))
+
+
+def test_arrays_and_images_are_taken_and_left_as_they_are():
+    pixels = np.asarray(photo())
+    image = photo()
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.info["exif"] = exif.tobytes()
+    assert np.array_equal(colorize(pixels, paints(ORANGE)), colorize(photo(), paints(ORANGE)))
+    assert colorize(image, paints(ORANGE)).size == (60, 90) and image.size == (90, 60)
+    assert colorize(pixels[..., 0], paints(ORANGE)).mode == "RGB"
+    assert colorize(np.dstack([pixels, pixels[..., :1]]), paints(ORANGE)).mode == "RGBA"
+
+
+def test_a_prediction_that_is_not_finite_is_an_error():
+    with pytest.raises(RuntimeError, match="not finite"):
+        colorize(photo(), paints((float("nan"), 0.0)))
+
+
+# -------------------------------------------------------------------------------------------- kinds of file
+
+
+@pytest.mark.parametrize("name, mode, options, out", [
+    ("a.png", "RGB", {}, ".png"), ("a.png", "L", {}, ".png"), ("a.png", "P", {}, ".png"),
+    ("a.png", "1", {}, ".png"), ("a.jpg", "RGB", {"quality": 98}, ".jpg"), ("a.JPEG", "L", {}, ".JPEG"),
+    ("a.jpg", "CMYK", {"quality": 98}, ".jpg"), ("a.webp", "RGB", {"lossless": True}, ".webp"),
+    ("a.tif", "RGB", {}, ".tif"), ("a.tiff", "L", {"compression": "tiff_lzw"}, ".tiff"),
+    ("a.bmp", "P", {}, ".bmp"), ("a.tif", "CMYK", {}, ".tif"), ("a.tif", "LAB", {}, ".tif"),
+    ("a.gif", "P", {}, ".png"), ("a.pgm", "L", {}, ".png"),
+    ("a.png.jpg", "RGB", {"format": "PNG"}, ".png"), ("a.avif", "RGB", {"quality": 95}, ".avif")])
+def test_formats_and_modes(tmp_path, name, mode, options, out):
+    if name.endswith("avif") and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    if mode == "LAB":
+        spaces = (ImageCms.createProfile(space) for space in ("sRGB", "LAB"))
+        source = ImageCms.profileToProfile(photo().convert("L").convert("RGB"), *spaces, outputMode="LAB")
+    else:
+        source = photo().convert(mode)
+    path = saved(source, tmp_path / name, **options)
+    with Image.open(path) as opened:
+        expected = lightness(opened.convert("RGB"))
+    (written,), failed = colorize_files([path], tmp_path / "out", paints(ORANGE))
+    assert not failed and written.suffix == out
+    with Image.open(written) as result:
+        assert result.mode == "RGB" and result.size == (90, 60)
+        tolerance = 1 if result.format in ("PNG", "TIFF", "BMP") else 6  # JPEG and company lose some
+        assert np.quantile(abs(lightness(result) - expected), 0.95) < tolerance
+        assert mode == "1" or skimage.color.rgb2lab(np.asarray(result))[..., 2].mean() > 15
+
+
+def test_alpha_is_kept(tmp_path):
+    alpha = Image.fromarray(np.tile(np.arange(90, dtype=np.uint8), (60, 1)))
+    rgba, palette = Image.merge("RGBA", (*photo().split(), alpha)), photo().convert("P")
+    sources = {"rgba.png": (rgba, {}), "rgba.tif": (rgba, {}),
+               "rgba.webp": (rgba, {"lossless": True, "exact": True}),
+               "la.png": (Image.merge("LA", (photo().convert("L"), alpha)), {}),
+               "palette.png": (palette, {"transparency": 5})}
+    for name, (source, options) in sources.items():
+        path = saved(source, tmp_path / name, **options)
+        (written,), failed = colorize_files([path], tmp_path / "o", paints(ORANGE))
+        with Image.open(written) as result:
+            assert not failed and result.mode == "RGBA", name
+            if name == "palette.png":
+                assert np.array_equal(np.asarray(result)[..., 3] == 0, np.asarray(palette) == 5)
+            else:
+                assert np.array_equal(np.asarray(result)[..., 3], np.asarray(alpha)), name
+
+
+def test_sixteen_bits(tmp_path):
+    ramp = np.linspace(0, 65535, 90 * 60).reshape(60, 90).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "rgb.tif", np.stack([ramp] * 3, -1), photometric="rgb")
+    tifffile.imwrite(tmp_path / "gray.tif", ramp, byteorder=">")
+    Image.fromarray(ramp).save(tmp_path / "gray.png")
+    Image.fromarray((ramp / 65535).astype(np.float32)).save(tmp_path / "float.tif")
+    for path in sorted(tmp_path.glob("*.*")):
+        with pytest.warns(UserWarning, match="more than 8 bits"):
+            result = colorize(path, paints(GRAY))
+        assert abs(np.asarray(result).astype(int) - (ramp / 257)[..., None]).max() <= 1, path.name
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "scientific.tif")
+    with warnings.catch_warnings(), pytest.raises(ValueError, match="no known white"):
+        warnings.simplefilter("ignore")
+        colorize(tmp_path / "scientific.tif", paints(GRAY))
+
+
+def test_first_frame_of_an_animation_is_coloured_and_that_is_said(tmp_path, capsys):
+    frames = [Image.new("L", (40, 30), value) for value in (200, 100, 50)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    (written,), _ = colorize_files([tmp_path / "a.gif"], tmp_path, paints(ORANGE))
+    assert "first of its 3 frames" in capsys.readouterr().out
+    assert written.name == "a-color.png"
+    with Image.open(written) as result:
+        assert abs(lightness(result) - lightness(frames[0])).max() < 0.5
+
+
+# ------------------------------------------------------------------------------------- metadata and profile
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+def test_exif_orientation_is_applied_once(tmp_path, orientation, name):
+    tiles = np.kron([[0, 80, 255], [160, 30, 200]], np.ones((32, 32)))
+    upright = Image.fromarray(tiles.astype(np.uint8)).convert("RGB")
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # EXIF orientation: the Image.Transpose that makes it
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = orientation, "a caption"
+    path = saved(stored, tmp_path / name, exif=exif)
+    (written,), failed = colorize_files([path], tmp_path, paints(ORANGE))
+    with Image.open(written) as result:
+        assert not failed and result.getexif().get(0x0112, 1) == 1 and result.getexif()[0x010E] == "a caption"
+        assert result.size == upright.size
+        assert abs(lightness(result) - lightness(upright)).mean() < 3
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+def test_metadata_is_kept(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x013B] = "the photographer"
+    exif.get_ifd(0x8769).update({0x9003: "2001:02:03 04:05:06", 0xA001: 65535})
+    exif.get_ifd(0x8825).update({1: "N", 2: (47.0, 30.0, 0.0)})
+    options = {} if name == "a.webp" else {"dpi": (300, 300)}
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
+    if name == "a.png":
+        options["pnginfo"] = texts = PngImagePlugin.PngInfo()
+        texts.add_text("Title", "home")
+        texts.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    elif name in ("a.jpg", "a.webp"):
+        options["xmp"] = xmp
+    path = saved(photo(), tmp_path / name, exif=exif.tobytes(), **options)
+    (written,), failed = colorize_files([path], tmp_path, paints(ORANGE))
+    with Image.open(written) as result:
+        result.load()
+        found = result.getexif()
+        assert not failed and found[0x013B] == "the photographer"
+        assert found.get_ifd(0x8769)[0x9003] == "2001:02:03 04:05:06" and 0xA001 not in found.get_ifd(0x8769)
+        assert found.get_ifd(0x8825)[1] == "N" and float(found.get_ifd(0x8825)[2][0]) == 47
+        assert name == "a.webp" or round(float(result.info["dpi"][0])) == 300
+        assert name == "a.tif" or bytes(result.info["xmp"]).rstrip(b"\0") == xmp
+        assert name != "a.png" or result.text["Title"] == "home"
+
+
+def test_broken_exif_is_left_out_and_said(tmp_path):
+    path = saved(photo(), tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(90)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert colorize(path, paints(ORANGE)).size == (90, 60)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_photo_in_another_colour_space_is_converted(tmp_path, mode):
+    red, green = Image.new("RGB", (20, 20), (220, 20, 30)), Image.new("RGB", (20, 20), (20, 220, 30))
+    path = saved(red.convert(mode), tmp_path / "a.png", icc_profile=profile(swapped=True))
+    result = colorize(path, paints(GRAY))
+    expected = green if mode == "RGB" else red.convert("L")
+    assert abs(lightness(result) - lightness(expected)).max() < 1
+    written = ImageCms.ImageCmsProfile(io.BytesIO(result.info["icc_profile"]))
+    assert "sRGB" in ImageCms.getProfileDescription(written)
+
+
+def test_srgb_profile_changes_nothing_and_no_profile_adds_none(tmp_path):
+    with_profile = colorize(saved(photo(), tmp_path / "a.png", icc_profile=profile()), paints(ORANGE))
+    without = colorize(saved(photo(), tmp_path / "b.png"), paints(ORANGE))
+    assert np.array_equal(with_profile, without)
+    assert "icc_profile" in with_profile.info and "icc_profile" not in without.info
+
+
+def test_a_broken_profile_is_said(tmp_path):
+    path = saved(photo(), tmp_path / "a.png", icc_profile=b"not a profile" * 20)
+    with pytest.warns(UserWarning, match="profile cannot be used"):
+        assert colorize(path, paints(ORANGE)).size == (90, 60)
+
+
+# ---------------------------------------------------------------------------------------- files and options
+
+
+def test_size_limit_is_the_callers_choice(tmp_path, monkeypatch):
+    path = saved(photo(), tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # as if the photo were a decompression bomb
+    (written,), failed = colorize_files([path], tmp_path / "out", paints(ORANGE))
+    assert not failed and Image.MAX_IMAGE_PIXELS == 100
+    with pytest.raises(ValueError, match=r"90 x 60 pixels.*GiB.*--max-megapixels 1 "):
+        colorize(path, paints(ORANGE), max_megapixels=0.005)
+
+
+def test_nothing_is_ever_overwritten(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    inputs = [saved(photo(), tmp_path / name) for name in ("a.jpg", "one/a.jpg", "two/a.png", "a-color.jpg")]
+    before = [path.read_bytes() for path in inputs]
+    written, failed = colorize_files(inputs, tmp_path, paints(ORANGE))
+    assert not failed and [path.read_bytes() for path in inputs] == before
+    assert [p.name for p in written] == ["a-color-2.jpg", "a-color-3.jpg", "a-color.png", "a-color-color.jpg"]
+    again, _ = colorize_files(inputs[:1], tmp_path, paints(VIOLET))
+    assert again[0].name == "a-color-4.jpg"
+
+
+def test_nothing_is_left_half_written(tmp_path, monkeypatch):
+    def fails(self, file, *args, **kwargs):
+        file.write(b"half a photo")
+        raise OSError("disk full")
+
+    path = saved(photo(), tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "save", fails)
+    written, failed = colorize_files([path], tmp_path / "out", paints(ORANGE))
+    assert not written and failed == {path: "disk full"} and not list((tmp_path / "out").iterdir())
+
+
+def test_one_broken_file_does_not_stop_the_rest(tmp_path, capsys):
+    good = saved(photo(), tmp_path / "good.jpg")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.png").write_text("not a photo")
+    (tmp_path / "cut.jpg").write_bytes(good.read_bytes()[:700])
+    (tmp_path / "script.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    photos, missing = photofiles.find_photos([tmp_path])
+    written, failed = colorize_files(photos, tmp_path / "out", paints(ORANGE))
+    assert [p.name for p in written] == ["good-color.jpg"] and not missing
+    assert {p.name for p in failed} == {"empty.jpg", "text.png", "cut.jpg", "script.jpg"}
+    assert all(failed.values())
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("good.jpg", "empty.jpg", "text.png", "cut.jpg")) and "[5/5]" in text
+
+
+def test_files_folders_and_patterns_are_found_once(tmp_path):
+    (tmp_path / "in/deep").mkdir(parents=True)
+    for name in ("a.jpg", "deep/b.PNG", ".hidden.jpg", "a-color.jpg", "a-compare-2.jpg", "x[1].jpg"):
+        saved(photo(), tmp_path / "in" / name)
+    (tmp_path / "in/readme.txt").write_text("no photo")
+    inside = tmp_path / "in"
+
+    def found(*paths):
+        photos, missing = photofiles.find_photos(paths)
+        return [p.name for p in photos], len(missing)
+
+    assert found(inside) == (["a.jpg", "b.PNG", "x[1].jpg"], 0)
+    assert found(inside / "a.jpg", str(inside / "*.jpg"), inside) == (["a.jpg", "x[1].jpg", "b.PNG"], 0)
+    assert found(str(tmp_path / "**/*.PNG"), inside / "x[1].jpg") == (["b.PNG", "x[1].jpg"], 0)
+    assert found(inside / "a-color.jpg", tmp_path / "none", str(tmp_path / "*.gif")) == (["a-color.jpg"], 2)
+
+
+def test_compare_puts_gray_beside_colour(tmp_path):
+    alpha = Image.new("L", (90, 60), 200)
+    path = saved(Image.merge("RGBA", (*photo().split(), alpha)), tmp_path / "a.png")
+    written, failed = colorize_files([path], tmp_path / "out", paints(ORANGE), compare=True)
+    assert not failed and [p.name for p in written] == ["a-color.png", "a-compare.png"]
+    color, both = (np.asarray(Image.open(p)) for p in written)
+    assert both.shape == (60, 180, 4) and np.array_equal(both[:, 90:], color)
+    assert both[:, :90, :3].std(axis=-1).max() < 0.6 and (both[..., 3] == 200).all()
+    assert np.array_equal(color, np.asarray(colorize(path, paints(ORANGE))))
+
+
+def cli(*arguments):
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    return module.run(parser.parse_args([str(a) for a in arguments]))
+
+
+def test_command_line_says_what_it_did_and_its_exit_code_says_how_it_went(tmp_path, monkeypatch, capsys):
+    from g2g import stages
+
+    monkeypatch.setattr(stages, "best_available", lambda *_: (paints(ORANGE), "a model that paints orange"))
+    good, bad, out = saved(photo(), tmp_path / "a.jpg"), tmp_path / "bad.jpg", tmp_path / "out"
+    bad.write_text("not a photo")
+    assert cli(good, "-o", out, "--compare", "--saturation", 1.5) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["a-color.jpg", "a-compare.jpg"]
+    assert "a model that paints orange" in capsys.readouterr().out
+    assert cli(good, bad, "-o", out) == 1
+    assert "bad.jpg" in capsys.readouterr().err
+    assert cli(good, tmp_path / "none.jpg", "-o", out) == 1
+    assert cli(tmp_path / "none.jpg", tmp_path / "*.png", "-o", out) == 2
+    assert "none.jpg" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------------------------- time and memory
+
+MEASURE = """
+import json, resource, sys, time
+import torch
+from g2g.colorize import colorize_files
+from g2g.models import resnet18_unet
+model = resnet18_unet(None).eval()
+wall, cpu = time.perf_counter(), time.process_time()
+written, failed = colorize_files([sys.argv[1]], sys.argv[2], model, saturation=3)
+assert written and not failed, failed
+print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu,
+                  "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+"""
+
+
+@pytest.mark.slow
+def test_twelve_megapixels_take_seconds_and_little_memory(tmp_path):
+    path = saved(Image.fromarray(skimage.data.coffee()).resize((4000, 3000)), tmp_path / "a.jpg")
+    root = os.path.dirname(os.path.dirname(module.__file__))
+    command = [sys.executable, "-W", "ignore", "-c", MEASURE, str(path), str(tmp_path / "out")]
+    result = subprocess.run(command, cwd=root, env=os.environ | {"OMP_NUM_THREADS": "2"}, capture_output=True,
+                            text=True)
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout.splitlines()[-1])
+    print(measured)
+    # Processor time, because other work on the machine stretches the clock's.
+    assert measured["cpu"] < 20 and measured["gib"] < 2, measured  # 10 s on each of two cores

@@ -32,7 +32,7 @@ SMOKE_FACTORS = {
 
 
 def plan(profile) -> pd.DataFrame:
-    """The runs of a sweep: parameter, value, stage, recipe; the base recipes come with a second and third seed."""
+    """The runs of a sweep: factor, value, stage, recipe; the base recipes come with a second and third seed."""
     smoke = profile.name == "smoke"
     factors = SMOKE_FACTORS if smoke else FACTORS
     base = {}
@@ -45,7 +45,7 @@ def plan(profile) -> pd.DataFrame:
             for stage, recipe in base.items() for seed in ((42, 43) if smoke else (42, 43, 44))]
     rows += [(factor, value, stage, dataclasses.replace(base[stage], **{factor: value}))
              for factor, (stage, values) in factors.items() for value in values]
-    return pd.DataFrame(rows, columns=["parameter", "value", "stage", "recipe"])
+    return pd.DataFrame(rows, columns=["factor", "value", "stage", "recipe"])
 
 
 def measure(run: stages.Run, photos) -> dict:
@@ -80,17 +80,17 @@ def sweep(profile=None, photos=None, factors=None) -> pd.DataFrame:
         factors: some of FACTORS' names (and `seed`); by default all.
 
     Returns:
-        one row per run: parameter, value, stage, seed, the numbers of `measure`, run, minutes.
+        one row per run: factor, value, stage, seed, the numbers of `measure`, run, minutes.
     """
     profile = profile if isinstance(profile, stages.Profile) else stages.get_profile(profile)
     photos = photos if photos is not None else prepare(profile)
     todo = plan(profile)
-    todo = todo[todo["parameter"].isin([*(factors or todo["parameter"])])]
+    todo = todo[todo["factor"].isin([*(factors or todo["factor"])])]
     rows = []
     for i, job in enumerate(todo.itertuples(), 1):
-        print(f"[{i}/{len(todo)}] {stages.TITLES[job.stage]}, {job.parameter} = {job.value:g}")
+        print(f"[{i}/{len(todo)}] {stages.TITLES[job.stage]}, {job.factor} = {job.value:g}")
         run = stages.load_or_train(job.stage, profile, recipe=job.recipe, photos=photos)
-        rows.append({"parameter": job.parameter, "value": job.value, "stage": job.stage, "seed": job.recipe.seed}
+        rows.append({"factor": job.factor, "value": job.value, "stage": job.stage, "seed": job.recipe.seed}
                     | measure(run, photos) | {"run": run.id, "minutes": run.record["minutes"]})
     table = pd.DataFrame(rows)
     folder = profile.outputs / "results"

@@ -213,8 +213,8 @@ def add_arguments(parser) -> None:
     parser.add_argument("--saturation", type=float, default=1.0, metavar="FACTOR",
                         help="more than 1 for stronger colours, less for weaker ones (default: 1)")
     parser.add_argument("--compare", action="store_true", help="write gray and colour side by side, too")
-    parser.add_argument("--size", type=int, default=SIZE, metavar="PIXELS",
-                        help="colour is predicted on so many pixels squared (default: %(default)s)")
+    parser.add_argument("--size", type=int, metavar="PIXELS",
+                        help="colour is predicted on so many pixels squared (default: the model's training size)")
     parser.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, metavar="N",
                         help="refuse larger photos before decoding them (default: %(default)s)")
 
@@ -228,10 +228,10 @@ def run(args) -> int:
         return 2
     from .stages import best_available  # late: it loads fastai
 
-    model, description = best_available()
+    model, size, description = best_available()
     print(f"colouring with {description}")
     _, failed = colorize_files(
-        photos, args.output, model, compare=args.compare, saturation=args.saturation, size=args.size,
+        photos, args.output, model, compare=args.compare, saturation=args.saturation, size=args.size or size,
         max_megapixels=args.max_megapixels)
     print(f"{len(photos) - len(failed)} of {len(photos)} photos coloured, in {args.output}")
     for photo, reason in failed.items():

@@ -224,8 +224,8 @@ def _fetch_released(folder: Path, recipe: Recipe, photos: Photos) -> Run | None:
     return _load(folder)
 
 
-def best_available() -> tuple[torch.nn.Module, str]:
-    """The best trained generator at hand for colouring a photo, and a sentence saying what it is.
+def best_available() -> tuple[torch.nn.Module, int, str]:
+    """The best trained generator at hand for colouring a photo, its photos' size in px, and a sentence on what it is.
 
     The weights in `results/weights/` come first, then the runs of the profiles report, class and smoke.
 
@@ -235,13 +235,14 @@ def best_available() -> tuple[torch.nn.Module, str]:
     for card in sorted((repo_root() / "results" / "weights").glob("*.json")):
         about = json.loads(card.read_text())
         model = _model(Recipe(**about["recipe"]), about["size"], None)
-        return load_weights(model, card.with_suffix(".safetensors")).float().eval(), about["sentence"]
+        return load_weights(model, card.with_suffix(".safetensors")).float().eval(), about["size"], about["sentence"]
     for name in ("report", "class", "smoke"):
         profile = get_profile(name)
         found = [r for f in profile.outputs.glob("runs/*/run.json") if (r := _load(f.parent))]
         if found:
             run = max(found, key=lambda r: (STAGES.index(r.stage), r.record.get("finished", "")))
             warning = "; trained on a handful of crops for a test, its colours mean nothing" * (name == "smoke")
-            return run.model(), f"{TITLES[run.stage]} from run {run.id} of the {name} profile{warning}"
+            about = f"{TITLES[run.stage]} from run {run.id} of the {name} profile{warning}"
+            return run.model(), run.record["size"], about
     raise FileNotFoundError("no trained model here: `make run` trains tiny ones in minutes, "
                             "`python -m g2g train cgan --profile class` one that shows colour")

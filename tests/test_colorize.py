@@ -467,7 +467,7 @@ def cli(*arguments):
 def test_command_line_says_what_it_did_and_its_exit_code_says_how_it_went(tmp_path, monkeypatch, capsys):
     from g2g import stages
 
-    monkeypatch.setattr(stages, "best_available", lambda *_: (paints(ORANGE), "a model that paints orange"))
+    monkeypatch.setattr(stages, "best_available", lambda *_: (paints(ORANGE), 64, "a model that paints orange"))
     good, bad, out = saved(photo(), tmp_path / "a.jpg"), tmp_path / "bad.jpg", tmp_path / "out"
     bad.write_text("not a photo")
     assert cli(good, "-o", out, "--compare", "--saturation", 1.5) == 0

@@ -1,4 +1,4 @@
-"""The course without a notebook: `python -m g2g prepare | train | evaluate | report | sweep | colorize`.
+"""The course without a notebook: `python -m g2g prepare | train | evaluate | report | publish | sweep | colorize`.
 
 Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong arguments, 130 interrupted.
 """
@@ -50,6 +50,12 @@ def _report(args):
     print(make_report(args.profile))
 
 
+def _publish(args):
+    from g2g.publish import publish
+
+    print(publish(args.profile, args.name))
+
+
 def _sweep(args):
     from g2g.sweep import sweep
 
@@ -82,6 +88,8 @@ def main(argv=None) -> int:
     train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
     command(_evaluate, "evaluate", "score all stages on the test photos and write table 1")
     command(_report, "report", "train what is missing, evaluate, draw every figure, write the report page")
+    publish = command(_publish, "publish", "copy the outcome of the finished runs to results/ and into README")
+    publish.add_argument("--name", help="folder in results/ (default: the profile)")
     command(_sweep, "sweep", "the report's parameter analysis, one factor at a time")
     from g2g.colorize import add_arguments
 
@@ -90,7 +98,7 @@ def main(argv=None) -> int:
     try:
         return args.function(args) or 0
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+        print("interrupted; the same command takes up what is finished and goes on", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)

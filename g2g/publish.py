@@ -1,0 +1,105 @@
+"""The few results that are committed: `publish` makes `results/NAME` of finished runs, fills in pages."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from g2g import evaluation, figures, models, stages
+from g2g.data import prepare
+from g2g.decode import decode
+from g2g.profiles import Profile, get_profile, repo_root
+from g2g.recipes import STAGES, TITLES
+from g2g.report import check, color_counts, pictures
+from g2g.sources import Item, bundled
+from g2g.tables import stamp
+
+QUOTED = ("report", "class", "cpu")  # names in results/: the course quotes the first that is there
+
+
+def publish(profile: Profile | str | None = None, name: str | None = None, root=None) -> Path:
+    """Evaluate the finished runs of `profile`; put what is quoted of them into `results/NAME` and return it.
+
+    That is table1.*, runs.md, of each stage history.csv and run.json, and the figures loss_curves,
+    ab_histograms and qualitative_grid, the last on photographs bundled with scikit-image and scikit-learn,
+    never on G2G_DATA's. If NAME (by default the profile's) is what the course quotes, the tables go between
+    the markers `<!-- g2g:table1 -->` and `<!-- g2g:runs -->` of README and docs.
+
+    Raises:
+        FileNotFoundError: no finished run. ValueError: one of another profile or of other photos.
+    """
+    profile = profile if isinstance(profile, Profile) else get_profile(profile)
+    root, name = Path(root or repo_root()), name or profile.name
+    photos = prepare(profile)
+    recipes = stages.RECIPES[profile.name]
+    runs = {stage: run for stage in STAGES if (run := stages.find_run(recipes[stage], photos, profile))}
+    for run in runs.values():
+        check(run, profile, photos)
+    missing = ", ".join(stage for stage in STAGES if stage not in runs)
+    if not runs:
+        raise FileNotFoundError(f"nothing to publish: {profile.outputs} has no run of {missing} on {photos}. "
+                                "Train with `python -m g2g train STAGE`, or set G2G_DATA to those photos")
+    if missing:
+        print(f"no finished run of {missing} on these photos: left out of what is published")
+    texts = {"table1": evaluation.evaluate_profile(profile, photos), "runs": runs_table(runs)}
+    folder = root / "results" / name
+    with tempfile.TemporaryDirectory() as work:
+        _collect(Path(work), runs, profile, photos, texts)
+        for stage in STAGES:  # no stage of an earlier publication may stay among these
+            shutil.rmtree(folder / stage, ignore_errors=True)
+        shutil.copytree(work, folder, dirs_exist_ok=True)
+    if name == quoted_name(root):
+        for page in pages(root):
+            for marker, text in texts.items():
+                if f"<!-- g2g:{marker} -->" in page.read_text(encoding="utf-8"):
+                    stamp(page, marker, text)
+    return folder
+
+
+def _collect(folder, runs, profile, photos, texts):
+    for stage, run in runs.items():
+        (folder / stage).mkdir()
+        for file in ("history.csv", "run.json"):
+            shutil.copyfile(run.folder / file, folder / stage / file)
+    for kind in ("csv", "md", "tex"):
+        shutil.copyfile(profile.outputs / "results" / f"table1.{kind}", folder / f"table1.{kind}")
+    (folder / "runs.md").write_text(texts["runs"], encoding="utf-8")
+    nets = {stage: run.model() for stage, run in runs.items() if stage != "unet_long"}
+    drawn = {"loss_curves": figures.loss_curves(runs),
+             "ab_histograms": figures.ab_histograms(color_counts(runs, photos)),
+             "qualitative_grid": figures.qualitative_grid(pictures(nets, showcase(profile)))}
+    for name, fig in drawn.items():
+        figures.save(fig, name, folder / "figures")
+
+
+def quoted_name(root: Path | None = None) -> str | None:
+    """Which of the folders in `results/` the course quotes; None if there is none."""
+    results = Path(root or repo_root()) / "results"
+    return next((name for name in QUOTED if (results / name / "table1.md").is_file()), None)
+
+
+def pages(root: Path | None = None) -> list[Path]:
+    """README and docs, as far as they are there."""
+    root = Path(root or repo_root())
+    return [page for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))) if page.is_file()]
+
+
+def showcase(profile: Profile) -> np.ndarray:
+    """Five bundled photographs that the runs of `profile` were not trained on, uint8 (5,S,S,3)."""
+    train, test = bundled(profile)
+    whole = [Item(item.name, item.path) for item in test[:3] + train[:2]]  # their centres
+    items = test[:5] if profile.source == "bundled" else whole
+    return np.stack([decode(item, profile.size, fit="crop")[1] for item in items])
+
+
+def runs_table(runs: dict) -> str:
+    """What each run was, as a Markdown table."""
+    rows = [["model", "run", "photos", "px", "epochs", "learning rate", "batch", "seed", "parameters",
+             "device", "minutes"], ["---"] * 11]
+    for stage, run in runs.items():
+        it, recipe = run.record, run.recipe
+        rows.append([TITLES[stage], run.id, f"{it['train']:,}", it["size"], recipe.epochs,
+                     f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})", recipe.batch_size, recipe.seed,
+                     f"{models.count_parameters(run.model()):,}", it["device"], f"{it['minutes']:.1f}"])
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"

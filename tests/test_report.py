@@ -1,0 +1,138 @@
+"""The report page holds the measured numbers; results/ and README are generated, and agree."""
+
+import dataclasses
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from g2g import publish as publishing
+from g2g import report, stages
+from g2g.__main__ import main
+from g2g.data import prepare
+from g2g.profiles import get_profile
+from g2g.recipes import STAGES
+from g2g.tables import stamp
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A profile of 12 crops at 64 px with runs of one epoch, and its report."""
+    root = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("G2G_CACHE", str(root / "cache"))
+        patch.setenv("G2G_OUTPUTS", str(root / "outputs"))
+        patch.delenv("G2G_DATA", raising=False)
+        patch.setattr("g2g.evaluation.lpips_or_reason", lambda device: "no weights in this test")
+        profile = dataclasses.replace(get_profile("smoke"), n_train=8, n_test=4)
+        short = {stage: dataclasses.replace(recipe, epochs=1, batch_size=4)
+                 for stage, recipe in stages.RECIPES["smoke"].items()}
+        patch.setitem(stages.RECIPES, "smoke", short)
+        yield root, profile, report.make_report(profile)
+
+
+@pytest.fixture(autouse=True)
+def same_world(world, monkeypatch):
+    monkeypatch.setenv("G2G_CACHE", str(world[0] / "cache"))
+    monkeypatch.setenv("G2G_OUTPUTS", str(world[0] / "outputs"))
+
+
+def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
+    root, profile, page = world
+    text = page.read_text(encoding="utf-8")
+    assert page == profile.outputs / "report" / "index.html"
+    table = pd.read_csv(profile.outputs / "results" / "table1.csv").set_index("row")
+    for row in ("gray", "constant", *STAGES):
+        assert text.count(f"{table.loc[row, 'mae']:.4f}") >= 2  # in a sentence and in the table
+    for run in stages.runs(profile)["run"]:
+        assert run in text
+    assert "not measured (no weights in this test)" in text and profile.purpose in text
+    assert len(re.findall(r'<img src="data:image/png;base64,', text)) == 10 == text.count("<img")
+    assert not re.search(r'(?:src|href)="(?!data:)', text) and "<script" not in text
+    assert "$" not in re.sub(r'"data:[^"]+"', "", text) and "nan" not in re.sub(r'"data:[^"]+"', "", text)
+    assert text.count("cannot be told here") >= 8 and str(root) not in text
+
+
+@pytest.mark.slow
+def test_run_twice_it_gives_the_same_bytes_and_trains_nothing(world, monkeypatch):
+    _, profile, page = world
+    before = page.read_bytes()
+    monkeypatch.setattr(stages, "_train", lambda *a: pytest.fail("trained again"))
+    assert report.make_report(profile).read_bytes() == before
+
+
+def test_a_sweeps_figure_is_taken_in(world):
+    _, profile, page = world
+    figure = profile.outputs / "figures" / "parameter_analysis.png"
+    shutil.copy(figure.with_name("teaser.png"), figure)
+    with figure.with_name("captions.md").open("a") as captions:
+        captions.write("## parameter_analysis\n\nA sweep.\n")
+    found = report._figures([figure.with_name("teaser.png")], figure)
+    figure.unlink()
+    assert "A sweep." in found["fig_parameter_analysis"] and "g2g sweep" not in found["parameter_text"]
+
+
+def test_a_run_of_another_profile_or_other_photos_is_named(world):
+    _, profile, _ = world
+    photos = prepare(profile, progress=False)
+    run = stages.load_run(stages.runs(profile)["run"][0], profile)
+    report.check(run, profile, photos)
+    for key, value in (("profile", "class"), ("photos_hash", "0" * 16), ("size", 128)):
+        other = dataclasses.replace(run, record=run.record | {key: value})
+        with pytest.raises(ValueError, match=f"{run.id} has {key} {value}"):
+            report.check(other, profile, photos)
+
+
+def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path, monkeypatch):
+    _, profile, _ = world
+    (tmp_path / "README.md").write_text("# x\n<!-- g2g:table1 -->\nold\n<!-- /g2g:table1 -->\n")
+    stale = tmp_path / "results" / "cpu" / "cgan"
+    stale.mkdir(parents=True)
+    (stale / "old.csv").write_text("old")
+    folder = publishing.publish(profile, "cpu", tmp_path)
+    names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert names == {"table1.csv", "table1.md", "table1.tex", "runs.md", "figures/captions.md",
+                     *(f"{stage}/{file}" for stage in STAGES for file in ("history.csv", "run.json")),
+                     *(f"figures/{name}.{kind}" for name in ("loss_curves", "ab_histograms", "qualitative_grid")
+                       for kind in ("png", "pdf"))}
+    for stage in STAGES:
+        assert json.loads((folder / stage / "run.json").read_text())["run"] in (folder / "runs.md").read_text()
+    readme = (tmp_path / "README.md").read_text()
+    assert (folder / "table1.md").read_text().strip() in readme and "old" not in readme
+    publishing.publish(profile, "smoke", tmp_path)  # not what is quoted: pages stay
+    assert (tmp_path / "README.md").read_text() == readme
+
+
+def test_showcase_shows_bundled_photographs_only(monkeypatch, tmp_path):
+    from skimage import data
+
+    monkeypatch.setenv("G2G_DATA", str(tmp_path))
+    own = publishing.showcase(get_profile("cpu"))
+    assert own.shape == (5, 64, 64, 3) and own.dtype == np.uint8
+    assert np.abs(own[0].mean((0, 1)) - data.astronaut().mean((0, 1))).max() < 2
+    monkeypatch.delenv("G2G_DATA")
+    assert publishing.showcase(get_profile("smoke")).shape == (5, 64, 64, 3)
+
+
+def test_nothing_to_publish_is_an_error_that_names_what_is_missing(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="no run of cnn, unet, unet_long, cgan"):
+        publishing.publish(world[1], "cpu", tmp_path)
+    assert main(["publish", "--profile", "smoke"]) == 1 and "nothing to publish" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_numbers_in_readme_and_docs_are_those_in_results():
+    stamped = [(page, marker) for page in publishing.pages() for marker in ("table1", "runs")
+               if f"<!-- g2g:{marker} -->" in page.read_text(encoding="utf-8")]
+    if not stamped:
+        pytest.skip("no page has a marker <!-- g2g:table1 --> yet")
+    name = publishing.quoted_name()
+    assert name, "pages have markers, but results/ has nothing to quote: python -m g2g publish"
+    folder = publishing.repo_root() / "results" / name
+    for page, marker in stamped:
+        text = (folder / f"{marker}.md").read_text(encoding="utf-8")
+        assert not stamp(page, marker, text, check=True), f"{page.name} differs: python -m g2g publish"

@@ -2,6 +2,10 @@
 
 import copy
 import dataclasses
+import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,7 +31,8 @@ def tiny(tmp_path_factory):
 
 def generator(seed=0):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 3, padding=1))
+    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+                         nn.Conv2d(8, 2, 3, padding=1))
 
 
 def discriminator(seed=1):
@@ -202,6 +207,50 @@ def test_exploding_loss_stops_with_the_last_good_epoch_kept(tiny, tmp_path):
     with pytest.raises(checkpoints.TrainingDiverged, match="epoch 2.*checkpoint of epoch 1 is kept"):
         training.fit(learn, tmp_path, epochs=3, lr=1e-3)
     assert [p.name for p in tmp_path.glob("checkpoint-*")] == ["checkpoint-0001.pt"]
+
+
+def test_out_of_memory_names_the_constant_and_a_value(tiny, tmp_path):
+    class Full(Callback):
+        def before_batch(self):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    learn = stages.learner(recipe_for("cnn"), tiny)
+    learn.add_cb(Full())
+    with pytest.raises(RuntimeError, match="batch_size=4: set batch_size=2"):
+        training.fit(learn, tmp_path, epochs=1, lr=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 12, 100])
+def test_any_batch_size_trains(batch_size, tiny, tmp_path):
+    learn = stages.learner(dataclasses.replace(recipe_for("cnn"), batch_size=batch_size), tiny)
+    assert len(training.fit(learn, tmp_path, epochs=1, lr=1e-3)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["cnn", "cgan"])
+def test_killed_at_random_points_it_ends_as_if_nothing_had_happened(stage, tiny, tmp_path):
+    script = ("import sys, pickle; sys.path[:0] = [sys.argv[3], sys.argv[4]]; import test_training as t\n"
+              "from pathlib import Path\n"
+              "t.train(sys.argv[1], pickle.loads(bytes.fromhex(sys.argv[5])), Path(sys.argv[2]))")
+    here = Path(__file__).parent
+    command = [sys.executable, "-W", "ignore", "-c", script, stage, str(tmp_path / "killed"), str(here),
+               str(here.parent), pickle.dumps(tiny).hex()]
+    delay, kills = 3.0, 0
+    while True:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            output = process.communicate(timeout=delay)[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills, delay = kills + 1, delay + 1.7
+            continue
+        assert process.returncode == 0, output
+        break
+    train(stage, tiny, tmp_path / "whole")
+    assert kills
+    for file in ("weights.safetensors", "last.safetensors"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes()
 
 
 def test_training_never_opens_the_test_photos(tiny, tmp_path, monkeypatch):

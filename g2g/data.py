@@ -5,16 +5,19 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fastcore.all import num_cpus
 
 from g2g.cache import ArrayWriter, disk_full_explained, locked, need_disk, sweep
-from g2g.decode import decode_all
+from g2g.decode import decode
 from g2g.profiles import Profile, cache_root
 from g2g.progress import progress as progress_bar
 from g2g.sources import SOURCES, seeded
+from g2g.threads import in_order
 
 SPLITS = ("train", "valid", "test")
 NEAR_GRAY = 5.0  # mean CIE chroma below which a photo has next to no colour to learn
@@ -177,10 +180,11 @@ def _fill(arrays, train, test, settings, bar):
     held_out = {item.name for item in seeded(train)[:max(1, round(0.05 * len(train)))]}
     plan = {"test": test, "valid": [item for item in train if item.name in held_out],
             "train": [item for item in train if item.name not in held_out]}  # in this order for duplicates
+    work = partial(decode, size=settings["size"], fit=settings["fit"])
     rows, seen = [], {}
     for split, items in plan.items():
         new = {}
-        decoded = decode_all(items, settings["size"], settings["fit"], bar)
+        decoded = in_order(work, items, threads=num_cpus(), ahead=128)
         for item, (facts, pixels) in zip(items, decoded, strict=True):
             row = {"file": item.name, "split": split} | facts
             if split == "train" and not arrays.count["valid"]:
@@ -196,6 +200,7 @@ def _fill(arrays, train, test, settings, bar):
                 found = seen if row["split"] != split else new
                 found.setdefault(row["sha256"], f"{row['split']} photo {_printable(item.name)}")
             rows.append(row)
+            bar.update(1)
         seen |= new
     return rows
 

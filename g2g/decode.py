@@ -3,12 +3,8 @@
 import hashlib
 import io
 import warnings
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
-from fastcore.all import num_cpus
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from g2g.sources import Item
@@ -57,25 +53,6 @@ def decode(item: Item, size: int, fit: str = "squash") -> tuple[dict, np.ndarray
     return facts, None
 
 
-def decode_all(items: list[Item], size: int, fit: str, bar):
-    """`decode` of each item, in order, on all cores; `bar.update(1)` after each.
-
-    Threads, not processes: Pillow and torch work outside of Python's lock, and threads need no `__main__`
-    guard on macOS, copy nothing between processes, and leave no orphans when the process is killed.
-    """
-    pool, todo, ahead = ThreadPoolExecutor(num_cpus()), iter(items), deque()
-    try:
-        while True:
-            for item in islice(todo, 128 - len(ahead)):  # not all at once: results wait in memory
-                ahead.append(pool.submit(decode, item, size, fit))
-            if not ahead:
-                return
-            yield ahead.popleft().result()
-            bar.update(1)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def to_rgb8(image: Image.Image) -> Image.Image:
     """Any Pillow image as 8-bit RGB, upright: EXIF rotation honoured, transparency on white, 16 bits scaled.
 
@@ -101,7 +78,7 @@ def mean_chroma(pixels: np.ndarray) -> float:
     from g2g.lab import AB_SCALE, photos_to_lab
 
     total = 0.0
-    # Bands of at most 32,768 values keep torch on the calling thread, which is one of several that decode
+    # Bands of at most 32,768 values keep torch on the calling thread, one of several that decode
     for band in np.array_split(pixels, -(-pixels.size // 32768)):
         _, ab = photos_to_lab(band[None])
         total += ab.square().sum(dim=1).sqrt().sum().item()

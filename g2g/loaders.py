@@ -10,6 +10,7 @@ from fastcore.all import chunked
 
 from g2g.data import Photos
 from g2g.lab import photos_to_lab, to_rgb
+from g2g.threads import in_order
 
 
 class PhotoLoader(DataLoader):
@@ -20,7 +21,7 @@ class PhotoLoader(DataLoader):
     """
 
     def __init__(self, photos: Photos, split: str, bs: int = 32, *, shuffle: bool = False, seed: int = 42,
-                 device="cpu", num_workers: int = 0):
+                 device="cpu", workers: int = 0):
         files = photos.files(split)
         if bs < 1:
             raise ValueError(f"batch_size is {bs}; it must be at least 1")
@@ -28,12 +29,11 @@ class PhotoLoader(DataLoader):
             raise ValueError(f"there are no {split} photos in {photos.folder}")
         lonely = len(files) % bs == 1 and len(files) > bs > 1
         # A last batch of one photo breaks batch norm: training drops it, and another photo the next epoch
-        super().__init__(files, bs=bs, shuffle=shuffle, drop_last=shuffle and lonely, num_workers=num_workers,
-                         device=device, pin_memory=torch.device(device).type == "cuda")
-        self.photos, self.split, self.seed, self.epoch = photos, split, seed, 0
+        super().__init__(files, bs=bs, shuffle=shuffle, drop_last=shuffle and lonely, device=device)
+        self.photos, self.split, self.seed, self.epoch, self.workers = photos, split, seed, 0, workers
 
     def get_idxs(self):
-        """The order of this epoch; draws its flips too. fastai calls it before there are workers."""
+        """The order of this epoch; draws its flips too."""
         if not self.shuffle:
             return list(range(self.n))
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -41,11 +41,19 @@ class PhotoLoader(DataLoader):
         return rng.permutation(self.n).tolist()
 
     def create_batches(self, samps):
-        """uint8 photos (B,S,S,3) on the CPU, one gather from the array each; with `shuffle` flips (B,) too."""
-        pixels = getattr(self.photos, self.split)  # opened in the process that reads
-        for index in chunked(samps, self.bs, self.drop_last):
+        """uint8 photos (B,S,S,3), one gather from the array each, and with `shuffle` flips (B,)."""
+        pixels = getattr(self.photos, self.split)
+
+        def gather(index):
             photos = torch.from_numpy(np.asarray(pixels[index]))
-            yield (photos, self.flips[index]) if self.shuffle else (photos,)
+            batch = (photos, self.flips[index]) if self.shuffle else (photos,)
+            return tuple(x.pin_memory() for x in batch) if self.device.type == "cuda" else batch
+
+        # Threads: a gather is a plain copy, and another process would have to copy it once more
+        indices = chunked(samps, self.bs, self.drop_last)
+        ahead = 2 * self.workers
+        gathered = in_order(gather, indices, self.workers, ahead) if self.workers else map(gather, indices)
+        return (tuple(x.to(self.device, non_blocking=True) for x in batch) for batch in gathered)
 
     def after_batch(self, batch):
         """On the device: flip, convert to Lab, normalise."""
@@ -58,11 +66,10 @@ class PhotoLoader(DataLoader):
         self.epoch += 1
 
     def new(self, dataset=None, cls=None, **kwargs):
-        """This loader with other `bs`, `shuffle`, `device` or `num_workers`, as fastai's `get_preds` asks."""
-        asked = {"bs": self.bs, "shuffle": self.shuffle, "device": self.device,
-                 "num_workers": self.fake_l.num_workers}
+        """This loader with another `bs`, `shuffle` or `device`, as fastai's `get_preds` asks."""
+        asked = {"bs": self.bs, "shuffle": self.shuffle, "device": self.device}
         asked |= {name: value for name, value in kwargs.items() if name in asked}
-        return PhotoLoader(self.photos, self.split, seed=self.seed, **asked)
+        return PhotoLoader(self.photos, self.split, seed=self.seed, workers=self.workers, **asked)
 
     def show_batch(self, max_n: int = 6):
         """Show up to `max_n` photos of a batch: what the model sees beside what it is to predict."""
@@ -82,17 +89,20 @@ class PhotoLoader(DataLoader):
 
 
 def dataloaders(photos: Photos, batch_size: int = 32, seed: int = 42, device=None,
-                workers: int = 0) -> DataLoaders:
+                workers: int | None = None) -> DataLoaders:
     """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
 
     `device` None is CUDA where there is one, else the CPU. The training loader draws order and per-photo
-    flips from (`seed`, `dls.train.epoch`).
+    flips from (`seed`, `dls.train.epoch`). `workers` threads gather batches ahead, which changes nothing in
+    them; None is 2 for a GPU, which should not wait, and 0 for a CPU, which has other work.
 
     Raises:
         ValueError: `batch_size` below 1, or no photos.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    common = {"bs": batch_size, "seed": seed, "device": device, "num_workers": workers}
+    if workers is None:
+        workers = 2 if device.type == "cuda" else 0
+    common = {"bs": batch_size, "seed": seed, "device": device, "workers": workers}
     train = PhotoLoader(photos, "train", shuffle=True, **common)
     return DataLoaders(train, PhotoLoader(photos, "valid", **common), path=photos.folder, device=device)
 

@@ -1,0 +1,498 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1 · Preparing the data
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/01_data_prep.ipynb)
+#
+# A colorization model looks at a gray photo and paints it. To train one we need photos whose colours we
+# know, split into *what the model sees* and *what it has to answer*. This notebook makes that split, from
+# files on a disk to batches on a GPU.
+#
+# **You will learn**
+#
+# - where the photos come from, and how they are prepared once instead of once per epoch;
+# - how a colour becomes L\*a\*b\*, built here from its formulas and checked against two libraries;
+# - what the three planes hold, how they are normalised, and what that choice does to every number in this
+#   course;
+# - which colours photos really have, and why that will pull models toward gray and brown;
+# - the first number to beat: the error of a model that does not colour at all.
+#
+# **Before this:** nothing; Python and a little NumPy. **Minutes:** printed by the next cell. The first run
+# of the `class` and `report` profiles downloads 3 GB of photos on top.
+
+# %% tags=["setup"]
+# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
+USE_DRIVE = False  # @param {type:"boolean"}
+import os, shutil, subprocess, sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
+    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+        part = ROOT.with_name("gray-to-glory.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(ROOT, ignore_errors=True)
+        git = ["git", "clone", "--quiet", "--depth=1", "https://github.com/gray-to-glory/gray-to-glory", str(part)]
+        done = subprocess.run(git, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
+        part.rename(ROOT)
+else:  # on your own machine: the notebook lies somewhere inside the repository
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    if ROOT is None:
+        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+sys.path.insert(0, str(ROOT))
+from g2g.setup import setup
+profile = setup(PROFILE, USE_DRIVE)
+
+# %% [markdown]
+# The constants of this notebook. Change them and run on.
+
+# %%
+SEED = 42  # order and flips of the training batches
+MIN_CHROMA = 0.0  # training photos of lower mean chroma are left out; 0 keeps all, as the report does
+SHOW = 3  # number of the training photo that is taken apart below
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from skimage import color
+
+from g2g import evaluation, figures, lab, loaders, metrics, stages
+from g2g.data import prepare
+
+# %% [markdown]
+# ## 1.1 The photos
+#
+# Which photos are used depends on the profile that the setup cell printed.
+#
+# - **`bundled`**: crops of seven photographs that come with scikit-image and scikit-learn. To train:
+#   coffee, rocket, motorcycle and a Chinese temple; to test: an astronaut, a cat and a flower. Those of
+#   scikit-image are CC0, in the public domain or, the motorcycle, from the Middlebury 2014 stereo
+#   benchmark; temple and flower are by Flickr users, CC BY 2.0, named in scikit-learn's own README.
+# - **`coco_sample`**: fast.ai's sample of COCO, about 21,800 photos, 3 GB, fetched once. The pictures
+#   belong to the Flickr users who took them: fine to study, not ours to hand on.
+# - **`folder`**: your own photos. Set `G2G_DATA=/a/folder` before the kernel starts.
+#
+# Seven photographs cannot teach a model what the world looks like. The `smoke` profile only shows that
+# everything runs; **its scores mean nothing.** The report used 10,000 COCO photos, 8,000 of them to train.
+
+# %%
+print(f"{profile.name}: {profile.purpose}")
+print(f"source {profile.source}, at most {profile.n_train:,} photos to train and {profile.n_test:,} to test")
+
+# %% [markdown]
+# ## 1.2 Prepare once
+#
+# A JPEG takes milliseconds to decode and to shrink. Over 100 epochs of 8,000 photos that is most of the
+# training time, spent on the same work again and again. So it is done once: every photo is turned upright,
+# brought to $S \times S$ pixels (the report squashes them to a square, and so do we) and written as plain
+# bytes into one big array.
+
+# %%
+start = time.time()
+photos = prepare(profile, min_chroma=MIN_CHROMA)
+print(photos)
+print(f"{time.time() - start:.1f} s")
+
+# %% [markdown]
+# The second call finds the arrays and only opens them. They are *memory-mapped*: the file looks like an
+# array, and a photo is read from disk at the moment it is asked for.
+
+# %%
+start = time.time()
+photos = prepare(profile, min_chroma=MIN_CHROMA, progress=False)
+print(f"{time.time() - start:.2f} s: nothing was decoded")
+size = sum(file.stat().st_size for file in photos.folder.iterdir())
+print(f"{photos.train.shape} {photos.train.dtype}, the whole cache is {size / 1e6:,.1f} MB")
+
+# %% [markdown]
+# Three splits, not two. The **test** photos are kept for notebooks 05 and 06; nothing else may look at
+# them. The **validation** photos are 5% of the training photos, put aside by seed: every curve, every
+# choice of an epoch or a learning rate is made on those.
+#
+# Beside the arrays lies a manifest: one row per photo with its size, the hash of its file, its mean chroma
+# (how colourful it is), its split, and, if it could not be used, why. Broken files, files that are no
+# photos and exact copies of a test photo are skipped, and listed.
+
+# %%
+print("columns:", ", ".join(photos.manifest.columns))
+photos.manifest.groupby("split")["chroma"].describe().round(1)
+
+# %%
+skipped = photos.manifest[photos.manifest["skipped"] != ""]
+print(f"{len(skipped)} of {len(photos.manifest):,} photos were skipped")
+skipped[["file", "split", "skipped"]].head(10)
+
+# %% [markdown]
+# Some of the training photos, as the models will get them:
+
+# %%
+figures.image_row(photos.train[:7])
+
+# %% [markdown]
+# ## 1.3 From RGB to Lab, step by step
+#
+# RGB is a poor way to pose our question: red, green and blue all hold brightness *and* colour, so a gray
+# photo would give the model none of the three channels. **CIE L\*a\*b\*** takes the two apart:
+#
+# - **L\*** is lightness, from 0 (black) to 100 (white): the gray photo;
+# - **a\*** runs from green (−) to magenta (+) and **b\*** from blue (−) to yellow (+): the colour, 0 being
+#   none.
+#
+# It was also built so that equal distances look about equally different, which RGB values do not. The way
+# there has three steps, and we take them by hand with one photo.
+
+# %%
+photo = photos.train[SHOW % len(photos.train)]
+rgb = photo / 255  # sRGB in [0, 1]
+print(photo.shape, photo.dtype, "->", rgb.dtype, f"{rgb.min():.2f} … {rgb.max():.2f}")
+
+# %% [markdown]
+# **Step 1: undo the gamma.** The numbers in a file are not proportional to light. They are spread so that
+# dark tones get more of the 256 steps (IEC 61966-2-1):
+#
+# $$c_\text{linear} = \begin{cases} c/12.92 & c \le 0.04045 \\ \left(\dfrac{c + 0.055}{1.055}\right)^{2.4} & \text{else}\end{cases}$$
+
+# %%
+def linearize(c):
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+linear = linearize(rgb)
+figures.image_row([rgb, linear], ["as stored (sRGB)", "proportional to light, shown as it is"])
+
+# %% [markdown]
+# The right picture looks too dark only because the screen applies its own curve to it: half of the light
+# already looks fairly bright, as this number says.
+
+# %%
+print(f"a stored value of 0.5 is {float(linearize(0.5)):.3f} of full light")
+
+# %% [markdown]
+# **Step 2: from the screen's primaries to XYZ.** A fixed matrix turns linear RGB into the response of a
+# standard observer. Its rows sum to the colour of white, here daylight, **D65**. The middle row is
+# luminance: green counts for 72%, blue for 7%.
+#
+# $$\begin{pmatrix}X\\Y\\Z\end{pmatrix} = \begin{pmatrix}0.412453&0.357580&0.180423\\0.212671&0.715160&0.072169\\0.019334&0.119193&0.950227\end{pmatrix}\begin{pmatrix}R\\G\\B\end{pmatrix}$$
+
+# %%
+M = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+WHITE = np.array([0.95047, 1.0, 1.08883])  # D65, 2° observer
+xyz = linear @ M.T
+print("white becomes", (np.ones(3) @ M.T).round(5), "and D65 is", WHITE)
+
+# %% [markdown]
+# **Step 3: a cube root, and differences.** Divide by white, so that gray has three equal numbers; take a
+# cube root, because we sense ratios of light rather than amounts (near black it is replaced by its tangent,
+# else its slope would be infinite); then lightness is the middle number and colour the differences, zero
+# for gray:
+#
+# $$f(t) = \begin{cases}\sqrt[3]{t} & t > \left(\tfrac{6}{29}\right)^3 \\ \tfrac13\left(\tfrac{29}{6}\right)^2 t + \tfrac{4}{29} & \text{else}\end{cases}\qquad
+# \begin{aligned} L^* &= 116\,f(Y/Y_n) - 16 \\ a^* &= 500\,\big(f(X/X_n) - f(Y/Y_n)\big) \\ b^* &= 200\,\big(f(Y/Y_n) - f(Z/Z_n)\big)\end{aligned}$$
+
+# %%
+def f(t):
+    return np.where(t > (6 / 29) ** 3, np.cbrt(t), t * (29 / 6) ** 2 / 3 + 4 / 29)
+
+
+def to_lab(rgb):
+    x, y, z = np.moveaxis(f(linearize(rgb) @ M.T / WHITE), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+# %% [markdown]
+# Before trusting it, compare: with `g2g.lab`, which does the same for whole batches on a GPU, and with
+# scikit-image. A photo visits few colours, so 100,000 random ones are checked too.
+
+# %%
+def as_batch(rgb):
+    return torch.from_numpy(rgb).movedim(-1, -3)  # (…, H, W, 3) to (…, 3, H, W)
+
+
+random = np.random.default_rng(SEED).random((250, 400, 3))
+for name, colours in (("the photo", rgb), ("100,000 random colours", random)):
+    ours, library = to_lab(colours), lab.rgb_to_lab(as_batch(colours)).movedim(-3, -1).numpy()
+    print(f"{name}: largest difference to g2g.lab {np.abs(ours - library).max():.1e}, "
+          f"to scikit-image {np.abs(ours - color.rgb2lab(colours)).max():.1e}")
+
+# %% [markdown]
+# To `g2g.lab` that is the rounding of 64-bit numbers. scikit-image writes the tangent's slope and its limit
+# with four digits (7.787 and 0.008856), hence a little more. A difference of one unit is about the least
+# that an eye can tell.
+#
+# ## 1.4 The three planes
+#
+# Above: the photo and its planes in CIE units. Below: what the models get and what they must answer, after
+# the normalisation of the next section. (This is the figure of the report called *preprocessing*; it is
+# saved under that name.)
+
+# %%
+preprocessing = figures.preprocessing(photo)
+figures.save(preprocessing, "preprocessing", profile.outputs / "figures")
+preprocessing
+
+# %% [markdown]
+# All the outlines are in L\*. In a\* and b\* things are soft patches. To see what each plane carries, put
+# the photo together again with planes left out: L\* alone, L\* with one colour plane, and the colours alone
+# at one lightness.
+
+# %%
+def join(L, a, b):
+    return lab.lab_to_rgb(torch.stack([L, a, b]))
+
+
+L, a, b = lab.rgb_to_lab(as_batch(rgb))
+zero, middle = torch.zeros_like(L), torch.full_like(L, 60.0)
+pictures = {"L*": join(L, zero, zero), "L* and a*": join(L, a, zero), "L* and b*": join(L, zero, b),
+            "a* and b* at L* = 60": join(middle, a, b), "all three": join(L, a, b)}
+figures.image_row(pictures.values(), pictures)
+
+# %% [markdown]
+# How little detail the colour planes need: here they are shrunk to a quarter of the width, blown up again
+# and put under the untouched L\*. JPEG and television have always saved their bytes there, and it is good
+# news for a model: it may paint with a broad brush, the gray photo draws the lines.
+
+# %%
+import torch.nn.functional as F
+
+coarse = F.interpolate(torch.stack([a, b])[None], scale_factor=1 / 4, mode="area")
+coarse = F.interpolate(coarse, size=L.shape, mode="bilinear")[0]
+figures.image_row([join(L, a, b), join(L, *coarse), join(middle, *coarse)],
+                  ["the photo", "its colours, 4 times coarser", "those colours alone"])
+
+# %% [markdown]
+# ## 1.5 Normalisation, and a number that changes every other number
+#
+# Networks like inputs and targets of about −1 to 1. For L\* the choice is plain: $L = L^*/50 - 1$. For a\*
+# and b\* we need a divisor. What do the colours that a screen can show span? Try all corners and edges of
+# the RGB cube, finely:
+
+# %%
+steps = torch.linspace(0, 1, 86, dtype=torch.float64)
+cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(3, 86, -1)
+_, all_a, all_b = lab.rgb_to_lab(cube)
+print(f"a* from {all_a.min():.1f} to {all_a.max():.1f}, b* from {all_b.min():.1f} to {all_b.max():.1f}")
+
+# %% [markdown]
+# So **110** brings every colour inside −1…1 with hardly any room to spare, and 110 it is. Much code divides
+# by 128, an inheritance of 8-bit images. That would do no harm to the model. But it changes the *loss*: the
+# same picture with the same mistakes scores 110/128 = 0.86 times as much. **An MAE of ab means nothing
+# without its divisor**, and the report whose results we rebuild does not name it. Here is the error of "no
+# colour at all" on the photo above, in three currencies:
+
+# %%
+error = torch.stack([a, b]).abs().mean()
+print(f"CIE units {error:.2f}   divided by 110: {error / 110:.4f}   divided by 128: {error / 128:.4f}")
+
+# %% [markdown]
+# `g2g.lab.photos_to_lab` does all of this section for a batch of stored photos at once. It returns the two
+# tensors the rest of the course speaks of, `L` with shape (B, 1, S, S) and `ab` with (B, 2, S, S).
+
+# %%
+L1, ab1 = lab.photos_to_lab(photo[None])
+by_hand = as_batch(to_lab(rgb))
+print(tuple(L1.shape), tuple(ab1.shape), L1.dtype)
+print(f"largest difference to our formulas: L {(L1[0, 0] - (by_hand[0] / 50 - 1)).abs().max():.1e}, "
+      f"ab {(ab1[0] - by_hand[1:] / 110).abs().max():.1e}")
+
+# %% [markdown]
+# **The round trip.** Does anything get lost on the way to Lab and back? Go there and back with some photos,
+# round to bytes as a file would, and compare with the original bytes.
+
+# %%
+some = photos.train[:64]
+back = lab.to_rgb(*lab.photos_to_lab(some)).movedim(1, -1)  # sRGB in [0, 1]
+steps_off = np.abs(back.numpy() * 255 - some)
+print(f"largest error before rounding: {steps_off.max():.1e} of an 8-bit step")
+print("after rounding, equal to the original:", bool((np.rint(back.numpy() * 255) == some).all()))
+
+# %% [markdown]
+# The way is safe as long as the colours are ones that a screen can show. A *predicted* colour need not be:
+# not every a\*, b\* exists at every lightness. `to_rgb` then clips, for display only; errors are measured
+# before. Here the L\* of the photo is left alone and its colours are turned up step by step:
+
+# %%
+pictures = {}
+for k in (1, 1.5, 2, 3, 4, 6):
+    free = lab.lab_to_rgb(torch.stack([L, k * a, k * b]), clip=False)
+    clipped = ((free < -0.002) | (free > 1.002)).any(0).float().mean()
+    pictures[f"colours × {k:g}\n{clipped:.0%} clipped"] = free.clamp(0, 1)
+figures.image_row(pictures.values(), pictures)
+
+# %% [markdown]
+# ## 1.6 Which colours do photos have?
+#
+# Take pixels from every training photo (at most about 64 × 64 each) and count how often each pair (a\*,
+# b\*) occurs. The scale is logarithmic: one step of the colour bar is a factor of ten.
+
+# %%
+step = max(1, photos.size // 64)
+ab_train = torch.cat([ab for _, ab in loaders.batches(photos.train[:, ::step, ::step], 256)])
+histogram = figures.ab_histogram(ab_train)
+figures.save(histogram, "ab_histogram", profile.outputs / "figures")
+histogram
+
+# %% [markdown]
+# The line is the border of what a screen can show. Photos of the world use little of the room inside it:
+# **the mass sits at the centre**, at gray, stretched along the axis from blue to yellow (sky and shade,
+# sand, skin, wood, lamplight). The few bundled photographs are odd ones out, with their red cup and orange
+# table. In numbers, with *chroma* $C = \sqrt{a^{*2} + b^{*2}}$, the distance from gray:
+
+# %%
+chroma = metrics.chroma(ab_train)
+for limit in (5, 10, 20, 40):
+    print(f"chroma below {limit:2}: {(chroma < limit).float().mean():.0%} of the pixels")
+print(f"mean {chroma.mean():.1f}, the most vivid colour of a screen has {torch.hypot(all_a, all_b).max():.0f}")
+
+# %% [markdown]
+# Now think like a model. You see a pixel of middle gray and must name its b\*. These are the answers that
+# the training photos give for such pixels:
+
+# %%
+L_train = torch.cat([L for L, _ in loaders.batches(photos.train[:, ::step, ::step], 256)])
+b_star = 110 * ab_train[:, 1][(L_train[:, 0] > 0) & (L_train[:, 0] < 0.3)]  # L* between 50 and 65
+fig, ax = plt.subplots(figsize=(6, 2.6))
+ax.hist(b_star.numpy(), bins=np.arange(-60, 81, 2), color="#999999")
+ax.axvline(b_star.median(), color="#D55E00", label=f"median {b_star.median():.1f}")
+ax.axvline(b_star.mean(), color="#0072B2", ls="--", label=f"mean {b_star.mean():.1f}")
+ax.set(xlabel="b* of pixels with L* between 50 and 65  (blue … yellow)", yticks=[])
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# Such a pixel may be sky or lamplight, far apart on this axis. But the *one* answer with the lowest mean
+# absolute error is the median, and the median of so many different things lies near the middle. In 1,000
+# photos of COCO and Flickr8k it is b\* = 9, with a\* = 0: **gray with a touch of brown**. A model that sees
+# more than the lightness of one pixel (that this is sky, that this is a lemon) can do better; where it is
+# unsure, it falls back to this. Notebook 02 makes an experiment of it.
+#
+# ### Photos with next to no colour
+#
+# Photos whose mean chroma is below 5 are called near-gray here: black-and-white pictures, fog, snow. They
+# teach gray. The report's protocol keeps them in, so the default does; `MIN_CHROMA = 5` at the top leaves
+# them out of training. Evaluation reports them apart.
+
+# %%
+for split in ("train", "valid"):
+    print(f"{split}: {photos.near_gray(split).sum()} of {len(photos.files(split)):,} photos are near-gray")
+table = photos.manifest.query("split == 'train' and skipped == ''").reset_index(drop=True)
+order = table["chroma"].sort_values().index
+few = list(dict.fromkeys([*order[:4], *order[-4:]]))
+figures.image_row([photos.train[i] for i in few], [f"chroma {table['chroma'][i]:.0f}" for i in few])
+
+# %% [markdown]
+# ## 1.7 Batches on the device
+#
+# A `DataLoaders` of fastai hands out batches. What is unusual here: bytes travel to the device, and
+# flipping and Lab conversion happen *there*, for the whole batch in a few operations, in place of photo by
+# photo on the CPU.
+
+# %%
+dls = loaders.dataloaders(photos, profile.batch_size, seed=SEED, device=stages.device())
+L_batch, ab_batch = dls.one_batch()
+print("L ", tuple(L_batch.shape), f"{L_batch.min():.2f} … {L_batch.max():.2f}", L_batch.device)
+print("ab", tuple(ab_batch.shape), f"{ab_batch.min():.2f} … {ab_batch.max():.2f}", ab_batch.dtype)
+
+# %%
+dls.train.show_batch(2)
+plt.show()
+
+# %% [markdown]
+# On the left what the model sees, on the right what it has to paint. Each training photo is mirrored with
+# probability one half, *each on its own* rather than the batch as a whole, which would halve the variety.
+# Order and flips follow from the seed and the number of the epoch, so an epoch can be repeated exactly:
+
+# %%
+first = []
+for epoch in (0, 1, 0):
+    dls.train.epoch = epoch
+    first.append(dls.one_batch()[0])
+print("epochs 0 and 1 begin with the same batch:", torch.equal(first[0], first[1]))
+print("epoch 0, drawn again, does:", torch.equal(first[0], first[2]))
+
+# %% [markdown]
+# ## 1.8 The first number to beat
+#
+# Before any model is trained, ask what *not trying* scores. Answer gray everywhere, ab = 0; the mean
+# absolute error (MAE) is then the mean of |ab|. We use the validation photos; the test photos stay shut
+# until notebook 05.
+
+# %%
+L_valid, ab_valid = (torch.cat(x) for x in zip(*loaders.batches(photos.valid), strict=True))
+by_hand = ab_valid.abs().mean()
+gray = evaluation.score(evaluation.gray(), photos, "valid", show=False)
+print(f"gray: MAE {by_hand:.4f} by hand, {gray['mae'].mean():.4f} by evaluation.score, on {len(gray)} photos")
+
+# %% [markdown]
+# A little smarter: one fixed colour for every pixel of every photo, the one with the lowest error on the
+# *training* photos. For an absolute error that is the median of a and the median of b.
+
+# %%
+best = evaluation.best_constant(photos)
+constant = evaluation.score(evaluation.constant(best), photos, "valid", show=False)
+print(f"best constant colour: a* = {110 * best[0]:.1f}, b* = {110 * best[1]:.1f}")
+print(f"its MAE on the validation photos: {constant['mae'].mean():.4f}, gray has {gray['mae'].mean():.4f}")
+
+# %%
+pictures, titles = [], []
+for i in range(min(2, len(L_valid))):
+    L = L_valid[i:i + 1]
+    answers = evaluation.gray()(L), evaluation.constant(best)(L), ab_valid[i:i + 1]
+    pictures += [lab.to_rgb(L, ab)[0] for ab in answers]
+    titles += ["gray", "constant", "truth"]
+figures.image_row(pictures, titles)
+
+# %% [markdown]
+# On COCO photos at 256 px gray scores an MAE of about **0.089** and the best constant colour about 0.087.
+# Keep these two in mind: the report's trained models score from 0.0848 down to 0.0807, and without the gray
+# row next to them nobody could tell that this is a close race, nor that a picture without any colour
+# already stands near the front. How sure are the numbers above? Photos differ, and few of them say little:
+
+# %%
+for name, scores in (("gray", gray), ("constant", constant)):
+    mean, low, high = evaluation.bootstrap(scores["mae"])
+    print(f"{name:9} MAE {mean:.4f}, 95% interval {low:.4f} to {high:.4f} over {len(scores)} photos")
+if profile.name == "smoke":
+    print("smoke profile: a handful of crops, these numbers mean nothing")
+
+# %% [markdown]
+# ## Summary
+#
+# - Photos are decoded and resized **once**, into memory-mapped bytes with a manifest that says what was
+#   left out and why.
+# - **Lab** separates what is given (L) from what is asked (ab). It is three short formulas, and reversible.
+# - `L = L*/50 − 1`, `ab = ab*/110`: an MAE of ab can only be compared with another one of the same divisor.
+# - Many pixels are nearly gray. The best single answer, a median, is gray with a touch of warm: remember
+#   this when models turn brown.
+# - **Gray scores about 0.089 on COCO.** Every model in this course is read against that.
+#
+# ## Exercises
+#
+# 1. **The other divisor.** Compute the validation MAE of gray and of the best constant as if ab had been
+#    divided by 128. By how many percent does the constant beat gray with either divisor? What does that say
+#    about comparing two papers?
+# 2. **How coarse may colour be?** Shrink ab by 2, 4, 8, 16 and 32, put it under the full L\*, and measure
+#    the mean CIEDE2000 (`g2g.metrics.delta_e`) to the original. Where do you begin to *see* it?
+# 3. **A folder of trouble.** Write some training photos into a temporary folder, add a truncated JPEG, a
+#    text file called `photo.jpg` and a copy of a photo under another name, and prepare that folder. Does
+#    the manifest tell the whole story?
+#
+# Solutions: `notebooks/solutions/01_solutions.ipynb`. Next: notebook 02 trains the first model.

@@ -1,0 +1,145 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Solutions 2 · The CNN baseline
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/02_solutions.ipynb)
+#
+# Answers to the exercises of notebook 02.
+
+# %% tags=["setup"]
+# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
+USE_DRIVE = False  # @param {type:"boolean"}
+import os, shutil, subprocess, sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
+    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+        part = ROOT.with_name("gray-to-glory.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(ROOT, ignore_errors=True)
+        git = ["git", "clone", "--quiet", "--depth=1", "https://github.com/gray-to-glory/gray-to-glory", str(part)]
+        done = subprocess.run(git, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
+        part.rename(ROOT)
+else:  # on your own machine: the notebook lies somewhere inside the repository
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    if ROOT is None:
+        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+sys.path.insert(0, str(ROOT))
+from g2g.setup import setup
+profile = setup(PROFILE, USE_DRIVE)
+
+# %%
+import dataclasses
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from g2g import evaluation, figures, lab, loaders, models, recipes, stages, training
+from g2g.data import prepare
+
+SEED = 42
+photos = prepare(profile)
+recipe = recipes.recipe("cnn", profile)
+
+# %% [markdown]
+# ## 1. Three votes
+#
+# Notebook 02's `answer`, for L1.
+
+# %%
+red, blue, green = [60.0, 40.0], [5.0, -45.0], [-40.0, 45.0]
+
+
+def answer(colours, share, steps=1500):
+    colours, share = torch.tensor(colours), torch.tensor(share)
+    guess = torch.zeros(2, requires_grad=True)
+    optimizer = torch.optim.Adam([guess])
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 2 * (1 - step / steps)
+        expected = (share * (guess - colours).abs().mean(1)).sum()
+        optimizer.zero_grad(), expected.backward(), optimizer.step()
+    return [round(x) for x in guess.tolist()]
+
+
+print("a third each:", answer([red, green, blue], [1 / 3, 1 / 3, 1 / 3]))
+print("51 to 49:    ", answer([red, blue], [0.51, 0.49]))
+print("half and half:", answer([red, blue], [0.5, 0.5]))
+
+# %% [markdown]
+# - A third each: the same brown as before. The median only asks which value is in the middle, not by how
+#   much the others differ.
+# - 51 to 49: all red. One photo more or less can swing the vote: where colours are nearly even, an L1 model
+#   may jump from one to the other between neighbouring patches. That is where its blotches come from.
+# - Half and half: on each axis *every* value between the two has the same expected loss, so the optimizer
+#   stops where it happens to come in. There is no single best answer.
+#
+# ## 2. Train with L2
+#
+# The same seed gives both networks the same weights to start from and the same batches.
+
+# %%
+dls = loaders.dataloaders(photos, recipe.batch_size, seed=SEED, device=stages.device())
+trained = {}
+for name, loss_of in (("L1", F.l1_loss), ("L2", F.mse_loss)):
+    torch.manual_seed(SEED)
+    trained[name] = models.EncoderDecoder(recipe.width).to(dls.device)
+    optimizer = torch.optim.Adam(trained[name].parameters(), lr=1e-3)
+    for epoch in range(-(-24 // len(dls.train))):
+        dls.train.epoch = epoch
+        for L, ab in dls.train:
+            loss = loss_of(trained[name](L), ab)
+            optimizer.zero_grad(), loss.backward(), optimizer.step()
+
+# %%
+answers = {"gray": evaluation.gray(), **trained}
+scores = {name: evaluation.score(m, photos, "valid", show=False) for name, m in answers.items()}
+columns = ["mae", "colorfulness", "colorfulness_truth"]
+pd.DataFrame({name: table[columns].mean() for name, table in scores.items()}).T.round(4)
+
+# %%
+L, _ = next(loaders.batches(photos.valid[:2]))
+pictures = {name: lab.to_rgb(L, training.predict(m, L)) for name, m in trained.items()}
+figures.qualitative_grid(pictures | {"truth": photos.valid[:2]})
+
+# %% [markdown]
+# So few steps decide little. With more of them and enough photos expect L1 to have the lower MAE, since
+# that is what it minimises, and both to be dull: the mean of many colours is as near to gray as their
+# median. Neither is the cure; a loss that punishes averages is (notebook 04), or one that compares deep
+# features in place of pixels (a *perceptual loss*, Johnson et al. 2016).
+#
+# ## 3. A narrower latent
+
+# %%
+narrow = dataclasses.replace(recipe, width=recipe.width // 2)
+for r in (recipe, narrow):
+    run = stages.load_or_train("cnn", profile, recipe=r, photos=photos)
+    size = models.count_parameters(run.model())
+    print(f"width {r.width}: {size:,} parameters, validation L1 {run.record['best_valid_loss']:.4f}")
+
+# %%
+stages.runs(profile)
+
+# %% [markdown]
+# Half the width is a quarter of the parameters: a convolution has one weight for each *pair* of an input
+# and an output channel. The two runs lie side by side; neither has overwritten the other. In the smoke
+# profile the difference means nothing; with more photos a surprisingly narrow network does nearly as well,
+# because what holds it back is the loss more than its size.

@@ -34,6 +34,7 @@ def figure(caption: str):
     def decorate(draw):
         @functools.wraps(draw)
         def drawn(*args, **kwargs):
+            plt.get_backend()  # settled here: inside the style's context it would be undone, and cells show nothing
             before = set(plt.get_fignums())
             try:
                 with plt.style.context(["default", STYLE]):

@@ -1,0 +1,133 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Solutions 6 · Looking at the pictures
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/06_solutions.ipynb)
+#
+# Answers to the exercises of notebook 06.
+
+# %% tags=["setup"]
+# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
+USE_DRIVE = False  # @param {type:"boolean"}
+import os, shutil, subprocess, sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
+    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+        part = ROOT.with_name("gray-to-glory.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(ROOT, ignore_errors=True)
+        git = ["git", "clone", "--quiet", "--depth=1", "https://github.com/gray-to-glory/gray-to-glory", str(part)]
+        done = subprocess.run(git, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
+        part.rename(ROOT)
+else:  # on your own machine: the notebook lies somewhere inside the repository
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    if ROOT is None:
+        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+sys.path.insert(0, str(ROOT))
+from g2g.setup import setup
+profile = setup(PROFILE, USE_DRIVE)
+
+# %%
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+from scipy.stats import binomtest
+
+from g2g import figures, lab, stages, training
+from g2g.data import prepare
+
+set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
+photos = prepare(profile)
+models = {stage: stages.load_or_train(stage, profile, photos=photos).model(device=stages.device())
+          for stage in ("cnn", "unet")}
+L, ab = lab.photos_to_lab(photos.test[:8])
+
+# %% [markdown]
+# ## 1. Left or right?
+#
+# Mirror, colour, mirror back, and compare with the colouring of the photo as it is.
+
+# %%
+def mirrored(model, L):
+    return training.predict(model, L.flip(-1)).flip(-1)
+
+differ = {stage: lab.AB_SCALE * (mirrored(m, L) - training.predict(m, L)).abs().mean().item()
+          for stage, m in models.items()}
+print("mean difference in CIE units:", {stage: round(value, 2) for stage, value in differ.items()})
+
+# %%
+plain = lab.to_rgb(L[:3], training.predict(models["unet"], L[:3]))
+turned = lab.to_rgb(L[:3], mirrored(models["unet"], L[:3]))
+figures.qualitative_grid({"as it is": plain, "mirrored, and back": turned, "truth": photos.test[:3]})
+
+# %% [markdown]
+# Not the same. A convolution treats all *places* alike, but its kernel is not symmetric, so left and right are
+# different to it. Training mirrors half of the photos at random, which teaches symmetry from examples; it is
+# learned only as well as the training lasted. A remedy that costs twice the time: colour both and average.
+#
+# ## 2. How many pairs?
+#
+# A class plays $n$ pairs against a model that fools with 32.3%. It can tell the model from the ideal if the
+# test against 50% comes out below 0.05. How often does it?
+
+# %%
+def power(n, rate=0.323):
+    """Share of classes, playing n pairs, that can tell `rate` from 50%."""
+    tells = np.array([binomtest(k, n).pvalue < 0.05 for k in range(n + 1)])
+    fooled = np.random.default_rng(42).binomial(n, rate, 4000)
+    return tells[fooled].mean()
+
+sizes = (10, 20, 40, 60, 80, 100)
+powers = pd.Series({n: power(n) for n in sizes}, name="can tell").rename_axis("pairs")
+powers.to_frame().T.map("{:.0%}".format)
+
+# %% [markdown]
+# Ten pairs tell next to nothing; some 60 to 80 are needed: eight students with ten pairs each. To tell
+# Palette's 47.8% from 50% would take thousands.
+#
+# ## 3. Darker
+#
+# Lower L\* by 20 and colour again. To compare colours and not lightness, show both answers on the original L.
+
+# %%
+darker = (L[:3] - 20 / 50).clamp(-1, 1)
+answer = training.predict(models["unet"], darker)
+figures.qualitative_grid({"as it is": plain, "darker": lab.to_rgb(darker, answer),
+                          "its colours, old lightness": lab.to_rgb(L[:3], answer)})
+
+# %%
+change = lab.AB_SCALE * (answer - training.predict(models["unet"], L[:3])).abs().mean()
+print(f"ab changes by {change:.1f} CIE units on average; the photos' own ab are "
+      f"{lab.AB_SCALE * ab[:3].abs().mean():.1f} from gray")
+
+# %% [markdown]
+# The things in the picture are the same, and their colours change. The model judges a surface by its
+# brightness too, so exposure, fading and the film's sensitivity all leak into the colours: old films saw blue
+# as bright and red as dark. Night scenes are rare among the training photos, so there it guesses blindly.
+#
+# ## 4. Reading
+#
+# All measures that compare with the *one* true picture (MAE, PSNR, SSIM, CIEDE2000, and to a degree LPIPS)
+# rank a sampling model too low: a red car where the truth was blue costs twice the saturation, while the gray
+# compromise costs it once. On average over its samples no sampler can have a lower MAE than the median of its own
+# samples. Colourfulness, histograms and people do not have that bias.

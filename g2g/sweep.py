@@ -1,62 +1,64 @@
 """The report's parameter analysis, measured: one factor at a time from a base recipe, each run cached by its hash."""
 
 import dataclasses
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import torch.nn.functional as F
 
 from g2g import stages
-from g2g.checkpoints import save_atomic
+from g2g.checkpoints import TrainingDiverged, save_atomic
 from g2g.data import prepare
 from g2g.evaluation import predictions
 from g2g.lab import to_rgb
 from g2g.metrics import colorfulness, mae_ab
+from g2g.profiles import Profile, get_profile, repo_root
+from g2g.sweep_claims import CLAIMS, UNDECIDED, verdict
 
-# What is varied, of which stage. The base recipe's own value is the first of each row.
-FACTORS = {
-    "receptive_field": ("cgan", (70, 16, 34, 1)),
-    "lam": ("cgan", (100.0, 10.0, 1000.0)),
-    "beta1": ("cgan", (0.5, 0.9)),
-    "lr": ("unet", (1e-4, 1e-3, 1e-2)),
-    "batch_size": ("unet", (32, 16, 8)),
-    "epochs": ("unet", (3, 1, 6)),
-}
-SMOKE_FACTORS = {
-    "receptive_field": ("cgan", (34, 16)),
-    "lam": ("cgan", (100.0, 10.0)),
-    "beta1": ("cgan", (0.5, 0.9)),
-    "lr": ("unet", (1e-4, 1e-2)),
-    "batch_size": ("unet", (8, 4)),
-    "epochs": ("unet", (1, 2)),
-}
+__all__ = ["CLAIMS", "FACTORS", "UNDECIDED", "measure", "plan", "quoted", "scaled", "sweep", "verdict"]
+
+# What is varied, of which stage; the base recipe's own value is the first of each row. `seed` is the yardstick.
+FACTORS = {"seed": (None, (42, 43, 44, 45, 46)), "lr": ("unet", (1e-4, 1e-3, 1e-2)),
+           "batch_size": ("unet", (32, 8, 128)), "epochs": ("unet", (3, 1, 6)),
+           "receptive_field": ("cgan", (70, 1, 16, 34)), "lam": ("cgan", (100.0, 10.0, 1000.0)),
+           "beta1": ("cgan", (0.5, 0.9))}
+SMOKE_FACTORS = {"seed": (None, (42, 43)), "lr": ("unet", (1e-4, 1e-2)), "batch_size": ("unet", (8, 4)),
+                 "epochs": ("unet", (1, 2)), "receptive_field": ("cgan", (34, 16)), "lam": ("cgan", (100.0, 10.0)),
+                 "beta1": ("cgan", (0.5, 0.9))}
+PHOTOS = {"smoke": 17, "cpu": 240, "report": 2000}  # for training and validation, where fewer than the profile's
+KNOWN = {}  # what this process has measured: a notebook asks for the same runs many times
+
+
+def scaled(profile) -> Profile:
+    """The profile as a sweep uses it: fewer photos, and runs in a folder of their own, not among the course's."""
+    n = min(profile.n_train, PHOTOS.get(profile.name, profile.n_train))
+    n_test = profile.n_test if n == profile.n_train else min(profile.n_test, 8)  # not used, but prepared
+    return dataclasses.replace(profile, name=f"{profile.name}/sweep", n_train=n, n_test=n_test)
 
 
 def plan(profile) -> pd.DataFrame:
-    """The runs of a sweep: factor, value, stage, recipe; the base recipes come with a second and third seed."""
-    smoke = profile.name == "smoke"
-    factors = SMOKE_FACTORS if smoke else FACTORS
-    base = {}
+    """The runs of a sweep: factor, value, stage, recipe. All but the base recipes are these with one change."""
+    factors = SMOKE_FACTORS if profile.name == "smoke" else FACTORS
+    own = {name: (stage, values[0]) for name, (stage, values) in factors.items()}
+    rows = []
     for stage in ("unet", "cgan"):
-        own = {name: values[0] for name, (of, values) in factors.items() if of == stage}
-        shared = {"epochs": factors["epochs"][1][0], "batch_size": factors["batch_size"][1][0]}
-        recipe = stages.RECIPES[profile.name][stage]
-        base[stage] = dataclasses.replace(recipe, schedule="constant", **(shared | own))
-    rows = [("seed", seed, stage, dataclasses.replace(recipe, seed=seed))
-            for stage, recipe in base.items() for seed in ((42, 43) if smoke else (42, 43, 44))]
-    rows += [(factor, value, stage, dataclasses.replace(base[stage], **{factor: value}))
-             for factor, (stage, values) in factors.items() for value in values]
+        shared = {"schedule": "constant", **{name: own[name][1] for name in ("epochs", "batch_size", "seed")}}
+        changes = shared | {name: value for name, (of, value) in own.items() if of == stage}
+        base = dataclasses.replace(stages.RECIPES[profile.name][stage], **changes)
+        rows += [(factor, value, stage, dataclasses.replace(base, **{factor: value}))
+                 for factor, (of, values) in factors.items() if of in (stage, None) for value in values]
     return pd.DataFrame(rows, columns=["factor", "value", "stage", "recipe"])
 
 
-def measure(run: stages.Run, photos) -> dict:
-    """What a run's last weights do on the validation photos, as means over photos.
+def measure(model, photos) -> dict:
+    """What a model does on the validation photos, as means over photos; `model` as in `evaluation.predictions`.
 
     `mae`: of normalised ab. `structure`: the same after averaging blocks of 1/8 of the side, the large areas.
     `detail`: total variation of predicted ab over the truth's; 1 has as many colour edges. `colorfulness`, and
-    `colorfulness_truth`. Beside them the last epoch's losses from the history.
+    `colorfulness_truth`.
     """
     sums, count = {}, 0
-    model = run.model("last", stages.device())
     for rgb, L, ab, pred in predictions(model, photos, "valid", show=False):
         block = max(ab.shape[-1] // 8, 1)
         variation = [(x.diff(dim=2).abs().mean() + x.diff(dim=3).abs().mean()) * len(ab) for x in (pred, ab)]
@@ -67,33 +69,55 @@ def measure(run: stages.Run, photos) -> dict:
         count += len(ab)
     means = {name: total / count for name, total in sums.items()}
     means["detail"] /= max(means.pop("detail_truth"), 1e-6)
-    last = run.history.iloc[-1]
-    return means | {name: last[name] for name in ("valid_loss", "d_loss", "g_adv") if name in last}
+    return means
 
 
 def sweep(profile=None, photos=None, factors=None) -> pd.DataFrame:
-    """Train what is missing of the plan, measure all of it, write results/sweep.csv in the profile's outputs.
+    """Train what is missing of the plan, measure it, write results/sweep.csv in the profile's outputs if all is there.
 
-    Resumable: every finished run is found again, and a broken one goes on.
+    Resumable: every finished run is found again, and a broken one goes on. All cGANs start from the base U-Net.
 
     Args:
-        factors: some of FACTORS' names (and `seed`); by default all.
+        photos: by default those of `scaled(profile)`. factors: some of FACTORS' names; by default all.
 
     Returns:
-        one row per run: factor, value, stage, seed, the numbers of `measure`, run, minutes.
+        one row per run: factor, value, stage, seed, the numbers of `measure` (missing where the loss became NaN),
+        run, minutes; and what it was measured on: profile, px, train, valid.
     """
-    profile = profile if isinstance(profile, stages.Profile) else stages.get_profile(profile)
-    photos = photos if photos is not None else prepare(profile)
-    todo = plan(profile)
-    todo = todo[todo["factor"].isin([*(factors or todo["factor"])])]
-    rows = []
-    for i, job in enumerate(todo.itertuples(), 1):
-        print(f"[{i}/{len(todo)}] {stages.TITLES[job.stage]}, {job.factor} = {job.value:g}")
-        run = stages.load_or_train(job.stage, profile, recipe=job.recipe, photos=photos)
+    profile = profile if isinstance(profile, Profile) else get_profile(profile)
+    small, jobs, rows = scaled(profile), plan(profile), []
+    photos = photos if photos is not None else prepare(small)
+    about = {"profile": profile.name, "px": photos.size, "train": len(photos.train), "valid": len(photos.valid)}
+    base = jobs[jobs["stage"] == "unet"]["recipe"].iloc[0]
+    jobs = jobs[jobs["factor"].isin([*(factors or jobs["factor"])])]
+    for i, job in enumerate(jobs.itertuples(), 1):
+        key = small.outputs, photos.hash, job.recipe
+        if key not in KNOWN:
+            print(f"[{i}/{len(jobs)}] {stages.TITLES[job.stage]}, {job.factor} = {job.value:g}", flush=True)
+            KNOWN[key] = _run(job.recipe, base, small, photos)
         rows.append({"factor": job.factor, "value": job.value, "stage": job.stage, "seed": job.recipe.seed}
-                    | measure(run, photos) | {"run": run.id, "minutes": run.record["minutes"]})
+                    | KNOWN[key] | about)
     table = pd.DataFrame(rows)
-    folder = profile.outputs / "results"
-    folder.mkdir(parents=True, exist_ok=True)
-    save_atomic(lambda path: table.to_csv(path, index=False, float_format="%.6g"), folder / "sweep.csv")
+    if not factors:
+        (folder := profile.outputs / "results").mkdir(parents=True, exist_ok=True)
+        save_atomic(partial(table.to_csv, index=False, float_format="%.6g"), folder / "sweep.csv")
     return table
+
+
+def _run(recipe, base, small, photos):
+    train = partial(stages.load_or_train, profile=small, photos=photos)
+    start = train("unet", recipe=base) if recipe.start else None
+    try:
+        run = train(recipe.stage, recipe=recipe, start=start)
+    except TrainingDiverged as error:
+        print(f"  diverged: {error}")
+        return {"run": "diverged"}
+    if recipe != base:  # whose best weights start the cGANs; nobody reads the others', half of a sweep's disk
+        (run.folder / "weights.safetensors").unlink(missing_ok=True)
+    return measure(run.model("last", stages.device()), photos) | {"run": run.id, "minutes": run.record["minutes"]}
+
+
+def quoted() -> tuple[str, pd.DataFrame] | None:
+    """The sweep that the course quotes: its file, relative to the repository, and its table; None if there is none."""
+    files = [Path("results", name, "sweep.csv") for name in ("report", "class", "cpu", "")]
+    return next(((f.as_posix(), pd.read_csv(repo_root() / f)) for f in files if (repo_root() / f).is_file()), None)

@@ -10,7 +10,7 @@ from fastcore.all import chunked
 
 from g2g.data import Photos
 from g2g.lab import photos_to_lab, to_rgb
-from g2g.threads import in_order
+from g2g.threads import in_order, one_core_each
 
 
 class PhotoLoader(DataLoader):
@@ -55,15 +55,15 @@ class PhotoLoader(DataLoader):
         gathered = in_order(gather, indices, self.workers, ahead) if self.workers else map(gather, indices)
         return (tuple(x.to(self.device, non_blocking=True) for x in batch) for batch in gathered)
 
+    def before_iter(self):
+        self.pool = one_core_each() if self.device.type == "cpu" else None
+
     def after_batch(self, batch):
         """On the device: flip, convert to Lab, normalise."""
-        photos, *flips = batch
-        if flips:
-            photos = torch.where(flips[0][:, None, None, None], photos.flip(2), photos)
-        return photos_to_lab(photos)
+        return _to_lab(*batch, pool=self.pool)
 
     def after_iter(self):
-        self.epoch += 1
+        self.epoch, self.pool = self.epoch + 1, None
 
     def new(self, dataset=None, cls=None, **kwargs):
         """This loader with another `bs`, `shuffle` or `device`, as fastai's `get_preds` asks."""
@@ -110,5 +110,25 @@ def dataloaders(photos: Photos, batch_size: int = 32, seed: int = 42, device=Non
 def batches(array: np.ndarray, batch_size: int = 32,
             device="cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """(L, ab) of a uint8 array (N,S,S,3), in order, without flips."""
+    pool = one_core_each() if torch.device(device).type == "cpu" else None
     for start in range(0, len(array), batch_size):
-        yield photos_to_lab(np.asarray(array[start:start + batch_size]), device=device)
+        photos = torch.from_numpy(np.array(array[start:start + batch_size]))
+        yield _to_lab(photos.to(device), pool=pool)
+
+
+def _to_lab(photos, flips=None, pool=None):
+    """uint8 photos (B,S,S,3), mirrored where `flips` (B,) says so, to (L, ab), by the threads of `pool`."""
+    if pool is None:
+        if flips is not None:
+            photos = torch.where(flips[:, None, None, None], photos.flip(2), photos)
+        return photos_to_lab(photos)
+    n, height, width, _ = photos.shape
+    L, ab = torch.empty(n, 1, height, width), torch.empty(n, 2, height, width)
+
+    def convert(i):
+        photo = photos[i:i + 1]
+        mirrored = flips is not None and flips[i]
+        L[i:i + 1], ab[i:i + 1] = photos_to_lab(photo.flip(2) if mirrored else photo)
+
+    list(pool.map(convert, range(n)))
+    return L, ab

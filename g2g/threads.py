@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from threading import Barrier
 
 
 def in_order(function: Callable, items: Iterable, threads: int, ahead: int) -> Iterator:
@@ -22,3 +23,29 @@ def in_order(function: Callable, items: Iterable, threads: int, ahead: int) -> I
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def one_core_each() -> ThreadPoolExecutor | None:
+    """As many threads as torch uses, each running its torch operations alone; None where torch uses one.
+
+    For many small operations that is several times faster than OpenMP's way, which makes all threads meet after
+    each of them, and wait long where another program holds a core.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return None
+    ready = Barrier(threads + 1)
+
+    def alone():
+        torch.get_num_threads()  # torch sets up a thread at its first use, and would undo the next line then
+        torch.set_num_threads(1)
+        ready.wait()
+
+    pool = ThreadPoolExecutor(threads, initializer=alone)
+    for _ in range(threads):
+        pool.submit(int)  # starts a thread
+    ready.wait()
+    torch.set_num_threads(threads)  # what threads that are born later take over
+    return pool

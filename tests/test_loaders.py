@@ -82,6 +82,20 @@ def test_the_number_of_workers_changes_nothing(photos):
         assert torch.equal(one, two)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_number_of_cores_changes_nothing_and_is_left_alone(photos, truth, threads):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        found = identify(*epoch(dataloaders(photos, 8, device="cpu").train), truth)
+        assert torch.get_num_threads() == threads
+        assert sorted(i for i, _ in found) == list(range(37)) and 8 < sum(flip for _, flip in found) < 29
+        ab = torch.cat([ab for _, ab in batches(photos.train, 8)])
+        assert torch.allclose(ab, truth[0][1], atol=1e-6)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_validation_comes_in_order_unflipped(photos):
     L, ab = epoch(dataloaders(photos, 4, device="cpu").valid)
     expected = photos_to_lab(np.array(photos.valid))

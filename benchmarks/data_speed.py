@@ -1,0 +1,209 @@
+"""Speed of the data's way, beside the common per-image way: writes the table in docs/benchmarks.md.
+
+    python benchmarks/data_speed.py [--photos FOLDER] [--n 2000] [--size 256] [--batch 32] [--seconds 10]
+
+Without --photos (or G2G_DATA) it makes 640×480 JPEG crops of the bundled photographs. The per-image way is a
+PyTorch `Dataset` that opens, resizes, flips and converts one photo at a time with PIL and
+`skimage.color.rgb2lab`, as most colorization code does. Both deliver (L, ab) batches of the same photos, with the
+same number of workers (processes there, threads here) and batch size, in turns; of three turns the median counts.
+"""
+
+import argparse
+import dataclasses
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import psutil
+import torch
+from fastcore.all import num_cpus
+from PIL import Image
+
+from g2g.data import prepare
+from g2g.loaders import dataloaders
+from g2g.profiles import PROFILES, get_profile, repo_root
+from g2g.sources import bundled
+
+
+class PerImage(torch.utils.data.Dataset):
+    """The per-image way."""
+
+    def __init__(self, paths, size):
+        self.paths, self.size = paths, size
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        from skimage.color import rgb2lab
+
+        image = Image.open(self.paths[i]).convert("RGB")
+        rgb = np.array(image.resize((self.size, self.size), Image.Resampling.BICUBIC))
+        if torch.rand(()) < 0.5:
+            rgb = rgb[:, ::-1]
+        lab = torch.from_numpy(rgb2lab(rgb).astype("float32")).permute(2, 0, 1)
+        return lab[:1] / 50 - 1, lab[1:] / 110
+
+
+def steady(loader, seconds):
+    """Photos per second of a loader from its third batch on, over as many epochs as fill `seconds`."""
+    count, began, batch_number = 0, None, 0
+    while True:
+        for batch in loader:
+            batch_number += 1
+            if batch_number == 3:
+                began = time.perf_counter()
+            elif began:
+                count += len(batch[0])
+                if time.perf_counter() - began > seconds:
+                    return count / (time.perf_counter() - began)
+
+
+def epoch_seconds(loader):
+    began = time.perf_counter()
+    for _ in loader:
+        pass
+    return time.perf_counter() - began
+
+
+def make_photos(folder, n):
+    train, _ = bundled(dataclasses.replace(PROFILES["smoke"], n_train=n))
+    for item in train:
+        with Image.open(item.path) as image:
+            photo = image.convert("RGB").crop(item.box).resize((640, 480))
+        photo.save(folder / f"{item.name}.jpg", quality=90)
+
+
+def own_profile(folder, options):
+    return dataclasses.replace(get_profile("report"), source="folder", data_dir=folder, size=options.size,
+                               n_train=options.n, n_test=max(1, options.n // 4))
+
+
+def measure(folder, options):
+    profile, process = own_profile(folder, options), psutil.Process()
+    before = process.memory_info().rss
+    began = time.perf_counter()
+    photos = prepare(profile)
+    preparing = time.perf_counter() - began
+    n_all = len(photos.manifest)
+    dls = dataloaders(photos, options.batch, device="cpu")
+    first = epoch_seconds(dls.train)
+    memory = (process.memory_info().rss - before) / 1e6
+    paths = [folder / name for name in photos.files("train")]
+    rows, first_per_image = [], None
+    for workers in (0, num_cpus()):
+        turns = []
+        for _ in range(3):
+            per_image = torch.utils.data.DataLoader(PerImage(paths, options.size), options.batch,
+                                                    shuffle=True, num_workers=workers)
+            if workers and first_per_image is None:
+                first_per_image = epoch_seconds(per_image)
+            whole = dataloaders(photos, options.batch, device="cpu", workers=workers).train
+            handed = dataloaders(photos, options.batch, device="cpu", workers=workers).train
+            handed.after_batch = lambda batch: batch  # uint8 photos, where they go to an accelerator
+            turns.append([steady(loader, options.seconds) for loader in (per_image, whole, handed)])
+        rows.append((workers, *(statistics.median(values) for values in zip(*turns, strict=True))))
+    return n_all, len(paths), preparing, first, first_per_image, memory, rows
+
+
+def waiting_on_gpu(folder, options):
+    """Seconds of a U-Net training step with a batch at hand and with the loader; None without a GPU."""
+    if not torch.cuda.is_available():
+        return None
+    from torch.nn import functional as F
+
+    from g2g.models import resnet18_unet
+
+    photos = prepare(own_profile(folder, options), progress=False)
+    loader = dataloaders(photos, options.batch, device="cuda").train
+    model = resnet18_unet(None, options.size).cuda().train()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
+
+    def train(batches):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        for L, ab in batches:
+            with torch.autocast("cuda", torch.bfloat16):
+                loss = F.l1_loss(model(L), ab)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            loss.item()  # as a training loop that shows its loss does
+        return (time.perf_counter() - began) / len(batches)
+
+    fixed = [loader.one_batch()] * len(loader)
+    train(fixed[:5])
+    return train(fixed), train(loader)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, default=os.environ.get("G2G_DATA"))
+    parser.add_argument("--n", type=int, default=2000, help="training photos")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=10, help="of each timing")
+    parser.add_argument("--note", default="", help="what to say about the photos")
+    options = parser.parse_args()
+    os.environ.setdefault("G2G_PLAIN", "1")
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["G2G_CACHE"] = str(Path(scratch) / "cache")  # a cold start
+        folder = options.photos and Path(options.photos)
+        if not folder:
+            folder = Path(scratch) / "photos"
+            folder.mkdir()
+            make_photos(folder, options.n * 5 // 4)
+        result = measure(folder, options)
+        gpu = waiting_on_gpu(folder, options)
+    text = report(result, gpu, options)
+    print(text)
+    target = repo_root() / "docs" / "benchmarks.md"
+    target.parent.mkdir(exist_ok=True)
+    old = target.read_text() if target.exists() else "# Benchmarks\n"
+    head, _, rest = old.partition(MARK)
+    _, _, after = rest.partition(END)
+    target.write_text(f"{head.rstrip()}\n\n{MARK}{text}{END}{after.rstrip()}\n")
+    print(f"written to {target.relative_to(repo_root())}")
+
+
+MARK, END = "<!-- data_speed.py -->\n", "<!-- end of data_speed.py -->\n"
+
+
+def report(result, gpu, options):
+    n_all, n, preparing, first, first_per_image, memory, rows = result
+    kind = options.note or ("own folder" if options.photos else "640×480 JPEG, crops of the bundled photographs")
+    lines = [
+        "## Data", "",
+        f"`python benchmarks/data_speed.py`: {n:,} training photos at {options.size} px ({kind}), batches of "
+        f"{options.batch}, {num_cpus()} cores ({platform.machine()}), Python {platform.python_version()}, torch "
+        f"{torch.__version__.split('+')[0]}; median of three turns of {options.seconds:g} s each, all in one run.",
+        "",
+        "| workers | per image: PIL + skimage, photos/s | g2g to (L, ab) on the CPU, photos/s | times | g2g to the "
+        "hand-over to an accelerator, photos/s | times |",
+        "|---|---|---|---|---|---|"]
+    for workers, per_image, whole, handed in rows:
+        lines.append(f"| {workers} | {per_image:,.0f} | {whole:,.0f} | {whole / per_image:.1f} | {handed:,.0f} | "
+                     f"{handed / per_image:.0f} |")
+    lines += ["", f"- Preparing: {n_all:,} photos in {preparing:.1f} s, {n_all / preparing:,.0f} photos/s.",
+              f"- First epoch over {n:,} photos, their share of the preparation included: "
+              f"{preparing * n / n_all + first:.1f} s; the per-image way with {num_cpus()} workers: "
+              f"{first_per_image:.1f} s.",
+              f"- Resident memory that preparing and one epoch added, the mapped array included: {memory:,.0f} MB."]
+    if gpu:
+        lines.append(f"- Waiting for data on {torch.cuda.get_device_name()}: a U-Net step takes {gpu[0] * 1e3:.1f} ms "
+                     f"with a batch at hand and {gpu[1] * 1e3:.1f} ms with the loader: "
+                     f"{max(0.0, 1 - gpu[0] / gpu[1]):.1%}.")
+    else:
+        lines.append("- Waiting for data on a GPU: not measured here (no GPU).")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,475 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3 · Fine-tuning a U-Net
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/03_unet_finetune.ipynb)
+#
+# The CNN of notebook 02 squeezes a photo through a bottleneck and forgets where its edges were. A U-Net remembers
+# them, and this one has seen a million photos before.
+#
+# **You will learn**
+#
+# - why a network that colours needs skip connections, and what happens when they are switched off;
+# - what ImageNet weights are, and how filters made for RGB come to read gray;
+# - how to look for a learning rate;
+# - how to read a loss beside the gray baseline, and why "trained longer" needs a control.
+#
+# **Before this:** notebook 02 (and 01 for L and ab). **Minutes:** printed by the next cell.
+
+# %% tags=["setup"]
+# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
+USE_DRIVE = False  # @param {type:"boolean"}
+import os, shutil, subprocess, sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
+    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+        part = ROOT.with_name("gray-to-glory.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(ROOT, ignore_errors=True)
+        git = ["git", "clone", "--quiet", "--depth=1", "https://github.com/gray-to-glory/gray-to-glory", str(part)]
+        done = subprocess.run(git, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
+        part.rename(ROOT)
+else:  # on your own machine: the notebook lies somewhere inside the repository
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    if ROOT is None:
+        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+sys.path.insert(0, str(ROOT))
+from g2g.setup import setup
+profile = setup(PROFILE, USE_DRIVE)
+
+# %% [markdown]
+# Everything you may want to change stands in the next cell.
+
+# %%
+from g2g import stages
+
+SEED = 42  # order and flips of the photos, and all weights that start at random
+N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
+DEVICE = stages.device()  # the GPU if there is one
+ON_CPU = DEVICE.type == "cpu"
+TRY_BATCH = 4 if ON_CPU else 16  # photos per step in the search for a learning rate and in the steps by hand
+SEARCH_STEPS = 24 if ON_CPU else 100  # steps of that search
+HAND_STEPS = 12 if ON_CPU else 60  # steps by hand
+
+# %%
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import chain, islice, repeat
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torchvision.models import resnet18
+
+from g2g import figures, lab, models, plotting, training
+from g2g.data import prepare
+from g2g.loaders import batches, dataloaders
+
+grid = plotting.figure("Images in rows.")(plotting.grid)  # in the style of g2g.figures
+plotting.STYLE["figure.dpi"] = 80  # in this notebook; files are saved with 200
+
+# %% [markdown]
+# The photos are those of notebook 02. We look at **validation** photos only: the test photos stay shut until
+# notebook 05.
+
+# %%
+photos = prepare(profile)
+L, ab = next(batches(photos.valid, N_SHOW))
+gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
+figures.image_row([*gray, *truth], ["gray"] * len(gray) + ["truth"] * len(truth))
+
+# %% [markdown]
+# ## How fine must colour be?
+#
+# The CNN of notebook 02 squeezes the photo down to a grid 16 times coarser than the photo and unfolds the colours
+# from there. A ResNet goes down to a grid 32 times coarser. What would be left of the **true** colours, if a
+# network could only say one colour for each cell of such a grid?
+
+# %%
+def coarse(ab, cell):
+    """ab averaged over squares of `cell` px, then stretched back."""
+    small = F.avg_pool2d(ab, cell, ceil_mode=True)
+    return F.interpolate(small, size=ab.shape[-2:], mode="bilinear")
+
+
+for cell in (2, 16, 32):
+    print(f"true colours in cells of {cell:2} px: L1 {F.l1_loss(coarse(ab, cell), ab):.4f}")
+print(f"no colour at all (gray):       L1 {ab.abs().mean():.4f}")
+
+# %%
+cells = {f"cells of {cell} px": lab.to_rgb(L, coarse(ab, cell)) for cell in (2, 16, 32)}
+figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cells.items()})
+
+# %% [markdown]
+# Cells of 2 px are hard to tell from the truth, which is why most JPEG files store colour at half the resolution. With
+# cells of 32 px the colours **bleed over the edges**. (A latent has hundreds of channels in each cell and can say more than
+# one colour, so this is a picture of the difficulty, not a bound.)
+#
+# The edges themselves are no secret: they are in L, the input. They were only lost on the way down. A **skip
+# connection** hands them over: the decoder gets, at each resolution, the encoder's features of that same resolution
+# beside what comes up from below. This is the U-Net (Ronneberger, Fischer & Brox 2015), made to outline cells in
+# microscope pictures, where edges matter just as much.
+
+# %% [markdown]
+# ## The network
+#
+# The report builds its U-Net with fastai's `DynamicUnet`: it takes any encoder, here a ResNet-18, finds the places
+# where the resolution changes, and builds a decoder that mirrors them. This is the table's row for it in your
+# profile:
+
+# %%
+recipe = stages.RECIPES[profile.name]["unet"]
+pd.Series(asdict(recipe)).dropna().to_frame("recipe")
+
+# %% [markdown]
+# The diagram is drawn from the module itself, by sending one picture through it. Down on the left, up on the right,
+# the dashed lines are the skip connections.
+
+# %%
+torch.manual_seed(SEED)
+unet = models.resnet18_unet(recipe.weights, photos.size)
+fig = figures.unet_architecture(unet, photos.size)
+figures.save(fig, "unet_architecture", profile.outputs / "figures")
+fig
+
+# %% [markdown]
+# Two different things are called skip connections here. Inside each `BasicBlock` of the ResNet, the block's input is
+# **added** to its output: gradients reach the first layers that way (He et al. 2015). The dashed ones **concatenate**
+# channels from the encoder to the decoder: details reach the output that way. The outermost of them carries L itself.
+#
+# The output has no `tanh`: nothing bounds it, as in `DynamicUnet`. Only pictures are clipped to the colours a screen
+# can show, losses and scores are not.
+
+# %%
+encoder = unet.layers[0]
+inside, whole = models.count_parameters(encoder), models.count_parameters(unet)
+print(f"{whole / 1e6:.1f} million parameters, {inside / 1e6:.1f} million of them in the encoder")
+
+# %% [markdown]
+# ## What ImageNet weights are
+#
+# Someone has trained this ResNet-18 before us: on 1.28 million **colour** photos, to name which of 1,000 things is in
+# them (ImageNet, ILSVRC 2012). The last layer, which names the things, is thrown away. What remains are millions of
+# numbers that turn a photo into features: edges in the first layers; textures and parts further in. Whoever can tell
+# grass from a fire engine is most of the way to green and red. To start from weights that were trained for another
+# task is called **transfer learning**; to go on training them is **fine-tuning**.
+
+# %%
+pretrained = recipe.weights == "imagenet"
+torch.manual_seed(SEED)
+resnet = resnet18(weights="IMAGENET1K_V1" if pretrained else None)
+print("ImageNet weights" if pretrained else f"the {profile.name} profile downloads no weights: this ResNet-18 is "
+      "RANDOM.\nThe arithmetic below is the same, but the filters are noise and nothing is transferred.")
+
+# %% [markdown]
+# One thing does not fit: the first convolution wants three channels, R, G and B, and we have one, L. A gray photo
+# shown in RGB has R = G = B, so a filter $w$ answers
+#
+# $$w_R * L + w_G * L + w_B * L \;=\; (w_R + w_G + w_B) * L .$$
+#
+# **The sum of the three filters** on one channel does exactly what the three did on three equal ones. Above: twelve
+# of the 64 filters as colours. Below: their sums.
+
+# %%
+rgb_filters = resnet.conv1.weight.detach()  # (64, 3, 7, 7)
+summed = rgb_filters.sum(1, keepdim=True)  # (64, 1, 7, 7)
+
+
+def tiles(filters, scale=10):
+    """Filters scaled to [-1, 1], each weight a square of `scale` px."""
+    filters = filters[:12] / filters[:12].abs().amax((1, 2, 3), keepdim=True)
+    return F.interpolate(filters, scale_factor=scale)
+
+
+grid([tiles(rgb_filters) / 2 + 0.5, tiles(summed)], left=["R, G, B", "sum"])
+
+# %% [markdown]
+# Does the library do this? We save these weights to a file and give it to `resnet18_unet`; then we compare filters,
+# and what they answer.
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    torch.save(resnet.state_dict(), Path(folder) / "resnet18.pth")
+    from_file = models.resnet18_unet(Path(folder) / "resnet18.pth", photos.size)
+first = from_file.layers[0][0]
+torch.testing.assert_close(first.weight, summed)
+torch.testing.assert_close(first(L), resnet.conv1(L.repeat(1, 3, 1, 1)), rtol=1e-3, atol=1e-4)
+print("the U-Net's first filters are the sums, and answer L as the three answered gray in RGB")
+
+# %% [markdown]
+# This deserves a check, because it fails in silence: fastai's `create_body(resnet18(), pretrained=True)` only changes
+# how the first filters are made and leaves a **random** encoder, which trains, a little worse, without a word.
+#
+# Two things are still not quite as in ImageNet: L is not the mean of R, G, B, and our L lies in $[-1, 1]$, where
+# ImageNet's photos were shifted and scaled by channel. Training adapts to both.
+
+# %% [markdown]
+# ## Looking for a learning rate
+#
+# The report names three learning rates: 0.0001 for the U-Net, 0.001 for the CNN, and, in its parameter analysis,
+# 0.01 "so as to avoid any irregularities". Which is sensible can be looked up in the data. fastai's `lr_find` (Smith
+# 2015) trains for a few steps while the learning rate grows from tiny to absurd, notes the loss at each, and puts the
+# weights back. It keeps them in a file meanwhile, so it wants a folder it may write to: `learn.path`.
+
+# %%
+dls = dataloaders(photos, TRY_BATCH, seed=SEED, device=DEVICE)
+learn = training.l1_learner(dls, unet)
+with tempfile.TemporaryDirectory() as folder:
+    learn.path = Path(folder)
+    hint = learn.lr_find(start_lr=1e-6, end_lr=1, num_it=SEARCH_STEPS, show_plot=False).valley
+
+# %%
+report_lrs = {"U-Net": 1e-4, "CNN": 1e-3, '"Learning Rate"': 1e-2}
+losses = torch.stack(learn.recorder.losses).cpu()
+fig, ax = plt.subplots(figsize=(6, 2.6), dpi=90)
+ax.semilogx(learn.recorder.lrs, losses, color="#0072B2")
+for name, lr in report_lrs.items():
+    ax.axvline(lr, color="#777777", ls=":")
+    ax.text(lr, 1, f" {lr:g}\n {name}", va="top", fontsize=7, transform=ax.get_xaxis_transform())
+ax.axvline(recipe.lr, color="#D55E00", lw=1)
+ax.set(xlabel="learning rate (vermilion: this profile's recipe)", ylabel="L1, smoothed", yscale="log")
+plt.close(fig)  # shown once, as the cell's value
+print(f"lr_find's hint (on the longest fall): {hint:.1e}; the recipe's: {recipe.lr:g}")
+fig
+
+# %% [markdown]
+# Read it from left to right: nothing happens, the loss falls, the loss flattens or jumps up. A sensible learning rate
+# lies where it falls. The hint is a hint: with few photos and few steps the curve is noisy and the hint may be off by
+# a factor of ten; and the best value also depends on how long you train. `report` keeps the report's 0.0001, which is
+# careful with pretrained weights; short profiles use 0.001 as the *top* of a one-cycle schedule, which warms up and
+# cools down (Smith & Topin 2017). The report's 0.01 is most plausibly a slip, or belongs to a run that it does not show.
+
+# %% [markdown]
+# ## Before and during training
+#
+# `lr_find` has put the first weights back. We train a few steps by hand, L1 and Adam as in the report, and keep what
+# the network answers for our photos at the start, on the way and at the end.
+
+# %%
+opt = torch.optim.Adam(unet.parameters(), lr=recipe.lr)
+stream = islice(chain.from_iterable(repeat(dls.train)), HAND_STEPS)  # starts over when the photos are used up
+answers = {"before": training.predict(unet, L)}
+for step, (x, y) in enumerate(stream, 1):
+    loss = F.l1_loss(unet(x), y)
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+    if step in (HAND_STEPS // 3, HAND_STEPS):
+        answers[f"step {step}"] = training.predict(unet, L)
+
+# %%
+print(f"gray: L1 {ab.abs().mean():.4f}")
+for name, answer in answers.items():
+    print(f"{name}: L1 {F.l1_loss(answer, ab):.4f}")
+shown = {name: lab.to_rgb(L[:1], answer[:1]) for name, answer in answers.items()}
+figures.qualitative_grid(shown | {"truth": truth[:1]})
+
+# %% [markdown]
+# Before training the decoder is random, whatever the encoder knows, and the colours are arbitrary. The first thing
+# that training does is to turn them **off**: gray is the quickest way to a small L1. Colour comes later, if at all,
+# and only where the network is sure of it. So compare each number with the gray one, not with zero.
+
+# %% [markdown]
+# ## Training it for real
+#
+# The library does the same with the recipe above: `load_or_train` looks for a finished run of exactly this recipe on
+# exactly these photos (their hash is the run's name), measures a few steps to say how long it will take, and trains.
+# If it is interrupted, it goes on from the last whole epoch. To change the recipe, write for example
+# `recipe = dataclasses.replace(recipe, lr=3e-4)`: that is then a run of its own.
+
+# %%
+run = stages.load_or_train("unet", profile, recipe=recipe, photos=photos)
+print("run:", run.id)
+run.history.tail()
+
+# %%
+fig = figures.loss_curves({"unet": run})
+figures.save(fig, "unet_loss_curves", profile.outputs / "figures")
+fig
+
+# %% [markdown]
+# The dashed line is the loss of a network that always answers gray. A curve that ends at it has learnt nothing that
+# shows; the distance *below* it is what was learnt about colour. Where training goes on falling and validation does
+# not, the network learns these photos by heart. (In the `smoke` profile a handful of crops is seen for a minute, by an
+# encoder that starts at random: its numbers prove that the machinery works and mean nothing else.)
+
+# %%
+history, gray_loss = run.history, run.record["gray_valid_loss"]
+best, last = history.valid_loss.min(), history.iloc[-1]
+print(f"{profile.name}: gray {gray_loss:.4f} · U-Net {best:.4f}, that is {best / gray_loss - 1:+.1%} from gray")
+cnn = stages.find_run(stages.RECIPES[profile.name]["cnn"], photos, profile)
+print(f"CNN of notebook 02: {cnn.history.valid_loss.min():.4f}" if cnn else "no CNN of notebook 02 here yet")
+
+# %%
+trained = run.model()
+answers["after"] = training.predict(trained, L)
+columns = {"gray": gray} | {name: lab.to_rgb(L, answer) for name, answer in answers.items()} | {"truth": truth}
+figures.qualitative_grid(columns)
+
+# %% [markdown]
+# ## What flows through the skips
+#
+# Now the promised look inside. We send one photo through the trained encoder, layer by layer, and keep the features at
+# each resolution: these are what the dashed lines in the diagram carry, all but the last, which is the bottom of the
+# U. Of each we show the six channels that vary most.
+
+# %%
+features, x = {}, L[:1]
+with torch.no_grad():
+    for layer in trained.layers[0]:
+        x = layer(x)
+        features[x.shape[-1]] = x[0]  # the last one of each resolution
+print({side: tuple(f.shape) for side, f in features.items()})
+
+
+# %%
+def liveliest(f, side=128, n=6):
+    """The n channels (C,h,w) that vary most, each scaled to [-1, 1], its pixels shown as squares."""
+    f = f[f.std((1, 2), correction=0).topk(n).indices]
+    f = f - f.amin((1, 2), keepdim=True)
+    f = 2 * f / f.amax((1, 2), keepdim=True).clamp(min=1e-6) - 1
+    return F.interpolate(f[None], size=(side, side))[0]
+
+
+rows = [liveliest(f) for f in features.values()]
+grid(rows, left=[f"{side} px" for side in features])
+
+# %% [markdown]
+# Above, fine grids: you recognise the photo, and its edges. Below, coarse ones: not *what is exactly where*, but, in a
+# trained encoder, *what is there at all*. The decoder needs both, and would only get the lowest row without skips.
+#
+# So let us switch skips off, one at a time. fastai's decoder blocks (`UnetBlock`) normalise what comes over the skip
+# (`bn`) before they join it; a hook that puts zeros in place of that result says: every feature is at about its average,
+# everywhere. The last skip brings L itself as the last channel of the joined tensor. Such hooks are taken off at the end.
+
+# %%
+blocks = [layer for layer in trained.layers if type(layer).__name__ == "UnetBlock"]
+final = trained.layers[-2]  # the block behind the last skip
+
+
+def no_L(module, args):
+    """The block's input with its last channel, L, at zero."""
+    return torch.cat([args[0][:, :-1], 0 * args[0][:, -1:]], dim=1)
+
+
+@contextmanager
+def without(skips):
+    """Inside `with`, the skips of these numbers are off: 0 is the coarsest, the last is L."""
+    hooks = [b.bn.register_forward_hook(lambda m, i, out: 0 * out) for n, b in enumerate(blocks) if n in skips]
+    if len(blocks) in skips:
+        hooks.append(final.register_forward_pre_hook(no_L))
+    yield
+    for hook in hooks:
+        hook.remove()
+
+
+# %% [markdown]
+# One photo with all its skips, then with one missing at a time, then with none.
+
+# %%
+n = len(blocks) + 1
+cases = {"all skips": ()} | {f"no skip {i + 1}": (i,) for i in range(n)} | {"none": tuple(range(n))}
+switched = {}
+for name, skips in cases.items():
+    with without(skips):
+        switched[name] = training.predict(trained, L[:1])
+    print(f"{name:10} L1 {F.l1_loss(switched[name], ab[:1]):.4f}")
+print(f"{'gray':10} L1 {ab[:1].abs().mean():.4f}")
+
+# %%
+pictures = list(lab.to_rgb(L[:1].expand(len(cases), -1, -1, -1), torch.cat(list(switched.values()))))
+b = torch.stack([answer[0, 1] for answer in switched.values()])  # blue is dark, yellow bright
+grid([pictures, list(b / b.abs().max())], list(cases), ["photo", "b plane"])
+
+# %% [markdown]
+# Look at the lower row: outlines come over the skips, the finest of them over the last ones. Without any, the b plane
+# can only be made of soft blobs as coarse as the lowest grid (or is nearly even, after the minute of training that
+# `smoke` allows). In the photos above you see much less of this, for every edge there comes from L, which is joined at
+# full size. A fair warning: this network was trained *with* skips and never learnt to do without, so the
+# numbers exaggerate. A network trained without them (the CNN of notebook 02) makes better use of its latent.
+
+# %% [markdown]
+# ## Longer, or different? The control
+#
+# Notebook 04 takes this U-Net and trains it on against an adversary (in the report for 20 epochs again). If its result
+# is better, is the adversary the reason, or the longer training? The report does not say, and nobody could: it has no
+# **control**. Ours is the stage `unet_long`: the same U-Net, the same number of further epochs, L1 alone. Notebook 05
+# trains it and puts it into the table beside the cGAN, so that only the adversary differs between the two rows.
+
+# %%
+pd.DataFrame([asdict(stages.RECIPES[profile.name][s]) for s in ("unet", "unet_long", "cgan")]).set_index("stage").dropna(axis=1, how="all").T
+
+# %% [markdown]
+# ## What the report says, and contradicts
+#
+# * *"Achieved a L1 loss of 0.07586"* in the text, a test MAE of **0.0846** in the table: 12% apart for what should be the same
+#   quantity. The smaller may be the training loss, the larger is the test's; then the network had begun to learn its
+#   photos by heart. Below is how far the two lie apart in *your* run.
+# * *"After which … no further reductions in losses"* at 20 epochs. The control tells.
+# * Nowhere the number that makes 0.0846 readable: **gray scores about 0.089** on COCO photos (measured: 0.0890 on 2,000
+#   of them at 256 px). The U-Net's reported gain over an answer without any colour is then about 5%.
+
+# %%
+print(f"the report: test / text = {0.0846 / 0.07586:.3f}")
+print(f"this run, last epoch: valid / train = {last.valid_loss / last.train_loss:.3f}")
+print(f"the report's U-Net, measured by the gray answer: {1 - 0.0846 / 0.0890:.1%} below it")
+
+# %% [markdown]
+# ## The quoted run
+#
+# *Read from `results/`, not computed here:* the U-Net that the README quotes, trained with more photos and patience
+# than a notebook in `smoke` has.
+
+# %%
+quoted = stages.quoted().get("unet")
+if quoted:
+    r = quoted.record
+    print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, "
+          f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, encoder: {quoted.recipe.weights or 'random'}")
+    print(f"validation L1 {r['best_valid_loss']:.4f}, gray {r['gray_valid_loss']:.4f}; the report: 0.07586 or 0.0846")
+else:
+    print("no quoted run in results/ yet")
+figures.loss_curves({"unet": quoted}) if quoted else None
+
+# %% [markdown]
+# ## Summary
+#
+# * Colour may be coarse, its edges may not. Skip connections bring the encoder's fine grids to the decoder; you have
+#   switched them off and seen blobs.
+# * ImageNet weights are another task's knowledge. The first convolution reads gray with the **sum** of its RGB filters,
+#   exactly; whether the weights really arrived must be tested, for a random encoder trains without complaint.
+# * `lr_find` shows where the loss falls. It gives a range, not a number.
+# * A loss is read beside gray's. L1 first learns to answer gray, and is in no hurry to leave it. Notebook 04 brings in
+#   somebody who is not content with gray.
+#
+# ## Exercises
+#
+# 1. **Which skip matters?** Switch the skips off one at a time for *all* validation photos and compare the L1 with
+#    that of gray. Which one would you keep, if you could keep only one?
+# 2. **The report's three learning rates.** Train one epoch each at 0.01, 0.001 and 0.0001 with a constant schedule
+#    (`dataclasses.replace`). Which ends lowest? Does it agree with `lr_find`?
+# 3. **Is the encoder worth training?** Freeze it (`requires_grad_(False)` on `unet.layers[0]`) and train the decoder alone for the
+#    same steps. In `class` or `report`, do it with ImageNet weights and with random ones: four cases.
+#
+# Solutions: `notebooks/solutions/03_solutions.ipynb`.

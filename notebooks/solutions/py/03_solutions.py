@@ -1,0 +1,176 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3 · Solutions: the U-Net
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/03_solutions.ipynb)
+#
+# One way through the exercises of notebook 03. It uses the trained U-Net (and trains it if there is none). In the
+# `smoke` profile the code runs within a minute or so and its numbers mean nothing.
+
+# %% tags=["setup"]
+# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
+USE_DRIVE = False  # @param {type:"boolean"}
+import os, shutil, subprocess, sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
+    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+        part = ROOT.with_name("gray-to-glory.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(ROOT, ignore_errors=True)
+        git = ["git", "clone", "--quiet", "--depth=1", "https://github.com/gray-to-glory/gray-to-glory", str(part)]
+        done = subprocess.run(git, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
+        part.rename(ROOT)
+else:  # on your own machine: the notebook lies somewhere inside the repository
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    if ROOT is None:
+        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+sys.path.insert(0, str(ROOT))
+from g2g.setup import setup
+profile = setup(PROFILE, USE_DRIVE)
+
+# %%
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain, islice, repeat
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from g2g import models, stages, training
+from g2g.checkpoints import TrainingDiverged
+from g2g.data import prepare
+from g2g.loaders import batches, dataloaders
+
+# %%
+SEED = 42
+DEVICE = stages.device()
+STEPS = 8 if DEVICE.type == "cpu" else 200  # of each training in exercise 3
+BATCH = 4 if DEVICE.type == "cpu" else 16
+
+# %% [markdown]
+# The trained U-Net, if need be trained now.
+
+# %%
+photos = prepare(profile)
+recipe = stages.RECIPES[profile.name]["unet"]
+run = stages.load_or_train("unet", profile, recipe=recipe, photos=photos)
+print("run:", run.id)
+
+# %% [markdown]
+# ## 1 · Which skip matters?
+#
+# The switch of notebook 03, and a mean over all validation photos.
+
+# %%
+model = run.model(device=DEVICE)
+blocks = [layer for layer in model.layers if type(layer).__name__ == "UnetBlock"]
+
+
+# %%
+@contextmanager
+def without(skips):
+    """Inside `with`, the skips of these numbers are off: 0 is the coarsest, the last is L."""
+    hooks = [b.bn.register_forward_hook(lambda m, i, out: 0 * out) for n, b in enumerate(blocks) if n in skips]
+    if len(blocks) in skips:
+        hooks.append(model.layers[-2].register_forward_pre_hook(
+            lambda m, args: torch.cat([args[0][:, :-1], 0 * args[0][:, -1:]], dim=1)))
+    yield
+    for hook in hooks:
+        hook.remove()
+
+
+# %%
+def valid_l1(model):
+    """Mean L1 over all validation photos."""
+    total = sum(F.l1_loss(training.predict(model, L), ab).item() * len(L) for L, ab in batches(photos.valid))
+    return total / len(photos.valid)
+
+
+# %% [markdown]
+# Each skip off alone, and each on alone.
+
+# %%
+n = len(blocks) + 1
+every = set(range(n))
+rows = {"all skips": valid_l1(model), "gray": run.record["gray_valid_loss"]}
+for i in range(n):
+    with without({i}):
+        rows[f"without skip {i + 1}"] = valid_l1(model)
+    with without(every - {i}):
+        rows[f"only skip {i + 1}"] = valid_l1(model)
+pd.Series(rows).to_frame("L1").round(4)
+
+# %% [markdown]
+# "Without" and "only" need not name the same winner: what one skip brings, its neighbour may bring as well. Usually the
+# middle ones carry most: fine enough for outlines, deep enough to know what is outlined. And a network that was trained with
+# only one skip would do better than ours with the others cut off.
+#
+# ## 2 · The report's three learning rates
+#
+# Three edited recipes, three runs with names of their own.
+
+# %%
+rows = {}
+for lr in (1e-2, 1e-3, 1e-4):
+    tried = replace(recipe, lr=lr, epochs=1, schedule="constant")
+    try:
+        rows[lr] = stages.load_or_train("unet", profile, recipe=tried, photos=photos).record
+    except TrainingDiverged as error:  # NaN: that, too, is an answer
+        print(f"lr {lr:g}: {error}")
+
+# %%
+pd.DataFrame(rows, ["run", "best_valid_loss", "gray_valid_loss"]).T.rename_axis("lr")
+
+# %% [markdown]
+# In one epoch 0.0001 has often hardly begun, and 0.01 throws the colours about (look at its `train_loss`), until batch norm has caught
+# it, if at all: hardly the rate that "avoids irregularities". That does not make 0.0001 a bad choice for
+# **20** epochs: a learning rate is always one for a length of training. All three are listed by `stages.runs(profile)`.
+#
+# ## 3 · Is the encoder worth training?
+
+# %%
+def train(frozen, weights):
+    """L1 of the last quarter of STEPS steps; `frozen`: the encoder stays as it is."""
+    torch.manual_seed(SEED)
+    unet = models.resnet18_unet(weights, photos.size).to(DEVICE)
+    unet.layers[0].requires_grad_(not frozen)
+    opt = torch.optim.Adam([p for p in unet.parameters() if p.requires_grad], lr=1e-3)
+    dls, losses = dataloaders(photos, BATCH, seed=SEED, device=DEVICE), []
+    for L, ab in islice(chain.from_iterable(repeat(dls.train)), STEPS):
+        loss = F.l1_loss(unet(L), ab)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        losses.append(loss.item())
+    return sum(losses[-STEPS // 4:]) / len(losses[-STEPS // 4:])
+
+
+# %%
+choices = dict.fromkeys([recipe.weights, None])  # ImageNet and random, or random alone
+rows = {f"{w or 'random'} encoder, {'frozen' if f else 'trained'}": train(f, w) for w in choices for f in (True, False)}
+pd.Series(rows).to_frame("training L1").round(4)
+
+# %% [markdown]
+# What to expect with ImageNet weights: frozen comes close, for the features are good as they are; with random weights, freezing costs
+# more. A subtlety: freezing weights does not freeze the means and variances of the encoder's batch norm, which still follow
+# our photos in training mode; and they should, since L is not scaled as ImageNet's photos were.

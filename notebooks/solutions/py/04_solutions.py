@@ -1,0 +1,183 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4 · Solutions: beyond the report's cGAN
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/04_solutions.ipynb)
+#
+# One way through the exercises of notebook 04. It uses the trained U-Net and cGAN (and trains them if there are none).
+# In the `smoke` profile the code runs within a minute or so and its numbers mean nothing.
+
+# %% tags=["setup"]
+# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
+USE_DRIVE = False  # @param {type:"boolean"}
+import os, shutil, subprocess, sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
+    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+        part = ROOT.with_name("gray-to-glory.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(ROOT, ignore_errors=True)
+        git = ["git", "clone", "--quiet", "--depth=1", "https://github.com/gray-to-glory/gray-to-glory", str(part)]
+        done = subprocess.run(git, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
+        part.rename(ROOT)
+else:  # on your own machine: the notebook lies somewhere inside the repository
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    if ROOT is None:
+        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+sys.path.insert(0, str(ROOT))
+from g2g.setup import setup
+profile = setup(PROFILE, USE_DRIVE)
+
+# %%
+from itertools import chain, islice, repeat
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from g2g import figures, lab, stages, training
+from g2g.data import prepare
+from g2g.loaders import batches, dataloaders
+
+SEED = 42
+DEVICE = stages.device()
+STEPS = 4 if DEVICE.type == "cpu" else 100  # of each training
+BATCH = 4 if DEVICE.type == "cpu" else 16
+
+# %%
+photos = prepare(profile)
+start = stages.load_or_train("unet", profile, photos=photos)
+run = stages.load_or_train("cgan", profile, photos=photos, start=start)
+print("runs:", start.id, run.id)
+dls = dataloaders(photos, BATCH, seed=SEED, device=DEVICE)
+L, ab = next(batches(photos.valid, 2))
+
+# %% [markdown]
+# ## 1 · MSE and adversary
+#
+# Which λ makes MSE pull as hard as 100 times L1? We compare the lengths of the two gradients at the colours. L1's gradient is as long for
+# a small error as for a large one; MSE's is proportional to the error.
+
+# %%
+fake = training.predict(start.model(), L).requires_grad_()
+(g_l1,), (g_mse,) = (torch.autograd.grad(loss(fake, ab), fake) for loss in (F.l1_loss, F.mse_loss))
+lam_mse = 100 * float(g_l1.norm() / g_mse.norm())
+print(f"L1 {F.l1_loss(fake, ab):.4f}, MSE {F.mse_loss(fake, ab):.4f}; λ = 100 of L1 pulls like λ = {lam_mse:.0f} of MSE")
+
+# %% [markdown]
+# The same two steps as in notebook 04, with G's second term as an argument.
+
+# %%
+def train(near, lam):
+    """STEPS steps of D and G from the trained pair; G minimises adversarial + lam * near(fake, ab)."""
+    G, D = start.model(device=DEVICE).train(), run.discriminator(DEVICE).train()
+    g_opt, d_opt = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (G, D))
+    for x, y in islice(chain.from_iterable(repeat(dls.train)), STEPS):
+        fake = G(x)
+        D.requires_grad_(True)
+        d_opt.zero_grad()
+        training.discriminator_loss(D, x, y, fake).backward()
+        d_opt.step()
+        D.requires_grad_(False)
+        verdict = D(x, fake)
+        adversarial = F.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict))
+        g_opt.zero_grad()
+        (adversarial + lam * near(fake, y)).backward()
+        g_opt.step()
+    return training.predict(G, L)
+
+
+# %%
+answers = {"100 · L1": train(F.l1_loss, 100), f"{lam_mse:.0f} · MSE": train(F.mse_loss, lam_mse)}
+for name, answer in answers.items():
+    print(f"{name}: L1 {F.l1_loss(answer, ab):.4f}, mean |ab| {answer.abs().mean():.4f}; the truth's {ab.abs().mean():.4f}")
+figures.qualitative_grid({name: lab.to_rgb(L, a) for name, a in answers.items()} | {"truth": lab.to_rgb(L, ab)})
+
+# %% [markdown]
+# MSE hardly minds small errors and hates large ones: near the truth D has its way, far from it MSE rules. A prediction is
+# therefore pulled to the *mean* of the possible colours rather than to their median (the toy of notebook 02).
+#
+# ## 2 · Perceptual loss
+#
+# Features of D: D has learnt which differences give colours away. We compare what its inner layers answer to the real and to the
+# generated colours ("feature matching"). A VGG-16 from ImageNet does the same for differences that matter to naming things; never use
+# *random* VGG weights for it without saying so.
+
+# %%
+D = run.discriminator()
+
+
+def features(L, ab):
+    """What each LeakyReLU of D answers, a list."""
+    x, kept = torch.cat([L, ab], dim=1), []
+    for layer in D.layers:
+        x = layer(x)
+        if isinstance(layer, torch.nn.LeakyReLU):
+            kept.append(x)
+    return kept
+
+
+@torch.no_grad()
+def perceptual(L, fake, ab):
+    """Mean L1 between the features of generated and real colours."""
+    return float(sum(F.l1_loss(f, r) for f, r in zip(features(L, fake), features(L, ab))) / len(features(L, ab)))
+
+
+# %% [markdown]
+# Which colours do the two losses mind? Three answers that L1 finds **equally** wrong: a tint all over, noise, and colours that bleed.
+
+# %%
+torch.manual_seed(SEED)
+small = F.avg_pool2d(ab, 16, ceil_mode=True)
+wrong = {"tint": torch.ones_like(ab), "noise": torch.randn_like(ab),
+         "bleeding": F.interpolate(small, size=ab.shape[-2:], mode="bilinear") - ab}
+amount = F.l1_loss(ab + wrong["bleeding"], ab)
+wrong = {name: ab + error * amount / error.abs().mean() for name, error in wrong.items()}
+rows = {name: (float(F.l1_loss(w, ab)), perceptual(L, w, ab)) for name, w in wrong.items()}
+pd.DataFrame(rows, ["L1", "D's features"]).T.round(4)
+
+# %%
+figures.qualitative_grid({"truth": lab.to_rgb(L, ab)[:1]} | {name: lab.to_rgb(L, w)[:1] for name, w in wrong.items()})
+
+# %% [markdown]
+# L1 cannot tell them apart by construction; features can. As a loss for G one would add `mu * perceptual` (without `no_grad`) to
+# adversarial + λ · L1 in the loop above. With VGG features, feed RGB from `lab.to_rgb`, which is differentiable, and normalise it as
+# ImageNet's photos were.
+#
+# ## 3 · Diffusion, begun
+#
+# DDPM's way *to* noise is one formula: $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon$ with Gaussian
+# $\varepsilon$. Here with $x_0$ = ab (doubled, so that it fills $[-1, 1]$ better), and L left alone.
+
+# %%
+kept = torch.linspace(1, 0, 6)  # the share of the truth that is left, from all to none
+noisy = {f"{100 * a:.0f}% left": lab.to_rgb(L, (a.sqrt() * 2 * ab + (1 - a).sqrt() * torch.randn_like(ab)) / 2)[:1]
+         for a in kept}
+figures.qualitative_grid(noisy)
+
+# %% [markdown]
+# * **Given:** L, the noisy ab and how noisy it is (t): three channels in place of one, and a number.
+# * **Asked for:** the noise $\varepsilon$ (or, which comes to the same, the clean ab), with plain MSE.
+# * **Why not brown:** each step only answers with a mean *given what the noisy colours already suggest*. The first random draw breaks the tie
+#   between red and blue, and the steps after it make that choice consistent. Another draw gives another plausible photo: what no model
+#   of this course can do.
+# * **The price:** tens to a thousand passes through the U-Net for one photo, where ours needs one; and longer training.

@@ -12,6 +12,7 @@ from g2g.decode import decode
 from g2g.profiles import Profile, get_profile, repo_root
 from g2g.recipes import STAGES, TITLES
 from g2g.report import check, color_counts, pictures
+from g2g.report_page import shrunk
 from g2g.sources import Item, bundled
 from g2g.tables import stamp
 
@@ -45,10 +46,12 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
     texts = {"table1": evaluation.evaluate_profile(profile, photos), "runs": runs_table(runs)}
     folder = root / "results" / name
     with tempfile.TemporaryDirectory() as work:
-        _collect(Path(work), runs, profile, photos, texts)
+        ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so
+        ready.mkdir()
+        _collect(ready, runs, profile, photos, texts)
         for stage in STAGES:  # no stage of an earlier publication may stay among these
             shutil.rmtree(folder / stage, ignore_errors=True)
-        shutil.copytree(work, folder, dirs_exist_ok=True)
+        shutil.copytree(ready, folder, dirs_exist_ok=True)
     if name == quoted_name(root):
         for page in pages(root):
             for marker, text in texts.items():
@@ -66,11 +69,12 @@ def _collect(folder, runs, profile, photos, texts):
         shutil.copyfile(profile.outputs / "results" / f"table1.{kind}", folder / f"table1.{kind}")
     (folder / "runs.md").write_text(texts["runs"], encoding="utf-8")
     nets = {stage: run.model() for stage, run in runs.items() if stage != "unet_long"}
-    drawn = {"loss_curves": figures.loss_curves(runs),
-             "ab_histograms": figures.ab_histograms(color_counts(runs, photos)),
-             "qualitative_grid": figures.qualitative_grid(pictures(nets, showcase(profile)))}
-    for name, fig in drawn.items():
-        figures.save(fig, name, folder / "figures")
+    figures.save(figures.loss_curves(runs), "loss_curves", folder / "figures")
+    figures.save(figures.ab_histograms(color_counts(runs, photos)), "ab_histograms", folder / "figures")
+    fig = figures.qualitative_grid(pictures(nets, showcase(profile)))
+    grid = figures.save(fig, "qualitative_grid", folder / "figures")
+    grid.write_bytes(shrunk(grid, 700))  # photographs make large files, and a repository keeps them for ever
+    grid.with_suffix(".pdf").unlink()
 
 
 def quoted_name(root: Path | None = None) -> str | None:

@@ -8,14 +8,19 @@ from pathlib import Path
 from PIL import Image
 
 
-def inline(png: Path, caption: str, width: int = 900) -> str:
-    """A figure as HTML with its picture inside, at most `width` pixels wide."""
+def shrunk(png: Path, width: int) -> bytes:
+    """The picture as PNG, at most `width` pixels wide."""
     with Image.open(png) as picture:
         small = picture.convert("RGB")
     small.thumbnail((width, 10 * width), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "PNG", optimize=True)
-    data, words = base64.b64encode(buffer.getvalue()).decode(), html.escape(caption)
+    return buffer.getvalue()
+
+
+def inline(png: Path, caption: str, width: int = 900) -> str:
+    """A figure as HTML with its picture inside, at most `width` pixels wide."""
+    data, words = base64.b64encode(shrunk(png, width)).decode(), html.escape(caption)
     return (f'<figure><img src="data:image/png;base64,{data}" alt="{words}">'
             f"<figcaption>{words}</figcaption></figure>")
 

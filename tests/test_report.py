@@ -88,6 +88,8 @@ def test_a_run_of_another_profile_or_other_photos_is_named(world):
 
 def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path, monkeypatch):
     _, profile, _ = world
+    table = (profile.outputs / "results" / "table1.md").read_text()  # of the report; scoring again takes seconds
+    monkeypatch.setattr("g2g.evaluation.evaluate_profile", lambda *a: table)
     (tmp_path / "README.md").write_text("# x\n<!-- g2g:table1 -->\nold\n<!-- /g2g:table1 -->\n")
     stale = tmp_path / "results" / "cpu" / "cgan"
     stale.mkdir(parents=True)
@@ -96,8 +98,11 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
     names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert names == {"table1.csv", "table1.md", "table1.tex", "runs.md", "figures/captions.md",
                      *(f"{stage}/{file}" for stage in STAGES for file in ("history.csv", "run.json")),
-                     *(f"figures/{name}.{kind}" for name in ("loss_curves", "ab_histograms", "qualitative_grid")
+                     "figures/qualitative_grid.png",
+                     *(f"figures/{name}.{kind}" for name in ("loss_curves", "ab_histograms")
                        for kind in ("png", "pdf"))}
+    assert sum((folder / name).stat().st_size for name in names) < 1_500_000
+    assert folder.stat().st_mode & 0o077
     for stage in STAGES:
         assert json.loads((folder / stage / "run.json").read_text())["run"] in (folder / "runs.md").read_text()
     readme = (tmp_path / "README.md").read_text()

@@ -403,7 +403,7 @@ if isinstance(lpips, str):
     print(f"Cannot be tested here: {lpips}. It takes VGG-16's weights, 528 MB, which this machine could not "
           "download; with network access, run this notebook again. Nothing is guessed in their place.")
 else:
-    reported = {row: facts["reported_lpips"] for row, facts in tables.REPORTED.items()}
+    reported = pd.Series({row: facts["reported_lpips"] for row, facts in tables.REPORTED.items()})
     tested = pd.DataFrame({row: lpips_both_ways(models[row]) for row in runs}).T.assign(reported=reported)
     off = tested.iloc[:, :2].sub(tested["reported"], axis=0).abs().mean()
     display(tested.round(3))

@@ -289,6 +289,17 @@ pd.DataFrame({"real": real_side, "answer": played, "fooled": np.array(played) !=
 # photographs that the run has not trained on.
 
 # %%
+from io import BytesIO
+
+from PIL import Image as Picture
+
+def show_saved(path, width):
+    picture = Picture.open(path).convert("RGB")
+    picture.thumbnail((width, 2 * width))
+    picture.save(buffer := BytesIO(), "JPEG", quality=90)
+    display(Image(buffer.getvalue()))
+
+# %%
 quoted = stages.quoted()
 if quoted:
     run = next(iter(quoted.values()))
@@ -296,7 +307,7 @@ if quoted:
     print(f"read from results/, not computed here: profile {facts['profile']}, {facts['train']:,} training photos "
           f"of {facts['size']} px, seed {run.recipe.seed}, on {facts['device']}: "
           f"{', '.join(r.record['run'] for r in quoted.values())}")
-    display(Image(run.folder.parent / "figures" / "qualitative_grid.png", width=600))
+    show_saved(run.folder.parent / "figures" / "qualitative_grid.png", 600)
 else:
     print("no quoted run in results/ yet")
 
@@ -305,7 +316,7 @@ else:
 
 # %%
 if quoted:
-    display(Image(run.folder.parent / "figures" / "loss_curves.png", width=700))
+    show_saved(run.folder.parent / "figures" / "loss_curves.png", 700)
 
 # %% [markdown]
 # ## Summary

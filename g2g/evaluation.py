@@ -43,10 +43,13 @@ def best_constant(photos) -> tuple[float, float]:
     return float(a), float(b)
 
 
-def lpips_or_reason(device="cpu", weights=None):
-    """An `LPIPS`, or the reason (a string, printed) why there is none; `score` takes either."""
+def lpips_or_reason(device="cpu", weights=None, download=True):
+    """An `LPIPS`, or the reason (a string, printed) why there is none; `score` takes either.
+
+    `download=False` takes VGG's weights only if they are on this machine already.
+    """
     try:
-        return metrics.LPIPS(weights, device)
+        return metrics.LPIPS(weights, device, download)
     except metrics.LPIPSUnavailable as error:
         print(error)
         return error.reason
@@ -144,7 +147,7 @@ def evaluate_profile(profile=None, photos=None) -> str:
     runs = {stage: run for stage, run in found.items() if run}
     models = {"gray": gray(), "constant": constant(best_constant(photos))}
     models |= {stage: run.model(device=device) for stage, run in runs.items()}
-    lpips = lpips_or_reason(device)
+    lpips = lpips_or_reason(device, download=profile.name != "smoke")  # 528 MB: not for a first look
     scores = {row: score(model, photos, lpips=lpips, device=device, name=row)
               for row, model in models.items()}
     table = table1(scores, recipes["unet_long"].epochs)

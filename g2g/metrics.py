@@ -137,19 +137,19 @@ class LPIPS:
 
     Args:
         weights: file with torchvision's VGG-16 state dict (ImageNet); None takes it from torch's cache, or
-            downloads it (528 MB).
+            downloads it (528 MB) if `download` allows.
         device: where it computes.
 
     Raises:
         LPIPSUnavailable: no lpips package or no weights, with the way out; random weights are never used.
     """
 
-    def __init__(self, weights=None, device="cpu"):
+    def __init__(self, weights=None, device="cpu", download=True):
         try:
             import lpips
         except ImportError as error:
             raise LPIPSUnavailable("the package lpips is not installed", "Run: pip install lpips") from error
-        state = _vgg16_state(weights)
+        state = _vgg16_state(weights, download)
         with warnings.catch_warnings():  # lpips 0.1.4 calls torchvision by its old argument names
             warnings.simplefilter("ignore", UserWarning)
             net = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)  # random until below
@@ -179,7 +179,7 @@ class LPIPS:
         return torch.cat([self.net(a, b).flatten() for a, b in pairs])
 
 
-def _vgg16_state(weights):
+def _vgg16_state(weights, download):
     from torchvision.models import VGG16_Weights
 
     url = VGG16_Weights.IMAGENET1K_V1.url
@@ -187,14 +187,20 @@ def _vgg16_state(weights):
     path = Path(weights or cached)
     try:
         if not path.is_file() and not weights:
+            if not download:
+                raise FileNotFoundError(f"no {path}, and this profile does not download")
             print(f"LPIPS: downloading the VGG-16 weights, 528 MB, to {path}")
             with _timeout(10):
                 torch.hub.load_state_dict_from_url(url, check_hash=True, weights_only=True)
         state = torch.load(path, map_location="cpu", weights_only=True)
         state["features.28.weight"]  # the last layer LPIPS needs: KeyError from a file of something else
     except Exception as error:  # no file, no network, a broken file, another network: each leaves no weights
-        verb = "read" if path.is_file() or weights else "downloaded"
-        raise LPIPSUnavailable(f"the VGG-16 weights could not be {verb} ({type(error).__name__})",
+        if not download and not path.is_file():
+            reason = "the VGG-16 weights are not on this machine"
+        else:
+            verb = "read" if path.is_file() or weights else "downloaded"
+            reason = f"the VGG-16 weights could not be {verb} ({type(error).__name__})"
+        raise LPIPSUnavailable(reason,
                                f"Put torchvision's {cached.name} (from {url}) at {path}; the cause: {error}"
                                ) from error
     return state

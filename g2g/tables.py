@@ -155,8 +155,7 @@ def _markdown(table, notes):
               "final loss, reported"]
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
     for _, row in table.iterrows():
-        missing = f"not measured ({row['lpips_note']})"
-        cells = [missing if math.isnan(row[c]) else _cell(row, c, digits) for c, _, _, digits in MEASURES]
+        cells = ["not measured" if math.isnan(row[c]) else _cell(row, c, digits) for c, _, _, digits in MEASURES]
         lines.append([row["model"], *cells, *_reported(row)])
     lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"

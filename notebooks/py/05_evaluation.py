@@ -265,7 +265,7 @@ print(f"by hand {spread + 0.3 * offset:.1f}, library {metrics.colorfulness(shown
 # LPIPS would still give a number, and it would mean nothing.
 
 # %%
-lpips = evaluation.lpips_or_reason(stages.device())
+lpips = evaluation.lpips_or_reason(stages.device(), download=profile.name != "smoke")
 if not isinstance(lpips, str):
     print(f"LPIPS: {lpips(2 * shown - 1, 2 * truth - 1).item():.3f}, "
           f"gray {lpips(2 * gray_picture - 1, 2 * truth - 1).item():.3f}")

@@ -46,7 +46,7 @@ def _recipes() -> dict[str, dict[str, Recipe]]:
         "smoke": (cnn(8, 3e-3, "one_cycle", 16, width=16), unet(4, 1e-3, "one_cycle", 16),
                   long(3, 1e-4, batch_size=16), cgan(3, batch_size=16, receptive_field=34)),
         "cpu": (cnn(20, 2e-3, "one_cycle", width=64), unet(6, 1e-3, "one_cycle"),
-                long(6, 1e-4), cgan(6, receptive_field=34)),
+                long(3, 1e-4), cgan(3, receptive_field=34)),
         "class": (cnn(20, 2e-3, "one_cycle", width=64), unet(5, 1e-3, "one_cycle", weights="imagenet"),
                   long(5, 1e-4), cgan(5, receptive_field=70)),
         "report": (cnn(100, 1e-3, width=64), unet(20, 1e-4, weights="imagenet"),

@@ -23,9 +23,9 @@ FACTORS = {"seed": (None, (42, 43, 44, 45, 46)), "lr": ("unet", (1e-4, 1e-3, 1e-
            "batch_size": ("unet", (32, 8, 128)), "epochs": ("unet", (3, 1, 6)),
            "receptive_field": ("cgan", (70, 1, 16, 34)), "lam": ("cgan", (100.0, 10.0, 1000.0)),
            "beta1": ("cgan", (0.5, 0.9))}
-SMOKE_FACTORS = {"seed": (None, (42, 43)), "lr": ("unet", (1e-4, 1e-2)), "batch_size": ("unet", (8, 4)),
-                 "epochs": ("unet", (1, 2)), "receptive_field": ("cgan", (34, 16)), "lam": ("cgan", (100.0, 10.0)),
-                 "beta1": ("cgan", (0.5, 0.9))}
+SMOKE_FACTORS = FACTORS | {"seed": (None, (42, 43)), "lr": ("unet", (1e-4, 1e-2)), "batch_size": ("unet", (8, 4)),
+                           "epochs": ("unet", (1, 2)), "receptive_field": ("cgan", (34, 16)),
+                           "lam": ("cgan", (100.0, 10.0))}
 PHOTOS = {"smoke": 17, "cpu": 240, "report": 2000}  # for training and validation, where fewer than the profile's
 KNOWN = {}  # what this process has measured: a notebook asks for the same runs many times
 
@@ -55,8 +55,7 @@ def measure(model, photos) -> dict:
     """What a model does on the validation photos, as means over photos; `model` as in `evaluation.predictions`.
 
     `mae`: of normalised ab. `structure`: the same after averaging blocks of 1/8 of the side, the large areas.
-    `detail`: total variation of predicted ab over the truth's; 1 has as many colour edges. `colorfulness`, and
-    `colorfulness_truth`.
+    `detail`: total variation of predicted ab over the truth's. `colorfulness`, and `colorfulness_truth`.
     """
     sums, count = {}, 0
     for rgb, L, ab, pred in predictions(model, photos, "valid", show=False):
@@ -68,8 +67,7 @@ def measure(model, photos) -> dict:
         sums = {name: sums.get(name, 0) + float(value) for name, value in batch.items()}
         count += len(ab)
     means = {name: total / count for name, total in sums.items()}
-    means["detail"] /= max(means.pop("detail_truth"), 1e-6)
-    return means
+    return means | {"detail": means["detail"] / max(means.pop("detail_truth"), 1e-6)}
 
 
 def sweep(profile=None, photos=None, factors=None) -> pd.DataFrame:
@@ -86,17 +84,16 @@ def sweep(profile=None, photos=None, factors=None) -> pd.DataFrame:
     """
     profile = profile if isinstance(profile, Profile) else get_profile(profile)
     small, jobs, rows = scaled(profile), plan(profile), []
-    photos = photos if photos is not None else prepare(small)
+    photos = prepare(small) if photos is None else photos
     about = {"profile": profile.name, "px": photos.size, "train": len(photos.train), "valid": len(photos.valid)}
-    base = jobs[jobs["stage"] == "unet"]["recipe"].iloc[0]
-    jobs = jobs[jobs["factor"].isin([*(factors or jobs["factor"])])]
+    base, jobs = jobs["recipe"].iloc[0], jobs[jobs["factor"].isin([*(factors or jobs["factor"])])]
     for i, job in enumerate(jobs.itertuples(), 1):
         key = small.outputs, photos.hash, job.recipe
         if key not in KNOWN:
             print(f"[{i}/{len(jobs)}] {stages.TITLES[job.stage]}, {job.factor} = {job.value:g}", flush=True)
             KNOWN[key] = _run(job.recipe, base, small, photos)
-        rows.append({"factor": job.factor, "value": job.value, "stage": job.stage, "seed": job.recipe.seed}
-                    | KNOWN[key] | about)
+        what = {"factor": job.factor, "value": job.value, "stage": job.stage, "seed": job.recipe.seed}
+        rows.append(what | KNOWN[key] | about)
     table = pd.DataFrame(rows)
     if not factors:
         (folder := profile.outputs / "results").mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,8 @@ CLAIMS = {
     "lr": ("we kept it as 0.01 so as to avoid any irregularities and unstable updates that would have destabilized "
            "the training", "the error is lower at the largest rate than at the smallest", [("mae", "min", "max", -1)]),
     "batch_size": ("larger batch size required more memory and smaller ones lead to noiser gradients, we set the "
-                   "batch size as 32", "the error is lower at 32 than at the smallest", [("mae", "min", "base", -1)]),
+                   "batch size as 32", "the error is lower at the base size than at the smallest",
+                   [("mae", "min", "base", -1)]),
     "epochs": ("20 epochs, after which we were seeing results getting converged with no frther reductions in losses",
                "the error falls no further after 20 epochs", [("mae", 20, "max", 0)]),
     "receptive_field": ("Larger patches reduced sensitivity to finer details, while smaller patches improved local "
@@ -44,7 +45,7 @@ def verdict(table, factor: str) -> tuple[str, str]:
     for metric, low, high, sign in CLAIMS[factor][2]:
         low, high = (names.get(v, v) for v in (low, high))
         if low == high or not {low, high} <= {*runs["value"]}:
-            return UNDECIDED, f"it takes runs at {low:g} and above, these go to {high:g}"
+            return UNDECIDED, f"it takes runs at and above {low:g}; these go to {high:g}"
         groups = [(seeds if v == base else runs[runs["value"] == v])[metric].fillna(np.inf) for v in (low, high)]
         change = groups[1].mean() - groups[0].mean()
         spread = seeds[metric].std() if n > 1 else np.nan
@@ -57,5 +58,6 @@ def verdict(table, factor: str) -> tuple[str, str]:
                      f"change of {change:+.2g}; by chance up to ±{margin:.2g} ({n} seeds)")
     why, valid = "; ".join(words), runs["valid"].min()
     if (runs["profile"] == "smoke").any() or valid < LEAST_PHOTOS or n < LEAST_SEEDS:
-        return UNDECIDED, f"{n} seeds, {valid} validation photos ({runs['profile'].iloc[0]}) decide nothing; {why}"
+        facts = f"{n} seeds, validation photos: {valid}, profile {runs['profile'].iloc[0]}"
+        return UNDECIDED, f"{facts}: that decides nothing; {why}"
     return FAILED if FAILED in outcomes else HELD if {*outcomes} == {HELD} else UNDECIDED, why

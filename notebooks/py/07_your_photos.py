@@ -1,0 +1,377 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 7 · Your own photos
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/07_your_photos.ipynb)
+#
+# The models have learned on small squares. Your photo is neither small nor square. This notebook colours it
+# at its full size, with each model side by side, and opens the machine: what is predicted small, what is
+# taken from the original, and what happens to colours that no screen can show.
+#
+# **You will learn**
+#
+# - why colour may be predicted at a fraction of the photo's size and lightness may not;
+# - to enlarge colour along the edges of the photo, in place of blurring it over them;
+# - to bring a colour into the range of sRGB without changing its lightness;
+# - to colour any file with one call, and what to say beside the result.
+#
+# **Before this:** any of notebooks 02–04; their runs are used if they are there. **Minutes:** 1 or 2 where they
+# are; if not, they are trained first, which takes as long as notebook 04 alone (see the setup cell).
+
+# %% tags=["setup"]
+# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
+USE_DRIVE = False  # @param {type:"boolean"}
+import os, shutil, subprocess, sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
+    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+        part = ROOT.with_name("gray-to-glory.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(ROOT, ignore_errors=True)
+        git = ["git", "clone", "--quiet", "--depth=1", "https://github.com/gray-to-glory/gray-to-glory", str(part)]
+        done = subprocess.run(git, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
+        part.rename(ROOT)
+else:  # on your own machine: the notebook lies somewhere inside the repository
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    if ROOT is None:
+        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+sys.path.insert(0, str(ROOT))
+from g2g.setup import setup
+profile = setup(PROFILE, USE_DRIVE)
+
+# %% [markdown]
+# **Your photo.** In Colab tick `UPLOAD`, run this cell and the next, and choose files; then *Runtime > Run
+# after*. Or name a file, a folder or a pattern in `PHOTOS`, on any machine. With neither, a photograph that
+# comes with scikit-learn is used, so that *Run all* never waits for anybody.
+
+# %%
+UPLOAD = False  # @param {type:"boolean"}
+PHOTOS = ""  # @param {type:"string"}
+SATURATION = 1.0  # factor on the predicted colour; 0 is gray
+PREVIEW = 640  # longest side in px of the copy that is taken apart below
+
+# %%
+import tempfile
+import zipfile
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from IPython.display import display
+from PIL import Image
+
+from g2g import colorize as color
+from g2g import figures, lab, photofiles, sources, stages, training
+from g2g.data import prepare
+
+# %% [markdown]
+# ## 7.1 Choosing a photo
+#
+# `files.upload()` of Colab shows a button and waits. It is asked only if you ticked `UPLOAD`, and anything
+# that comes back empty leads to the bundled photograph.
+
+# %%
+def upload(folder):
+    """Files that the reader uploads in Colab, as paths in `folder`; none elsewhere."""
+    if not UPLOAD or "google.colab" not in sys.modules or os.environ.get("G2G_PLAIN"):
+        return []
+    try:
+        from google.colab import files
+        for name, content in (files.upload() or {}).items():
+            (folder / Path(name).name).write_bytes(content)
+    except Exception as error:  # a runtime without a browser before it
+        print(f"no upload: {error}")
+    return sorted(folder.iterdir())
+
+# %%
+chosen = upload(Path(tempfile.mkdtemp()))
+if not chosen and PHOTOS:
+    chosen, missing = photofiles.find_photos([PHOTOS])
+    print("".join(f"no photo at {path}\n" for path in missing), end="")
+flower = next(item.path for item in sources.bundled(profile)[1] if item.path.stem == "flower")
+chosen = chosen or [flower]  # of scikit-learn; no run of the course is trained on it
+print([path.name for path in chosen])
+
+# %% [markdown]
+# `read_photo` takes nearly anything: JPEG, PNG, WebP, TIFF, 16 bits, palettes, CMYK, transparency, a colour
+# profile, a camera held on its side. What it gives is upright, sRGB, 8 bits. To keep the next cells quick we
+# take a smaller copy; the files at the end are full size.
+
+# %%
+photo, alpha, info = photofiles.read_photo(chosen[0])
+width, height = photo.size
+photo = photo.convert("RGB")
+photo.thumbnail((PREVIEW, PREVIEW))
+print(f"{chosen[0].name}: {width} x {height} px; below as {photo.width} x {photo.height}")
+L, ab = lab.photos_to_lab(np.asarray(photo)[None])
+gray = lab.to_rgb(L, 0 * ab)[0]
+figures.image_row([photo, gray], ["as it came", "what the models see"])
+
+# %% [markdown]
+# If your photo is in colour, that is forgotten now: only its lightness L is used. (Keep it in mind for the
+# end; it is the only way to know how wrong a model is.)
+#
+# ## 7.2 The models at hand
+#
+# The three models of this profile, trained now if they are not there yet. If there is something else on this
+# machine, released weights or a run of a larger profile, it gets a column of its own, *also here*.
+
+# %%
+training_photos = prepare(profile)
+runs = {stage: stages.load_or_train(stage, profile, photos=training_photos) for stage in ("cnn", "unet", "cgan")}
+nets = {stages.TITLES[stage]: run.model(device=stages.device()) for stage, run in runs.items()}
+sizes = dict.fromkeys(nets, profile.size)  # colour is predicted at the size a model was trained on
+print({title: run.id for title, run in zip(nets, runs.values(), strict=True)})
+
+# %%
+best, best_size, sentence = stages.best_available()
+other = "of the smoke profile" not in sentence and f"of the {profile.name} profile" not in sentence
+if other:
+    nets["also here"], sizes["also here"] = best.to(stages.device()), best_size
+    print("also here:", sentence)
+if profile.name == "smoke":
+    print("Honestly: the three smoke models were trained for seconds on a few dozen crops.\nTheir colours mean "
+          "nothing, they only show that every step runs. For colour: PROFILE = 'class', with a GPU.")
+    print("The column 'also here' was trained for real." if other else "Nothing better is on this machine yet.")
+
+# %%
+def painted(photo, name, **options):
+    return color.colorize(photo, nets[name], size=sizes[name], **options)
+
+
+columns = {name: painted(photo, name, saturation=SATURATION) for name in nets}
+figures.teaser({"gray": gray} | columns | {"as it came": photo})
+
+# %% [markdown]
+# ## 7.3 Inside: colour is predicted small
+#
+# A network trained on small squares is at its best near that size: in a full-size photo a face would be
+# larger than anything it has seen. So the photo is reduced to about as many pixels as a training photo had,
+# **in its own shape**, not squeezed to a square. The U-Net halves the picture five times, hence the padding
+# to multiples of 32.
+
+# %%
+def reduced(photo, size):
+    """L and ab of the photo on about size² pixels, in its own shape."""
+    scale = size / (photo.width * photo.height) ** 0.5
+    shape = round(photo.width * scale), round(photo.height * scale)
+    small = photo.resize(shape, Image.Resampling.BICUBIC, reducing_gap=3)
+    return lab.photos_to_lab(np.asarray(small)[None])
+
+
+model = list(nets)[-1]
+L_small, _ = reduced(photo, sizes[model])
+h, w = L_small.shape[2:]
+padded = F.pad(L_small, (0, -w % 32, 0, -h % 32), mode="replicate")
+ab_small = training.predict(nets[model], padded)[..., :h, :w]
+print(f"{model}: L of {w} x {h} px, padded to {padded.shape[3]} x {padded.shape[2]}, gives ab of {w} x {h}")
+
+# %%
+def ab_alone(ab, lightness=65.0):
+    """The colour planes as a picture, on one lightness."""
+    return lab.to_rgb(torch.full_like(ab[:, :1], lightness / 50 - 1), ab)[0]
+
+
+figures.image_row([lab.to_rgb(L_small, 0 * ab_small)[0], ab_alone(ab_small * SATURATION)], ["L small", "ab small"])
+
+# %% [markdown]
+# ## 7.4 Enlarging colour along the edges
+#
+# Now ab must get back to full size. To look at this step **alone**, let it start from perfect colour: the
+# photo's own ab, reduced to the same few pixels. Whatever is wrong after enlarging comes from enlarging. (If your
+# photo has no colour, the bundled one stands in for it in 7.4 and 7.5.)
+#
+# *Naively*, by interpolation, each colour edge gets as wide as a small pixel is. But the full-size L shows
+# where the edges are. A **guided filter** (He, Sun, Tang 2010) assumes that in a small window colour goes with
+# lightness along a line,
+#
+# $$ab \approx \text{slope}\cdot L + \text{offset},$$
+#
+# fits slope and offset at the small size, enlarges *these* (they vary slowly), and applies them to the large
+# L. Where L has an edge, colour gets it too.
+
+# %%
+def guided(L, L_small, ab_small):
+    slope, offset = (F.interpolate(x, size=L.shape[2:], mode="bilinear")
+                     for x in color.guided_filter(L_small, ab_small))
+    return slope * L + offset
+
+
+coloured = photo
+if ab.abs().mean() < 0.02:
+    coloured = photofiles.read_photo(flower)[0]
+L_full, truth = lab.photos_to_lab(np.asarray(coloured)[None])
+L_few, ab_few = reduced(coloured, sizes[model])
+
+# %%
+naive = F.interpolate(ab_few, size=truth.shape[2:], mode="bilinear")
+edges = guided(L_full, L_few, ab_few)
+for what, answer in (("gray, ab = 0", 0 * truth), ("naive", naive), ("guided", edges)):
+    print(f"{what:14} mean error of ab/110: {(answer - truth).abs().mean():.4f}")
+
+# %% [markdown]
+# Where does it matter? At the edges. A detail, cut out where the two answers differ most: colour alone above,
+# joined with L below.
+
+# %%
+side = max(1, min(truth.shape[2:]) // 4)
+difference = F.avg_pool2d((naive - edges).abs().sum(1, keepdim=True), side, stride=1)[0, 0]
+top, left = divmod(int(difference.argmax()), difference.shape[1])
+cut = np.s_[:, :, top:top + side, left:left + side]
+three = {"naive": naive[cut], "guided": edges[cut], "truth": truth[cut]}
+figures.qualitative_grid({name: [ab_alone(ab), lab.to_rgb(L_full[cut], ab)[0]] for name, ab in three.items()})
+
+# %% [markdown]
+# In the upper row the naive colour knows nothing of fine outlines; the guided one has got many of them back from
+# L, if not exactly. In the lower row even the naive one looks acceptable, because the sharp L carries the picture.
+# That is the reason why models may predict colour small at all.
+#
+# ## 7.5 Into the gamut, and no lighter
+#
+# A network knows nothing of sRGB. It may ask for a blue as dark as it is saturated, which no screen can show.
+# The quick way *clips* R, G and B to [0, 1], but each of them carries lightness too, so clipping changes L.
+# The other way *lowers the chroma* of such a colour, hue and lightness kept, until it fits. Let us ask for too
+# much, three times the photo's own colour, and look at the lightness that comes out.
+
+# %%
+results = {"clipped": lab.to_rgb(L_full, 3 * truth), "chroma lowered": color.to_gamut_rgb(L_full, 3 * truth)}
+errors = {way: (lab.rgb_to_lab(rgb)[:, :1] - (L_full + 1) * 50)[0, 0] for way, rgb in results.items()}
+for way, error in errors.items():
+    print(f"{way:15} lightness off by {error.abs().mean():6.3f} on average, at most {error.abs().max():5.1f} (of 100)")
+
+# %%
+fig, cells = plt.subplots(2, 2, figsize=(6, 6 * coloured.height / coloured.width), layout="constrained")
+for (above, below), (way, rgb) in zip(cells.T, results.items(), strict=True):
+    above.imshow(rgb[0].permute(1, 2, 0))
+    shown = below.imshow(errors[way], cmap="RdBu", vmin=-20, vmax=20)
+    above.set(title=way, xticks=[], yticks=[])
+    below.set(title="error of L*", xticks=[], yticks=[])
+fig.colorbar(shown, ax=cells[1], shrink=0.8)
+plt.show()
+
+# %% [markdown]
+# Blue: lighter than the photo was; red: darker. Lowering the chroma leaves the lightness alone (what is left is
+# less than a screen's 8 bits can show), at the price of paler colours in places. The lightness is the one thing in the result
+# that is *not* invented, so it is the one to keep.
+#
+# ## 7.6 Put together, and the same in one call
+#
+# Predict small, enlarge along edges, join with L, fit into sRGB:
+
+# %%
+ab = guided(L, L_small, ab_small * SATURATION)
+by_hand = (color.to_gamut_rgb(L, ab)[0] * 255).round().byte().permute(1, 2, 0).numpy()
+in_one_call = np.asarray(painted(photo, model, saturation=SATURATION))
+apart = np.abs(by_hand.astype(int) - in_one_call).max()
+print(f"by hand and by colorize(): at most {apart} of 255 levels apart")
+assert apart <= 2
+
+# %%
+figures.image_row([gray, by_hand, in_one_call], ["gray", "by hand", "colorize()"])
+
+# %% [markdown]
+# The library does it strip by strip, so that a photo of a hundred megapixels does not fill the memory.
+#
+# ### Saturation
+#
+# Models trained with L1 are shy (notebook 02). A factor on ab makes them bolder. It adds chroma, not
+# knowledge: what is brown by indecision becomes an intense brown.
+
+# %%
+factors = [0, 0.5, 1, 1.5, 2.5]
+figures.image_row([painted(photo, model, saturation=f) for f in factors], [f"× {f:g}" for f in factors])
+
+# %% [markdown]
+# ## 7.7 Full size, to keep
+#
+# `colorize_files` writes each photo in its own format, with its metadata, as `NAME-color`, and with `compare`
+# gray and colour side by side as `NAME-compare`. An original is never overwritten, nor is an earlier result.
+# The folder is `colorized` in the outputs of this profile.
+
+# %%
+folder = profile.outputs / "colorized"
+written, failed = [], {}
+for name, net in nets.items():
+    options = {"compare": True, "saturation": SATURATION, "size": sizes[name]}
+    parts = color.colorize_files(chosen, folder / name.replace(" ", "-"), net, **options)
+    written, failed = written + parts[0], failed | parts[1]
+print(f"{len(written)} files in {folder.relative_to(profile.outputs.parent)}; failed: {len(failed)}")
+
+# %%
+compare = [path for path in written if "-compare" in path.name][-1]
+with Image.open(compare) as picture:
+    print(f"{compare.name}: {picture.width} x {picture.height} px")
+    picture.thumbnail((900, 900))
+    display(picture.convert("RGB"))
+
+# %% [markdown]
+# In Colab the results of your own uploads are sent to your browser's downloads, packed into one file.
+
+# %%
+if UPLOAD and chosen != [flower] and "google.colab" in sys.modules and not os.environ.get("G2G_PLAIN"):
+    from google.colab import files
+
+    packed = Path(tempfile.mkdtemp()) / "colorized.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in written:
+            archive.write(path, path.relative_to(folder))
+    files.download(str(packed))
+else:
+    print("nothing to download: the files lie in the folder above")
+
+# %% [markdown]
+# On your own machine the same is one line, for files, folders and patterns:
+#
+#     python -m g2g colorize holiday/*.jpg -o coloured --compare --saturation 1.2
+#
+# ## 7.8 What you may say about it
+#
+# The lightness in the result is the photo's. **The colour is invented.** It is what a network finds usual for
+# such a shape, in photos of our time, taken where its training photos were taken.
+#
+# - *A grandmother's wedding.* The dress will come out in a colour that dresses often have. It is not evidence
+#   of hers. Keep the gray original, show both, and say by what the colours were made. Skin and hair drift to what
+#   is most common in the training photos; for people who are not, that is a falsification.
+# - *An X-ray, a scan.* Its gray is a measurement. Invented colour adds nothing to it and can hide or suggest
+#   a finding. For medicine use a fixed, documented colour map.
+# - *News and evidence.* No.
+#
+# ## Summary
+#
+# - Predict colour small and in the photo's own shape; keep the lightness of the original at full size.
+# - Enlarge lines between colour and lightness rather than colour itself: edges come for free.
+# - Bring colours into sRGB by lowering chroma; clipping channels changes the lightness.
+# - Saturation is a matter of taste, truth is not: show the original beside the result.
+#
+# ## Exercises
+#
+# 1. **How small?** Predict the colour of one photo at 64, 128, 256 and 512 px. Which size suits the model, and is
+#    it the one that it was trained at?
+# 2. **The window.** Give `guided_filter` other radii and other `eps`, starting from the photo's true small ab as
+#    in 7.4. Which error is lowest? When is a large window bad?
+# 3. **How wrong?** Take a colour photo, colour its gray version, and draw the CIEDE2000 of each pixel
+#    (`metrics.ciede2000`). What does gray score? Where is the model better than gray, where worse?
+# 4. **No network needed.** A "model" is any function from L to ab. Write one that gives a sepia tone, warm in the
+#    shadows and none in the lights, and use it with `colorize`.
+#
+# Solutions: `notebooks/solutions/07_solutions.ipynb`.

@@ -1,0 +1,147 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Solutions 7 · Your own photos
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/07_solutions.ipynb)
+#
+# Answers to the exercises of notebook 07, on a photograph that comes with scikit-learn.
+
+# %% tags=["setup"]
+# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
+USE_DRIVE = False  # @param {type:"boolean"}
+import os, shutil, subprocess, sys
+from pathlib import Path
+
+if "google.colab" in sys.modules:
+    ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
+    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+        part = ROOT.with_name("gray-to-glory.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(ROOT, ignore_errors=True)
+        git = ["git", "clone", "--quiet", "--depth=1", "https://github.com/gray-to-glory/gray-to-glory", str(part)]
+        done = subprocess.run(git, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
+        part.rename(ROOT)
+else:  # on your own machine: the notebook lies somewhere inside the repository
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    if ROOT is None:
+        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+sys.path.insert(0, str(ROOT))
+from g2g.setup import setup
+profile = setup(PROFILE, USE_DRIVE)
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from g2g import figures, lab, metrics, photofiles, sources, stages
+from g2g.colorize import colorize, guided_filter
+from g2g.data import prepare
+
+# %%
+path = next(item.path for item in sources.bundled(profile)[1] if item.path.stem == "flower")
+photo = photofiles.read_photo(path)[0]
+L, ab = lab.photos_to_lab(np.asarray(photo)[None])
+run = stages.load_or_train("unet", profile, photos=prepare(profile))
+net = run.model(device=stages.device())
+
+# %% [markdown]
+# ## 1. How small?
+#
+# The error needs the truth, so this works with a photo that was in colour.
+
+# %%
+def error(picture):
+    _, ab_answer = lab.photos_to_lab(np.asarray(picture)[None])
+    return (ab_answer - ab).abs().mean().item()
+
+
+# %%
+sizes = [64, 128, 256, 512]
+pictures = [colorize(photo, net, size=size) for size in sizes]
+print(f"trained at {profile.size} px; gray: {ab.abs().mean():.4f}")
+print({size: round(error(picture), 4) for size, picture in zip(sizes, pictures, strict=True)})
+figures.image_row(pictures, [f"{size} px" for size in sizes])
+
+# %% [markdown]
+# A model knows objects at the size that they had in training. Above that size it sees textures where it used to
+# see things, and colours become timid or patchy; below it sees too little. One photo is an anecdote, though: ask
+# it of a hundred.
+#
+# ## 2. The window
+
+# %%
+def enlarged(radius, eps, side=64):
+    few = F.interpolate(torch.cat([L, ab], 1), scale_factor=side / min(L.shape[2:]), mode="bilinear", antialias=True)
+    lines = guided_filter(few[:, :1], few[:, 1:], radius, eps)
+    slope, offset = (F.interpolate(x, size=L.shape[2:], mode="bilinear") for x in lines)
+    return slope * L + offset
+
+
+# %%
+print("rows: radius, columns: eps", *(choices := (1e-4, 1e-3, 1e-2, 1e-1)))
+for radius in (1, 2, 4, 8):
+    print(radius, *(f"{(enlarged(radius, eps) - ab).abs().mean():.4f}" for eps in choices))
+
+# %% [markdown]
+# A line "colour against lightness" holds within one material. A large window spans several, and its line mixes
+# them. A small `eps` trusts slopes fitted to noise; a large one makes every window flat, and in the limit it is
+# naive enlarging.
+#
+# ## 3. How wrong?
+
+# %%
+def distance(picture):
+    """CIEDE2000 of each pixel."""
+    rgb = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None] / 255
+    return metrics.ciede2000(lab.rgb_to_lab(rgb), lab.denormalize(L, ab))[0]
+
+
+# %%
+gray, answer = distance(colorize(photo, net, saturation=0)), distance(colorize(photo, net, size=profile.size))
+print(f"mean CIEDE2000: gray {gray.mean():.1f}, U-Net {answer.mean():.1f}; "
+      f"the U-Net is nearer on {(answer < gray).float().mean():.0%} of the pixels")
+
+# %%
+fig, axes = plt.subplots(1, 3, figsize=(7, 1.9), layout="constrained")
+for ax, plane, title in zip(axes, (gray, answer, answer - gray), ("gray", "U-Net", "U-Net − gray"), strict=True):
+    limits = {"cmap": "RdBu_r", "vmin": -20, "vmax": 20} if "−" in title else {"vmin": 0, "vmax": 50}
+    fig.colorbar(ax.imshow(plane, **limits), ax=ax, shrink=0.7)
+    ax.set(title=title, xticks=[], yticks=[])
+plt.show()
+
+# %% [markdown]
+# Blue: the model is nearer to the truth than gray is. Look for red: there it has invented a colour that is worse
+# than none.
+#
+# ## 4. No network needed
+
+# %%
+def sepia(L):
+    """Warm in the shadows, fading to none in the lights; L (B,1,H,W) in [-1, 1]."""
+    warmth = (1 - L) / 2
+    return torch.cat([10 * warmth, 28 * warmth], dim=1) / lab.AB_SCALE
+
+
+figures.image_row([colorize(photo, sepia, saturation=0), colorize(photo, sepia)], ["gray", "sepia"])
+
+# %% [markdown]
+# `colorize` asks nothing of a model but L → ab. A classifier's answer, a hand-painted mask, a colour map: all fit.

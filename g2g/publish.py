@@ -1,5 +1,6 @@
 """The few results that are committed: `publish` makes `results/NAME` of finished runs, fills in pages."""
 
+import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from g2g import evaluation, figures, models, stages
+from g2g.colorize import colorize
 from g2g.data import prepare
 from g2g.decode import decode
 from g2g.profiles import Profile, get_profile, repo_root
@@ -16,6 +18,10 @@ from g2g.report_page import shrunk
 from g2g.sources import Item, bundled
 from g2g.tables import stamp
 
+CAPTIONS = {
+    "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth; bundled photographs.",
+    "teaser": "The same models through `g2g.colorize`: full-size lightness, colour predicted small and enlarged.",
+}
 QUOTED = ("report", "class", "cpu")  # names in results/: the course quotes the first that is there
 
 
@@ -23,7 +29,7 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
     """Evaluate the finished runs of `profile`; put what is quoted of them into `results/NAME` and return it.
 
     That is table1.*, runs.md, of each stage history.csv and run.json, and the figures loss_curves,
-    ab_histograms and qualitative_grid, the last on photographs bundled with scikit-image and scikit-learn,
+    ab_histograms, qualitative_grid and teaser, the last two on photographs bundled with scikit-image and scikit-learn,
     never on G2G_DATA's. If NAME (by default the profile's) is what the course quotes, the tables go between
     the markers `<!-- g2g:table1 -->` and `<!-- g2g:runs -->` of README and docs.
 
@@ -71,10 +77,18 @@ def _collect(folder, runs, profile, photos, texts):
     nets = {stage: run.model() for stage, run in runs.items() if stage != "unet_long"}
     figures.save(figures.loss_curves(runs), "loss_curves", folder / "figures")
     figures.save(figures.ab_histograms(color_counts(runs, photos)), "ab_histograms", folder / "figures")
-    fig = figures.qualitative_grid(pictures(nets, showcase(profile)))
-    grid = figures.save(fig, "qualitative_grid", folder / "figures")
-    grid.write_bytes(shrunk(grid, 700))  # photographs make large files, and a repository keeps them for ever
-    grid.with_suffix(".pdf").unlink()
+    for name, columns in (("qualitative_grid", pictures(nets, showcase(profile))), ("teaser", teaser(nets, profile))):
+        path = figures.save(figures.qualitative_grid(columns), name, folder / "figures", CAPTIONS[name])
+        path.write_bytes(shrunk(path, 1000))  # photographs make large files, and a repository keeps them for ever
+        path.with_suffix(".pdf").unlink()
+
+
+def teaser(nets: dict, profile: Profile) -> dict:
+    """Three bundled photographs at 384 px, coloured as one's own would be: lightness kept, colour predicted small."""
+    photos = showcase(dataclasses.replace(profile, size=384))[:3]
+    coloured = {name: [np.asarray(colorize(photo, net, size=profile.size)) for photo in photos]
+                for name, net in nets.items()}
+    return {"gray": pictures({}, photos)["gray"], **coloured, "truth": photos}
 
 
 def quoted_name(root: Path | None = None) -> str | None:

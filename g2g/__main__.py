@@ -53,7 +53,7 @@ def _report(args):
 def _publish(args):
     from g2g.publish import publish
 
-    print(publish(args.profile, args.name))
+    print(publish(args.profile, args.name, note=args.note))
 
 
 def _sweep(args):
@@ -90,6 +90,7 @@ def main(argv=None) -> int:
     command(_report, "report", "train what is missing, evaluate, draw every figure, write the report page")
     publish = command(_publish, "publish", "copy the outcome of the finished runs to results/ and into README")
     publish.add_argument("--name", help="folder in results/ (default: the profile)")
+    publish.add_argument("--note", default="", help="a sentence for below the table: what the photos are, say")
     command(_sweep, "sweep", "the report's parameter analysis, one factor at a time")
     from g2g.colorize import add_arguments
 

@@ -131,11 +131,11 @@ def score(model, photos, split="test", *, lpips=None, **options) -> pd.DataFrame
     return scores
 
 
-def evaluate_profile(profile=None, photos=None) -> str:
+def evaluate_profile(profile=None, photos=None, note="") -> str:
     """Score the baselines and every finished run of the recipes; write table 1, return it as Markdown.
 
     Writes table1.csv, .md, .tex and scores_ROW.csv into the profile's `results/`. Nothing is trained: a stage
-    without a finished run is named as missing.
+    without a finished run is named as missing. `note`: a sentence on the photos, say, for below the table.
     """
     from g2g import stages
     from g2g.data import prepare
@@ -152,7 +152,7 @@ def evaluate_profile(profile=None, photos=None) -> str:
               for row, model in models.items()}
     table = table1(scores, recipes["unet_long"].epochs)
     notes = [f"Profile {profile.name}: {profile.purpose}.",
-             f"Runs: {', '.join(run.id for run in runs.values()) or 'none'}."]
+             f"Runs: {', '.join(run.id for run in runs.values()) or 'none'}.", *[note] * bool(note)]
     files = write_table(table, profile.outputs / "results", notes, scores)
     return files[1].read_text(encoding="utf-8")
 

@@ -25,13 +25,16 @@ CAPTIONS = {
 QUOTED = ("report", "class", "cpu")  # names in results/: the course quotes the first that is there
 
 
-def publish(profile: Profile | str | None = None, name: str | None = None, root=None) -> Path:
+def publish(profile: Profile | str | None = None, name: str | None = None, root=None,
+            note: str = "") -> Path:
     """Evaluate the finished runs of `profile`; put what is quoted of them into `results/NAME` and return it.
 
     That is table1.*, runs.md, of each stage history.csv and run.json, and the figures loss_curves,
     ab_histograms, qualitative_grid and teaser, the last two on photographs bundled with scikit-image and scikit-learn,
     never on G2G_DATA's. If NAME (by default the profile's) is what the course quotes, the tables go between
     the markers `<!-- g2g:table1 -->` and `<!-- g2g:runs -->` of README and docs.
+
+    `note`, a sentence on the photos say, is printed below the table.
 
     Raises:
         FileNotFoundError: no finished run. ValueError: one of another profile or of other photos.
@@ -49,7 +52,7 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
                                 "Train with `python -m g2g train STAGE`, or set G2G_DATA to those photos")
     if missing:
         print(f"no finished run of {missing} on these photos: left out of what is published")
-    texts = {"table1": evaluation.evaluate_profile(profile, photos), "runs": runs_table(runs)}
+    texts = {"table1": evaluation.evaluate_profile(profile, photos, note), "runs": runs_table(runs)}
     folder = root / "results" / name
     with tempfile.TemporaryDirectory() as work:
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so

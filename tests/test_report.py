@@ -98,7 +98,7 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
     names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert names == {"table1.csv", "table1.md", "table1.tex", "runs.md", "figures/captions.md",
                      *(f"{stage}/{file}" for stage in STAGES for file in ("history.csv", "run.json")),
-                     "figures/qualitative_grid.png",
+                     "figures/qualitative_grid.png", "figures/teaser.png",
                      *(f"figures/{name}.{kind}" for name in ("loss_curves", "ab_histograms")
                        for kind in ("png", "pdf"))}
     assert sum((folder / name).stat().st_size for name in names) < 1_500_000

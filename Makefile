@@ -1,4 +1,4 @@
-# make run    the six notebooks, in order (profile: smoke, or G2G_PROFILE)
+# make run    the notebooks, in order (profile: smoke, or G2G_PROFILE)
 # make test   all of it proved: lint, library, notebooks, what they wrote
 # Both set up .venv first, when it is absent or the requirements changed.
 

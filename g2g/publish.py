@@ -77,6 +77,8 @@ def _collect(folder, runs, profile, photos, texts):
     for kind in ("csv", "md", "tex"):
         shutil.copyfile(profile.outputs / "results" / f"table1.{kind}", folder / f"table1.{kind}")
     (folder / "runs.md").write_text(texts["runs"], encoding="utf-8")
+    if (sweep := profile.outputs / "results" / "sweep.csv").is_file():
+        shutil.copyfile(sweep, folder / "sweep.csv")
     nets = {stage: run.model() for stage, run in runs.items() if stage != "unet_long"}
     figures.save(figures.loss_curves(runs), "loss_curves", folder / "figures")
     figures.save(figures.ab_histograms(color_counts(runs, photos)), "ab_histograms", folder / "figures")

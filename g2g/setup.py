@@ -17,13 +17,13 @@ NEEDED = {  # module: package
 INSTALLABLE = {"safetensors", "lpips"}  # what Colab may lack; the rest is its own and must never be replaced
 SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime > Run all"
 
-# Minutes for each notebook alone, 01 to 06, with nothing trained before, and for all six in order.
+# Minutes for each notebook alone, 01 to 08, with nothing trained before, and for all in order.
 # The one place for these numbers; where they are measured, `how` says so: "measured on <device>, <date>".
 MINUTES = {
-    "smoke": {"how": "estimate, 2 CPU cores", "alone": (0.5, 1, 1.5, 2.5, 3, 3), "all six": 6},
-    "cpu": {"how": "estimate, 2 CPU cores", "alone": (1, 90, 60, 90, 240, 240), "all six": 240},
-    "class": {"how": "estimate, L4 or T4", "alone": (2, 4, 5, 8, 12, 11), "all six": 15},
-    "report": {"how": "estimate, L4", "alone": (5, 25, 20, 45, 80, 75), "all six": 90},
+    "smoke": {"how": "estimate, 2 CPU cores", "alone": (0.5, 1, 1.5, 2, 2, 2, 1.5, 2), "all": 6},
+    "cpu": {"how": "estimate, 2 CPU cores", "alone": (1, 15, 15, 25, 50, 40, 40, 25), "all": 80},
+    "class": {"how": "estimate, L4 or T4", "alone": (2, 4, 5, 8, 12, 11, 11, 20), "all": 35},
+    "report": {"how": "estimate, L4", "alone": (5, 25, 20, 45, 80, 75, 75, 120), "all": 200},
 }
 
 
@@ -32,8 +32,8 @@ def setup(profile: str | None = None, use_drive: bool = False):
 
     Args:
         profile: `auto` or a name in `g2g.profiles`; None and `auto` follow `G2G_PROFILE`, then the GPU.
-        use_drive: in Colab, mount Google Drive and keep runs and prepared photos there, so that they
-            outlive the session. Outside Colab it is an error.
+        use_drive: in Colab, mount Google Drive and keep the runs there, so that they outlive
+            the session. Outside Colab it is an error.
 
     Returns:
         The `g2g.profiles.Profile` that the notebook works with.
@@ -65,7 +65,7 @@ def setup(profile: str | None = None, use_drive: bool = False):
     print(f"photos: {where}, up to {chosen.n_train} to train, {chosen.n_test} to test, {chosen.size} px")
     minutes = MINUTES[chosen.name]  # of the bundled or COCO photos; G2G_DATA may hold more
     alone = " · ".join(f"{number:02d} {value:g}" for number, value in enumerate(minutes["alone"], 1))
-    print(f"minutes alone: {alone}; all six in order: {minutes['all six']:g} ({minutes['how']})")
+    print(f"minutes alone: {alone}; all in order: {minutes['all']:g} ({minutes['how']})")
     return chosen
 
 
@@ -100,10 +100,10 @@ def _use_drive(colab: bool) -> None:
     except Exception as error:
         raise RuntimeError(f"Google Drive could not be mounted ({error}): allow access when asked, "
                            "or set USE_DRIVE = False") from error
-    for name, folder in (("G2G_OUTPUTS", "outputs"), ("G2G_CACHE", "cache")):
-        os.environ[name] = os.path.join("/content/drive/MyDrive/gray-to-glory", folder)
-        os.makedirs(os.environ[name], exist_ok=True)
-        print(f"{folder}: {os.environ[name]}")
+    # The runs only: photos are read all the time, which is slow over Drive, and quickly prepared anew
+    os.environ["G2G_OUTPUTS"] = "/content/drive/MyDrive/gray-to-glory/outputs"
+    os.makedirs(os.environ["G2G_OUTPUTS"], exist_ok=True)
+    print(f"outputs: {os.environ['G2G_OUTPUTS']}")
 
 
 def _device() -> tuple[str, str | None]:

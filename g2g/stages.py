@@ -227,7 +227,7 @@ def _fetch_released(folder: Path, recipe: Recipe, photos: Photos) -> Run | None:
 def best_available() -> tuple[torch.nn.Module, int, str]:
     """The best trained generator at hand for colouring a photo, its photos' size in px, and a sentence on what it is.
 
-    The weights in `results/weights/` come first, then the runs of the profiles report, class and smoke.
+    The weights in `results/weights/` come first, then the runs of the profiles report, class, cpu and smoke.
 
     Raises:
         FileNotFoundError: nothing was trained yet.
@@ -236,7 +236,7 @@ def best_available() -> tuple[torch.nn.Module, int, str]:
         about = json.loads(card.read_text())
         model = _model(Recipe(**about["recipe"]), about["size"], None)
         return load_weights(model, card.with_suffix(".safetensors")).float().eval(), about["size"], about["sentence"]
-    for name in ("report", "class", "smoke"):
+    for name in ("report", "class", "cpu", "smoke"):
         profile = get_profile(name)
         found = [r for f in profile.outputs.glob("runs/*/run.json") if (r := _load(f.parent))]
         if found:

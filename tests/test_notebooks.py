@@ -19,7 +19,7 @@ import stamp  # noqa: E402
 import test_alone  # noqa: E402
 
 CHAPTERS = {"01_data_prep", "02_cnn_baseline", "03_unet_finetune", "04_cgan", "05_evaluation",
-            "06_qualitative_grids"}
+            "06_qualitative_grids", "07_your_photos", "08_parameter_analysis"}
 NOTEBOOKS = execute.numbered(solutions=True)
 # Folders that exist on one machine only; spelt in pieces, so that no committed file names them
 FOLDERS = "|".join(("ho" + "me", "Use" + "rs", "ro" + "ot", "wo" + "rk", "tmp", "private", "var/folders"))

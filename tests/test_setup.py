@@ -70,7 +70,7 @@ def test_own_photos_are_named(monkeypatch, tmp_path, capsys):
 def test_every_profile_has_its_minutes():
     assert set(module.MINUTES) == set(PROFILES)
     for minutes in module.MINUTES.values():
-        assert len(minutes["alone"]) == 6
+        assert len(minutes["alone"]) == 8
         assert minutes["how"].startswith(("estimate", "measured on"))
 
 
@@ -123,12 +123,12 @@ def test_colab_without_gpu_says_how_to_switch(colab, capsys):
     assert "Change runtime type" in capsys.readouterr().out
 
 
-def test_drive_moves_outputs_and_cache(monkeypatch, colab, capsys):
+def test_drive_moves_the_runs_only(monkeypatch, colab, capsys):
     made = []
     monkeypatch.setattr(module.os, "makedirs", lambda path, exist_ok: made.append(path))
     profile = setup("smoke", use_drive=True)
     assert colab.mounted == ["/content/drive"]
-    assert str(profile.outputs).startswith("/content/drive/MyDrive/") and len(made) == 2
+    assert str(profile.outputs).startswith("/content/drive/MyDrive/") and len(made) == 1
 
 
 def test_drive_refused_is_readable(monkeypatch, colab):

@@ -91,10 +91,25 @@ def sync(path: Path) -> None:
 
 
 def stamp_text(text: str, root: Path = ROOT) -> str:
-    """Markdown with every Colab link to one of our notebooks pointing at the present address."""
+    """Markdown with every Colab link to our notebooks at the present address, and the table of minutes filled in."""
     slug = repository(root).split("github.com/")[-1]
     link = re.compile(re.escape(COLAB) + r"/github/[^/\s)]+/[^/\s)]+/blob/main/(notebooks/)")
-    return link.sub(rf"{COLAB}/github/{slug}/blob/main/\1", text)
+    text = link.sub(rf"{COLAB}/github/{slug}/blob/main/\1", text)
+    marked = re.compile(r"(<!-- g2g:minutes -->\n).*?(<!-- /g2g:minutes -->)", re.DOTALL)
+    return marked.sub(lambda found: found[1] + minutes() + found[2], text)
+
+
+def minutes() -> str:
+    """The minutes of `g2g.setup` as a Markdown table."""
+    sys.path.insert(0, str(ROOT))
+    from g2g.setup import MINUTES
+
+    numbers = range(1, len(MINUTES["smoke"]["alone"]) + 1)
+    rows = [["profile", *(f"{n:02d}" for n in numbers), "all, in order", "how known"]]
+    rows += [["---", *["---:"] * (len(numbers) + 1), "---"]]
+    rows += [[f"`{name}`", *(f"{m:g}" for m in about["alone"]), f"{about['all']:g}", about["how"]]
+             for name, about in MINUTES.items()]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def pages(root: Path = ROOT) -> list[Path]:

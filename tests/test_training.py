@@ -280,3 +280,50 @@ def test_predict_restores_the_mode_and_does_not_depend_on_the_batch():
 def test_estimate_is_of_the_right_order(tiny):
     minutes = training.estimate_minutes(stages.learner(recipe_for("cnn"), tiny), 10)
     assert 0 < minutes < 5
+
+
+@pytest.fixture
+def bf16_on_cpu(monkeypatch):
+    """The code path of a GPU's mixed precision, with the CPU's own bf16 autocast in its place."""
+    import fastai.callback.fp16 as fp16
+
+    monkeypatch.setattr(training, "precision", lambda device: "bf16")
+    monkeypatch.setattr(fp16, "autocast", lambda device, dtype: torch.autocast("cpu", dtype=dtype))
+
+
+@pytest.mark.parametrize("stage", ["cnn", "cgan"])
+def test_mixed_precision_keeps_losses_and_weights_in_fp32(stage, tiny, tmp_path, bf16_on_cpu):
+    seen = []
+
+    class Look(Callback):
+        order = 20  # after MixedPrecision has left autocast
+
+        def after_pred(self):
+            seen.append(("autocast in the forward pass", torch.is_autocast_enabled("cpu"), True))
+            seen.append(("prediction", self.pred.dtype, torch.float32))
+
+        def after_loss(self):
+            seen.append(("autocast in the backward pass", torch.is_autocast_enabled("cpu"), False))
+            seen.append(("loss", self.learn.loss.dtype, torch.float32))
+
+    recipe = recipe_for(stage)
+    learn = stages.learner(recipe, tiny)
+    learn.add_cb(Look())
+    history = training.fit(learn, tmp_path, epochs=2, lr=recipe.lr)
+    assert seen and all(got == expected for _, got, expected in seen), [s for s in seen if s[1] != s[2]][:1]
+    assert not torch.is_autocast_enabled("cpu")
+    assert all(p.dtype == torch.float32 for p in learn.model.parameters())
+    assert history["valid_loss"].notna().all()
+
+
+def test_mixed_precision_learns_what_fp32_learns(tiny, tmp_path, request):
+    def final(seed, name):
+        recipe = dataclasses.replace(recipe_for("cnn"), seed=seed, epochs=6)
+        learn = stages.learner(recipe, tiny)
+        return training.fit(learn, tmp_path / name, epochs=6, lr=1e-3, seed=seed)["train_loss"].iloc[-1]
+
+    full = [final(seed, f"fp32-{seed}") for seed in (1, 2, 3)]
+    request.getfixturevalue("bf16_on_cpu")
+    mixed = final(1, "bf16")
+    assert mixed != full[0], "the same to the last digit: mixed precision was not on"
+    assert abs(mixed - full[0]) <= max(full) - min(full), (mixed, full)

@@ -84,7 +84,7 @@ def _collect(folder, runs, profile, photos, texts):
     figures.save(figures.ab_histograms(color_counts(runs, photos)), "ab_histograms", folder / "figures")
     for name, columns in (("qualitative_grid", pictures(nets, showcase(profile))), ("teaser", teaser(nets, profile))):
         path = figures.save(figures.qualitative_grid(columns), name, folder / "figures", CAPTIONS[name])
-        path.write_bytes(shrunk(path, 800))  # photographs make large files, and a repository keeps them for ever
+        path.write_bytes(shrunk(path, 700))  # photographs make large files, and a repository keeps them for ever
         path.with_suffix(".pdf").unlink()
 
 

@@ -9,12 +9,12 @@ from PIL import Image
 
 
 def shrunk(png: Path, width: int) -> bytes:
-    """The picture as PNG, at most `width` pixels wide, in 256 colours of its own."""
+    """The picture as PNG, at most `width` pixels wide."""
     with Image.open(png) as picture:
         small = picture.convert("RGB")
     small.thumbnail((width, 10 * width), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.quantize(256).save(buffer, "PNG", optimize=True)
+    small.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -104,12 +104,14 @@ def clean(text: str, outputs: Path, cache: Path) -> str:
     return re.sub(temporary + "/", "temp/", text)
 
 
-def smaller(png: str) -> str:
-    """A base64 PNG in 256 colours, about a third of its size and hardly told apart on a page."""
-    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+def lighten(data: dict) -> None:
+    """A photo's PNG becomes a JPEG of full colour resolution where that is much smaller; drawings stay PNG."""
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB")
     out = io.BytesIO()
-    picture.quantize(256, method=Image.Quantize.MEDIANCUT).save(out, "png", optimize=True)
-    return min(base64.b64encode(out.getvalue()).decode(), png, key=len)
+    picture.save(out, "jpeg", quality=90, subsampling=0, optimize=True)
+    if len(out.getvalue()) < 0.4 * len(data["image/png"]):
+        del data["image/png"]
+        data["image/jpeg"] = base64.b64encode(out.getvalue()).decode()
 
 
 def tidy(notebook: nbformat.NotebookNode, outputs: Path, cache: Path) -> None:
@@ -122,7 +124,7 @@ def tidy(notebook: nbformat.NotebookNode, outputs: Path, cache: Path) -> None:
             data = output.get("data", {})
             data.pop("application/vnd.jupyter.widget-view+json", None)
             if "image/png" in data:
-                data["image/png"] = smaller(data["image/png"])
+                lighten(data)
             for kind, value in data.items():
                 if kind.startswith("text/") and isinstance(value, str):
                     data[kind] = clean(value, outputs, cache)

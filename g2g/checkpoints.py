@@ -118,10 +118,9 @@ class Keeper(Callback):
             self.sums[name] = self.sums.get(name, 0) + n * value
         self.count[part] += n
         if self.training and not torch.isfinite(self.learn.smooth_loss):  # on the CPU already: costs no wait
-            raise TrainingDiverged(f"the loss became {self.learn.loss.detach().item()} in epoch {self.epoch + 1}, batch "
-                                   f"{self.iter + 1}. Lower the learning rate; the checkpoint of epoch {self.epoch} "
-                                   "is kept." if self.epoch else "the loss became NaN or infinite in the first epoch; "
-                                   "lower the learning rate.")
+            kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "there was no whole epoch yet"
+            raise TrainingDiverged(f"the loss became {self.learn.loss.detach().item()} in epoch {self.epoch + 1}, "
+                                   f"batch {self.iter + 1}. Lower the learning rate; {kept}.")
         if self.training and not self.bars and time.time() - self.spoke > 30:
             self.spoke = time.time()
             rate = self.count["train"] / (self.spoke - self.started)

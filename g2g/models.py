@@ -76,7 +76,8 @@ def resnet18_unet(weights: str | Path | None = "imagenet", size: int = 256) -> n
             raise RuntimeError(
                 f"no ImageNet weights for the ResNet-18 encoder: {error!r}. Try again (first delete a broken "
                 f"file in {torch.hub.get_dir()}/checkpoints), or fetch {ResNet18_Weights.IMAGENET1K_V1.url} "
-                "elsewhere and give its path as weights=, or train from scratch with weights=None") from error
+                "elsewhere and give its path as weights= (G2G_WEIGHTS=PATH for all recipes), or train from scratch "
+                "with weights=None (G2G_WEIGHTS=none)") from error
         encoder.load_state_dict(state)
     elif weights is not None:
         load_weights(encoder, weights)

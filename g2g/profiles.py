@@ -17,8 +17,6 @@ class Profile:
         source: key of `g2g.sources.SOURCES`: `bundled`, `coco_sample` or `folder`.
         size: side of the square training photos, in pixels.
         n_train, n_test: at most so many photos, counted before any is skipped; validation comes out of n_train.
-        weights: `imagenet` or None, the U-Net's encoder.
-        batch_size: photos per training step.
         purpose: one sentence for a reader.
         data_dir: the folder of one's own photos when source is `folder`.
     """
@@ -28,8 +26,6 @@ class Profile:
     size: int
     n_train: int
     n_test: int
-    weights: str | None
-    batch_size: int
     purpose: str
     data_dir: Path | None = None
 
@@ -42,13 +38,13 @@ class Profile:
 PROFILES = {
     p.name: p
     for p in (
-        Profile("smoke", "bundled", 64, 48, 24, None, 16,
+        Profile("smoke", "bundled", 64, 48, 24,
                 "shows that everything runs, on two CPU cores and without network; its scores mean nothing"),
-        Profile("cpu", "coco_sample", 64, 2000, 500, None, 32,
+        Profile("cpu", "coco_sample", 64, 2000, 500,
                 "the report's protocol scaled to an evening on two CPU cores"),
-        Profile("class", "coco_sample", 128, 2000, 500, "imagenet", 32,
+        Profile("class", "coco_sample", 128, 2000, 500,
                 "a lesson on a T4 or L4: colour within minutes"),
-        Profile("report", "coco_sample", 256, 8000, 2000, "imagenet", 32,
+        Profile("report", "coco_sample", 256, 8000, 2000,
                 "the report's protocol on an L4"),
     )
 }

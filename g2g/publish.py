@@ -118,11 +118,21 @@ def showcase(profile: Profile) -> np.ndarray:
 
 def runs_table(runs: dict) -> str:
     """What each run was, as a Markdown table."""
-    rows = [["model", "run", "photos", "px", "epochs", "learning rate", "batch", "seed", "parameters",
-             "device", "minutes"], ["---"] * 11]
+    rows = [["model", "run", "photos", "px", "epochs", "learning rate", "batch", "seed", "encoder", "parameters",
+             "device", "minutes"], ["---"] * 12]
     for stage, run in runs.items():
         it, recipe = run.record, run.recipe
         rows.append([TITLES[stage], run.id, f"{it['train']:,}", it["size"], recipe.epochs,
                      f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})", recipe.batch_size, recipe.seed,
-                     f"{models.count_parameters(run.model()):,}", it["device"], f"{it['minutes']:.1f}"])
+                     _encoder(runs, stage), f"{models.count_parameters(run.model()):,}", it["device"],
+                     f"{it['minutes']:.1f}"])
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"
+
+
+def _encoder(runs, stage):
+    """What the U-Net of a run, or of the run it starts from, had in its encoder at first."""
+    if stage == "cnn":
+        return "none"
+    if stage != "unet":
+        return f"of {runs[stage].record['start']}"
+    return runs[stage].recipe.weights or "random weights"

@@ -1,5 +1,6 @@
 """The one table of recipes: what each named run of the course learns with, per profile."""
 
+import os
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,7 +38,7 @@ class Recipe:
     receptive_field: int | None = None
 
 
-def _recipes() -> dict[str, dict[str, Recipe]]:
+def _recipes(weights: str | None) -> dict[str, dict[str, Recipe]]:
     cnn, unet = partial(Recipe, "cnn"), partial(Recipe, "unet")
     long = partial(Recipe, "unet_long", start="unet")
     # λ = 100, 2e-4 and β1 = 0.5 as in pix2pix (Isola et al. 2017); the report names β1 only
@@ -47,15 +48,20 @@ def _recipes() -> dict[str, dict[str, Recipe]]:
                   long(3, 1e-4, batch_size=16), cgan(3, batch_size=16, receptive_field=34)),
         "cpu": (cnn(20, 2e-3, "one_cycle", width=64), unet(6, 1e-3, "one_cycle"),
                 long(3, 1e-4), cgan(3, receptive_field=34)),
-        "class": (cnn(20, 2e-3, "one_cycle", width=64), unet(5, 1e-3, "one_cycle", weights="imagenet"),
+        "class": (cnn(20, 2e-3, "one_cycle", width=64), unet(5, 1e-3, "one_cycle", weights=weights),
                   long(5, 1e-4), cgan(5, receptive_field=70)),
-        "report": (cnn(100, 1e-3, width=64), unet(20, 1e-4, weights="imagenet"),
+        "report": (cnn(100, 1e-3, width=64), unet(20, 1e-4, weights=weights),
                    long(20, 1e-4), cgan(20, receptive_field=70)),
     }
     return {profile: dict(zip(STAGES, row, strict=True)) for profile, row in rows.items()}
 
 
-RECIPES = _recipes()
+def _encoder(asked: str) -> str | None:
+    return None if asked == "none" else asked
+
+
+# G2G_WEIGHTS: where ImageNet weights cannot be downloaded, a ResNet-18 state dict's path, or `none` for random ones
+RECIPES = _recipes(_encoder(os.environ.get("G2G_WEIGHTS") or "imagenet"))
 
 
 def recipe(stage: str, profile: Profile | str | None = None) -> Recipe:

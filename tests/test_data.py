@@ -39,7 +39,7 @@ def make(folder, names, seed=0):
 
 
 def own(folder, n_train=100, n_test=100, size=SIZE):
-    return Profile("smoke", "folder", size, n_train, n_test, None, 4, "", data_dir=folder)
+    return Profile("smoke", "folder", size, n_train, n_test, "", data_dir=folder)
 
 
 def splits(folder, train=20, test=5):
@@ -259,7 +259,7 @@ PREPARE = """
         import resource, signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
-    profile = Profile("smoke", "folder", 32, 2000, 500, None, 4, "", data_dir=Path(sys.argv[1]))
+    profile = Profile("smoke", "folder", 32, 2000, 500, "", data_dir=Path(sys.argv[1]))
     import g2g.lab
     print("start", flush=True)
     photos = prepare(profile)

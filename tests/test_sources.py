@@ -29,7 +29,7 @@ def touch(folder, *names):
 
 
 def choose(folder, n_train=1000, n_test=1000):
-    return sources.folder(Profile("smoke", "folder", 64, n_train, n_test, None, 4, "", data_dir=folder))
+    return sources.folder(Profile("smoke", "folder", 64, n_train, n_test, "", data_dir=folder))
 
 
 def names(items):

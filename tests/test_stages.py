@@ -3,7 +3,10 @@
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -92,6 +95,14 @@ def test_recipes_follow_the_report():
     assert rows["cgan"].beta1 == 0.5 and rows["cgan"].lam == 100 and rows["cgan"].start == "unet"
     assert all(r.batch_size == 32 and r.schedule == "constant" for r in rows.values())
     assert rows["unet_long"].epochs == rows["cgan"].epochs, "the control trains as long as the cGAN"
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("", "imagenet"), ("none", None), ("/w/r18.pth", "/w/r18.pth")])
+def test_encoder_weights_of_the_table_can_be_named(asked, expected):
+    script = "from g2g.recipes import RECIPES as R; print([R[p]['unet'].weights for p in ('smoke', 'class', 'report')])"
+    done = subprocess.run([sys.executable, "-c", script], env=os.environ | {"G2G_WEIGHTS": asked}, text=True,
+                          capture_output=True, cwd=stages.repo_root(), check=True)
+    assert done.stdout.strip() == str([None, expected, expected])
 
 
 def test_released_weights_serve_exactly_their_recipe(world, tmp_path, monkeypatch):

@@ -406,7 +406,8 @@ figures.image_row([photos.train[i] for i in few], [f"chroma {table['chroma'][i]:
 # photo on the CPU.
 
 # %%
-dls = loaders.dataloaders(photos, profile.batch_size, seed=SEED, device=stages.device())
+batch_size = stages.RECIPES[profile.name]["cnn"].batch_size
+dls = loaders.dataloaders(photos, batch_size, seed=SEED, device=stages.device())
 L_batch, ab_batch = dls.one_batch()
 print("L ", tuple(L_batch.shape), f"{L_batch.min():.2f} … {L_batch.max():.2f}", L_batch.device)
 print("ab", tuple(ab_batch.shape), f"{ab_batch.min():.2f} … {ab_batch.max():.2f}", ab_batch.dtype)

@@ -20,7 +20,8 @@ SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime 
 # Minutes for each notebook alone, 01 to 08, with nothing trained before, and for all in order.
 # The one place for these numbers; where they are measured, `how` says so: "measured on <device>, <date>".
 MINUTES = {
-    "smoke": {"how": "estimate, 2 CPU cores", "alone": (0.5, 1, 1.5, 2, 2, 2, 1.5, 2), "all": 6},
+    "smoke": {"how": "measured on 2 CPU cores, 2026-11-23",
+              "alone": (0.1, 0.2, 0.5, 0.6, 0.9, 0.8, 0.6, 0.8), "all": 3},
     "cpu": {"how": "estimate, 2 CPU cores", "alone": (1, 15, 15, 25, 50, 40, 40, 25), "all": 80},
     "class": {"how": "estimate, L4 or T4", "alone": (2, 4, 5, 8, 12, 11, 11, 20), "all": 35},
     "report": {"how": "estimate, L4", "alone": (5, 25, 20, 45, 80, 75, 75, 120), "all": 200},

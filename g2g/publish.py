@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from g2g import evaluation, figures, models, stages
+from g2g import claims, evaluation, figures, models, stages
 from g2g.colorize import colorize
 from g2g.data import prepare
 from g2g.decode import decode
@@ -29,10 +30,10 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
             note: str = "") -> Path:
     """Evaluate the finished runs of `profile`; put what is quoted of them into `results/NAME` and return it.
 
-    That is table1.*, runs.md, of each stage history.csv and run.json, and the figures loss_curves,
+    That is table1.*, runs.md, claims.md, of each stage history.csv and run.json, and the figures loss_curves,
     ab_histograms, qualitative_grid and teaser, the last two on photographs bundled with scikit-image and scikit-learn,
     never on G2G_DATA's. If NAME (by default the profile's) is what the course quotes, the tables go between
-    the markers `<!-- g2g:table1 -->` and `<!-- g2g:runs -->` of README and docs.
+    the markers `<!-- g2g:table1 -->` (likewise runs, claims) of README and docs.
 
     `note`, a sentence on the photos say, is printed below the table.
 
@@ -53,11 +54,15 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
     if missing:
         print(f"no finished run of {missing} on these photos: left out of what is published")
     texts = {"table1": evaluation.evaluate_profile(profile, photos, note), "runs": runs_table(runs)}
+    scores = {path.stem.removeprefix("scores_"): pd.read_csv(path)
+              for path in (profile.outputs / "results").glob("scores_*.csv")}
+    colors = color_counts(runs, photos)
+    texts["claims"] = claims_list(claims.verdicts(scores, colors, runs, profile))
     folder = root / "results" / name
     with tempfile.TemporaryDirectory() as work:
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so
         ready.mkdir()
-        _collect(ready, runs, profile, photos, texts)
+        _collect(ready, runs, profile, colors, texts)
         for stage in STAGES:  # no stage of an earlier publication may stay among these
             shutil.rmtree(folder / stage, ignore_errors=True)
         shutil.copytree(ready, folder, dirs_exist_ok=True)
@@ -69,19 +74,20 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
     return folder
 
 
-def _collect(folder, runs, profile, photos, texts):
+def _collect(folder, runs, profile, colors, texts):
     for stage, run in runs.items():
         (folder / stage).mkdir()
         for file in ("history.csv", "run.json"):
             shutil.copyfile(run.folder / file, folder / stage / file)
     for kind in ("csv", "md", "tex"):
         shutil.copyfile(profile.outputs / "results" / f"table1.{kind}", folder / f"table1.{kind}")
-    (folder / "runs.md").write_text(texts["runs"], encoding="utf-8")
+    for name in ("runs", "claims"):
+        (folder / f"{name}.md").write_text(texts[name], encoding="utf-8")
     if (sweep := profile.outputs / "results" / "sweep.csv").is_file():
         shutil.copyfile(sweep, folder / "sweep.csv")
     nets = {stage: run.model() for stage, run in runs.items() if stage != "unet_long"}
     figures.save(figures.loss_curves(runs), "loss_curves", folder / "figures")
-    figures.save(figures.ab_histograms(color_counts(runs, photos)), "ab_histograms", folder / "figures")
+    figures.save(figures.ab_histograms(colors), "ab_histograms", folder / "figures")
     for name, columns in (("qualitative_grid", pictures(nets, showcase(profile))), ("teaser", teaser(nets, profile))):
         path = figures.save(figures.qualitative_grid(columns), name, folder / "figures", CAPTIONS[name])
         path.write_bytes(shrunk(path, 700))  # photographs make large files, and a repository keeps them for ever
@@ -127,6 +133,11 @@ def runs_table(runs: dict) -> str:
                      _encoder(runs, stage), f"{models.count_parameters(run.model()):,}", it["device"],
                      f"{it['minutes']:.1f}"])
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"
+
+
+def claims_list(verdicts: pd.DataFrame) -> str:
+    """The report's claims with their verdicts, as a Markdown list."""
+    return "".join(f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n" for row in verdicts.itertuples())
 
 
 def _encoder(runs, stage):

@@ -166,6 +166,7 @@ def load_or_train(stage: str, profile: Profile | str | None = None, *, recipe: R
 
 
 def _train(recipe, photos, profile, start, folder):
+    settings = training.hardware(device())  # before the first step, whose kernels they choose
     epochs_done = len(pd.read_csv(folder / "history.csv")) if (folder / "history.csv").exists() else 0
     minutes = training.estimate_minutes(learner(recipe, photos, start), recipe.epochs - epochs_done)
     about = f"about {minutes:.1f} min by a short measurement" if minutes else "a moment"
@@ -174,7 +175,7 @@ def _train(recipe, photos, profile, start, folder):
     learn = learner(recipe, photos, start)
     history = training.fit(learn, folder, epochs=recipe.epochs, lr=recipe.lr, schedule=recipe.schedule,
                            seed=recipe.seed)
-    record = training.hardware(learn.dls.device) | {
+    record = settings | {
         "recipe": dataclasses.asdict(recipe), "profile": profile.name, "size": photos.size, "run": folder.name,
         "start": start and start.id, "photos_hash": photos.hash, "train": len(photos.train),
         "valid": len(photos.valid), "best_valid_loss": float(history["valid_loss"].min()),

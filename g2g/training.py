@@ -21,11 +21,9 @@ from torch import nn
 from g2g.checkpoints import Keeper, bare, load_checkpoint
 
 
-def adam(lr=None, betas=(0.9, 0.999)):
-    """torch's Adam as a fastai `opt_func`; the fused kernel on CUDA. `lr` only sets a default."""
-    fused = torch.cuda.is_available()
-    return partial(OptimWrapper, opt=partial(torch.optim.Adam, betas=betas, fused=fused),
-                   **({} if lr is None else {"lr": lr}))
+def adam(betas=(0.9, 0.999)):
+    """torch's Adam as a fastai `opt_func`; the fused kernel on CUDA."""
+    return partial(OptimWrapper, opt=partial(torch.optim.Adam, betas=betas, fused=torch.cuda.is_available()))
 
 
 def precision(device) -> str:
@@ -67,9 +65,8 @@ def _prepare(model, device):
 
 def l1_learner(dls, model, **kwargs) -> Learner:
     """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's Adam, in the precision of the hardware."""
-    device = dls.device
-    kwargs.setdefault("opt_func", adam())
-    learn = Learner(dls, _prepare(model, device), loss_func=F.l1_loss, cbs=_mixed(device), **kwargs)
+    learn = Learner(dls, _prepare(model, dls.device), loss_func=F.l1_loss, opt_func=adam(), cbs=_mixed(dls.device),
+                    **kwargs)
     learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
     return learn
 

@@ -44,6 +44,16 @@ def test_finished_run_is_found_and_not_trained_again(world, monkeypatch):
     assert not list(run.folder.glob("checkpoint-*"))
 
 
+def test_hardware_settings_are_made_before_the_first_step(world, tmp_path, monkeypatch):
+    profile, photos, recipe, _ = world
+    monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
+    calls, learner, hardware = [], stages.learner, stages.training.hardware
+    monkeypatch.setattr(stages, "learner", lambda *a: calls.append("learner") or learner(*a))
+    monkeypatch.setattr(stages.training, "hardware", lambda device: calls.append("hardware") or hardware(device))
+    stages.load_or_train("cnn", profile, recipe=recipe, photos=photos)
+    assert calls[0] == "hardware" and "learner" in calls
+
+
 def test_edited_recipe_or_other_photos_are_runs_of_their_own(world):
     profile, photos, recipe, run = world
     assert stages.find_run(dataclasses.replace(recipe, lr=9e-4), photos, profile) is None

@@ -54,8 +54,7 @@ def hardware(device) -> dict:
 
 
 def _mixed(device) -> list:
-    mode = precision(device)
-    return [] if mode == "fp32" else [MixedPrecision(amp_mode=mode)]
+    return [] if (mode := precision(device)) == "fp32" else [MixedPrecision(amp_mode=mode)]
 
 
 def _prepare(model, device):
@@ -63,10 +62,9 @@ def _prepare(model, device):
     return model.to(device, memory_format=torch.channels_last) if on_gpu else model.to(device)
 
 
-def l1_learner(dls, model, **kwargs) -> Learner:
+def l1_learner(dls, model) -> Learner:
     """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's Adam, in the precision of the hardware."""
-    learn = Learner(dls, _prepare(model, dls.device), loss_func=F.l1_loss, opt_func=adam(), cbs=_mixed(dls.device),
-                    **kwargs)
+    learn = Learner(dls, _prepare(model, dls.device), loss_func=F.l1_loss, opt_func=adam(), cbs=_mixed(dls.device))
     learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
     return learn
 
@@ -100,9 +98,9 @@ class GANLearner(Learner):
         lam: weight of the L1 term. betas: of both Adams.
     """
 
-    def __init__(self, dls, generator, discriminator, *, lam=100.0, betas=(0.5, 0.999), **kwargs):
+    def __init__(self, dls, generator, discriminator, *, lam=100.0, betas=(0.5, 0.999)):
         super().__init__(dls, _prepare(generator, dls.device), loss_func=F.l1_loss, opt_func=adam(betas=betas),
-                         cbs=_mixed(dls.device), **kwargs)
+                         cbs=_mixed(dls.device))
         self.remove_cb(ProgressCallback)
         self.discriminator, self.lam = _prepare(discriminator, dls.device), lam
         self.d_opt = torch.optim.Adam(discriminator.parameters(), betas=betas, fused=torch.cuda.is_available())
@@ -221,8 +219,7 @@ def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFr
                 print(f"going on after epoch {len(keeper.rows)} of {epochs}")
         if len(keeper.rows) < epochs:
             run = learn.fit_one_cycle if schedule == "one_cycle" else learn.fit
-            quiet = nullcontext() if bars else learn.no_logging()  # Keeper prints a line per epoch
-            with quiet, _several_processes(learn):
+            with learn.no_logging(), _several_processes(learn):  # Keeper prints a line per epoch
                 run(epochs, lr, start_epoch=len(keeper.rows))
     except torch.cuda.OutOfMemoryError as error:
         size = learn.dls.train.bs

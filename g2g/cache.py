@@ -1,6 +1,7 @@
 """What keeps a cache whole: one writer at a time, a temporary name while it grows, writes that may fail."""
 
 import errno
+import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,24 @@ def disk_full_explained(folder: Path):
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise RuntimeError(f"the disk of {folder} is full; nothing was kept. {MORE_DISK}") from error
+
+
+def save_atomic(write, path):
+    """Call `write(temporary path)` and rename the result to `path`: whole or not there.
+
+    Raises:
+        RuntimeError: the file could not be written (a full disk, say); names the file.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        raise RuntimeError(f"could not write {path}: {error}. Is the disk full? Free some space and run the same "
+                           "again: what is finished is kept, and a training goes on from its last epoch.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class ArrayWriter:

@@ -1,7 +1,7 @@
 """What a run leaves on disk: weights, history and a checkpoint per epoch, each written whole or not at all."""
 
 import json
-import os
+import math
 import time
 import zipfile
 from functools import partial
@@ -13,27 +13,11 @@ from fastai.callback.core import Callback
 from fastai.torch_core import num_distrib, rank_distrib
 from safetensors.torch import save_file
 
+from g2g.cache import save_atomic
+
 
 class TrainingDiverged(RuntimeError):
     """The loss became NaN or infinite; the last whole epoch's checkpoint is kept."""
-
-
-def save_atomic(write, path):
-    """Call `write(temporary path)` and rename the result to `path`: whole or not there.
-
-    Raises:
-        RuntimeError: the file could not be written (a full disk, say); names the file.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        raise RuntimeError(f"could not write {path}: {error}. Is the disk full? Free some space and run the same "
-                           "again: what is finished is kept, training goes on from its last epoch.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(folder, device="cpu") -> dict | None:
@@ -90,8 +74,7 @@ class Keeper(Callback):
             group.update({key: _plain(value) for key, value in group.items()})
         state = {"model": bare(learn.model).state_dict(), "opt": opt, "rows": self.rows}
         if hasattr(learn, "discriminator"):
-            state |= {"d_model": bare(learn.discriminator).state_dict(), "d_opt": learn.d_opt.state_dict(),
-                      "d_scaler": learn.d_scaler.state_dict()}
+            state |= {"d_model": bare(learn.discriminator).state_dict(), "d_opt": learn.d_opt.state_dict()}
         return state
 
     def restore(self, state: dict):
@@ -101,12 +84,11 @@ class Keeper(Callback):
         if hasattr(learn, "discriminator"):
             learn.discriminator.load_state_dict(state["d_model"])
             learn.d_opt.load_state_dict(state["d_opt"])
-            learn.d_scaler.load_state_dict(state["d_scaler"])
         self.rows = state["rows"]
 
     def before_epoch(self):
         torch.manual_seed(self.seed * 1_000_003 + self.epoch)
-        self.dls.train.epoch = self.epoch
+        getattr(self.dls.train, "dl", self.dls.train).epoch = self.epoch  # with several processes it is wrapped
         self.sums, self.count, self.started, self.spoke = {}, {"train": 0, "valid": 0}, time.time(), time.time()
 
     def after_batch(self):
@@ -133,6 +115,9 @@ class Keeper(Callback):
         row = {"epoch": self.epoch + 1}
         for name, total in self.sums.items():
             row[name] = float(total) / self.count["valid" if name.startswith("valid") else "train"]
+        if not math.isfinite(row["valid_loss"]):
+            raise TrainingDiverged(f"the validation loss of epoch {self.epoch + 1} is {row['valid_loss']}. Lower the "
+                                   "learning rate; what was kept of earlier epochs stays.")
         row |= {"lr": float(self.opt.hypers[-1]["lr"]), "seconds": round(time.time() - self.started, 2)}
         self.rows.append(row)
         if not rank_distrib():

@@ -9,8 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import fastai
 import pandas as pd
 import torch
+import torchvision
 from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
 
 from g2g import __version__, training
@@ -19,7 +21,8 @@ from g2g.data import Photos, prepare
 from g2g.loaders import dataloaders
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, resnet18_unet
 from g2g.profiles import Profile, get_profile, repo_root
-from g2g.recipes import RECIPES, STAGES, TITLES, Recipe
+from g2g.recipes import QUOTED, RECIPES, STAGES, TITLES, Recipe
+from g2g.timing import estimate_minutes
 
 # Released weights by run id: (URL, sha256). A file serves exactly the recipe and photos that its id names.
 RELEASED: dict[str, tuple[str, str]] = {}
@@ -50,10 +53,10 @@ class Run:
         """The trained generator in eval mode.
 
         Args:
-            which: `best` (lowest validation L1) or `last`; None takes best for L1 runs and last for the cGAN,
-                whose validation L1 does not say which epoch looks best.
+            which: `best` (lowest validation L1) or `last`; None takes last for the cGAN, whose validation L1 does
+                not say which epoch looks best, and for its control `unet_long`; best for the others.
         """
-        which = which or ("last" if self.stage == "cgan" else "best")
+        which = which or ("last" if self.stage in ("unet_long", "cgan") else "best")
         file = {"best": "weights.safetensors", "last": "last.safetensors"}[which]
         model = _model(self.recipe, self.record["size"], weights=None)
         return load_weights(model, self.folder / file).to(device).eval()
@@ -114,7 +117,7 @@ def runs(profile: Profile | str | None = None) -> pd.DataFrame:
 
 def quoted() -> dict[str, Run]:
     """The runs whose numbers the course quotes, by stage: history and record from `results/`, without weights."""
-    for name in ("report", "class", "cpu"):
+    for name in QUOTED:
         folder = repo_root() / "results" / name
         if found := {stage: run for stage in STAGES if (run := _load(folder / stage))}:
             return found
@@ -134,10 +137,11 @@ def learner(recipe: Recipe, photos: Photos, start: Run | None = None):
     torch.manual_seed(recipe.seed)
     dls = dataloaders(photos, recipe.batch_size, seed=recipe.seed, device=device())
     model = start.model("best") if start else _model(recipe, photos.size, recipe.weights)
+    betas = (recipe.beta1 or 0.9, 0.999)
     if recipe.stage != "cgan":
-        return training.l1_learner(dls, model)
-    return training.GANLearner(dls, model, PatchGAN(recipe.receptive_field), lam=recipe.lam,
-                               betas=(recipe.beta1, 0.999))
+        return training.l1_learner(dls, model, betas)
+    return training.GANLearner(dls, model, PatchGAN(recipe.receptive_field), lam=recipe.lam, betas=betas,
+                               d_rate=recipe.d_rate)
 
 
 def load_or_train(stage: str, profile: Profile | str | None = None, *, recipe: Recipe | None = None,
@@ -150,7 +154,12 @@ def load_or_train(stage: str, profile: Profile | str | None = None, *, recipe: R
     Args:
         recipe: an edited row of the table; by default the table's. photos: by default the profile's.
         start: the U-Net run that `unet_long` and `cgan` start from; by default the table's, trained if need be.
+
+    Raises:
+        ValueError: unknown stage, or a recipe of another one. And what `g2g.training.fit` raises.
     """
+    if stage not in STAGES:
+        raise ValueError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
     profile = profile if isinstance(profile, Profile) else get_profile(profile)
     recipe = recipe or RECIPES[profile.name][stage]
     if recipe.stage != stage:
@@ -168,10 +177,12 @@ def load_or_train(stage: str, profile: Profile | str | None = None, *, recipe: R
 def _train(recipe, photos, profile, start, folder):
     settings = training.hardware(device())  # before the first step, whose kernels they choose
     epochs_done = len(pd.read_csv(folder / "history.csv")) if (folder / "history.csv").exists() else 0
-    minutes = training.estimate_minutes(learner(recipe, photos, start), recipe.epochs - epochs_done)
-    about = f"about {minutes:.1f} min by a short measurement" if minutes else "a moment"
-    print(f"{TITLES[recipe.stage]}: training {recipe.epochs - epochs_done} of {recipe.epochs} epochs on "
-          f"{len(photos.train):,} photos at {photos.size} px, {about}", flush=True)
+    alone = num_distrib() < 2  # several processes meet only in `fit`, and none can measure before
+    minutes = estimate_minutes(learner(recipe, photos, start), recipe.epochs - epochs_done) if alone else None
+    about = f"about {minutes:.1f} min by a short measurement" if minutes else "a moment" if alone else "time unknown"
+    if not rank_distrib():
+        print(f"{TITLES[recipe.stage]}: training {recipe.epochs - epochs_done} of {recipe.epochs} epochs on "
+              f"{len(photos.train):,} photos at {photos.size} px, {about}", flush=True)
     learn = learner(recipe, photos, start)
     history = training.fit(learn, folder, epochs=recipe.epochs, lr=recipe.lr, schedule=recipe.schedule,
                            seed=recipe.seed)
@@ -179,10 +190,12 @@ def _train(recipe, photos, profile, start, folder):
         "recipe": dataclasses.asdict(recipe), "profile": profile.name, "size": photos.size, "run": folder.name,
         "start": start and start.id, "photos_hash": photos.hash, "train": len(photos.train),
         "valid": len(photos.valid), "best_valid_loss": float(history["valid_loss"].min()),
-        "gray_valid_loss": gray_loss(learn.dls.valid), "minutes": round(history["seconds"].sum() / 60, 2),
+        "gray_valid_loss": training.gray_loss(learn.dls.valid), "minutes": round(history["seconds"].sum() / 60, 2),
         "processes": max(num_distrib(), 1),
         "photos_per_second": round(len(photos.train) * len(history) / history["seconds"].sum(), 1),
-        "versions": versions(), "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        "versions": {"g2g": __version__, "python": platform.python_version(), "torch": torch.__version__,
+                     "torchvision": torchvision.__version__, "fastai": fastai.__version__},
+        "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
     }
     if not rank_distrib():
         write_json(record, folder / "run.json")
@@ -190,22 +203,6 @@ def _train(recipe, photos, profile, start, folder):
             checkpoint.unlink()
     distrib_barrier()  # the other processes read what the first has written
     return _load(folder)
-
-
-def gray_loss(batches) -> float:
-    """Mean |ab| over batches of (L, ab): the L1 of a model that answers gray, to read a loss against."""
-    total, photos = 0.0, 0
-    for _, ab in batches:
-        total, photos = total + float(ab.abs().mean()) * len(ab), photos + len(ab)
-    return total / photos
-
-
-def versions() -> dict:
-    import fastai
-    import torchvision
-
-    return {"g2g": __version__, "python": platform.python_version(), "torch": torch.__version__,
-            "torchvision": torchvision.__version__, "fastai": fastai.__version__}
 
 
 def _fetch_released(folder: Path, recipe: Recipe, photos: Photos) -> Run | None:

@@ -1,24 +1,24 @@
 """Training: L1 through fastai's `Learner`, the conditional GAN as a `Learner` with two optimizers."""
 
 import os
-import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from fastai.callback.core import Callback, CancelFitException, CancelValidException
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
-from fastai.callback.schedule import fit_one_cycle  # noqa: F401  (patches Learner)
+from fastai.callback.schedule import ParamScheduler, SchedLin, SchedNo, combine_scheds
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import num_distrib, rank_distrib
 from torch import nn
 
 from g2g.checkpoints import Keeper, bare, load_checkpoint
+
+SCHEDULES = ("constant", "one_cycle", "linear_decay")
 
 
 def adam(betas=(0.9, 0.999)):
@@ -47,7 +47,7 @@ def hardware(device) -> dict:
         "device": torch.cuda.get_device_name(device) if on_gpu else str(torch.device(device)),
         "precision": precision(device),
         "tf32": on_gpu,
-        "channels_last": on_gpu,
+        "channels_last": True,
         "fused_adam": on_gpu,
         "threads": torch.get_num_threads(),
     }
@@ -58,13 +58,13 @@ def _mixed(device) -> list:
 
 
 def _prepare(model, device):
-    on_gpu = torch.device(device).type == "cuda"
-    return model.to(device, memory_format=torch.channels_last) if on_gpu else model.to(device)
+    return model.to(device, memory_format=torch.channels_last)
 
 
-def l1_learner(dls, model) -> Learner:
+def l1_learner(dls, model, betas=(0.9, 0.999)) -> Learner:
     """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's Adam, in the precision of the hardware."""
-    learn = Learner(dls, _prepare(model, dls.device), loss_func=F.l1_loss, opt_func=adam(), cbs=_mixed(dls.device))
+    learn = Learner(dls, _prepare(model, dls.device), loss_func=F.l1_loss, opt_func=adam(betas),
+                    cbs=_mixed(dls.device))
     learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
     return learn
 
@@ -95,21 +95,19 @@ class GANLearner(Learner):
     Args:
         dls: batches (L, ab).
         generator, discriminator: `L -> ab` and `(L, ab) -> logits`.
-        lam: weight of the L1 term. betas: of both Adams.
+        lam: weight of the L1 term. betas: of both Adams. d_rate: D's learning rate, as a share of G's.
     """
 
-    def __init__(self, dls, generator, discriminator, *, lam=100.0, betas=(0.5, 0.999)):
+    def __init__(self, dls, generator, discriminator, *, lam=100.0, betas=(0.5, 0.999), d_rate=1.0):
         super().__init__(dls, _prepare(generator, dls.device), loss_func=F.l1_loss, opt_func=adam(betas=betas),
                          cbs=_mixed(dls.device))
         self.remove_cb(ProgressCallback)
-        self.discriminator, self.lam = _prepare(discriminator, dls.device), lam
+        self.discriminator, self.lam, self.d_rate = _prepare(discriminator, dls.device), lam, d_rate
         self.d_opt = torch.optim.Adam(discriminator.parameters(), betas=betas, fused=torch.cuda.is_available())
         self.d_scaler = torch.amp.GradScaler("cuda", enabled=precision(dls.device) == "fp16")
 
     def _do_fit(self):
         self.discriminator.train()
-        for group in self.d_opt.param_groups:
-            group["lr"] = self.opt.hypers[-1]["lr"]
         if distributed := getattr(self, "distributed_trainer", None):
             if distributed.sync_bn:
                 self.discriminator = nn.SyncBatchNorm.convert_sync_batchnorm(self.discriminator)
@@ -120,6 +118,8 @@ class GANLearner(Learner):
             self.discriminator = bare(self.discriminator)
 
     def _discriminator_step(self, L, ab, fake):
+        for group in self.d_opt.param_groups:
+            group["lr"] = self.d_rate * self.opt.hypers[-1]["lr"]  # both follow one schedule
         self.discriminator.requires_grad_(True)
         self.d_loss = discriminator_loss(self.discriminator, L, ab, fake)
         with torch.autocast(L.device.type, enabled=False):  # the backward pass stays out of autocast
@@ -154,58 +154,23 @@ def predict(model, L, batch_size=32) -> torch.Tensor:
     return ab
 
 
-class _Stopwatch(Callback):
-    """Times a few training steps, then ends the fit: the short measurement behind an estimate."""
-
-    order = 70
-
-    def __init__(self, steps, photos=None):
-        self.steps, self.photos, self.seconds, self.counted = steps, photos, 0.0, 0
-
-    def before_batch(self):
-        if self.photos:
-            self.learn.xb, self.learn.yb = (self.xb[0][:self.photos],), (self.yb[0][:self.photos],)
-
-    def after_batch(self):
-        if self.x.is_cuda:
-            torch.cuda.synchronize()
-        if self.iter:  # the first step warms up
-            self.seconds, self.counted = self.seconds + time.time() - self.last, self.counted + len(self.x)
-        self.last = time.time()
-        if self.iter >= self.steps:
-            raise CancelFitException()
-
-    def before_validate(self):
-        raise CancelValidException()
-
-
-def estimate_minutes(learn, epochs) -> float | None:
-    """Minutes that `epochs` epochs of `learn` will take, from two timed training steps; None if too few batches.
-
-    Leaves `learn` trained by these steps: give it a throw-away one.
-    """
-    on_gpu = learn.dls.device.type == "cuda"
-    watch = _Stopwatch(8 if on_gpu else 2, photos=None if on_gpu else 4)
-    with learn.no_logging(), learn.no_mbar():
-        learn.fit(1, lr=1e-5, cbs=watch)
-    if not watch.counted:
-        return None
-    photos = len(learn.dls.train.dataset) + len(learn.dls.valid.dataset) / 3  # validation: forward only
-    return epochs * photos * watch.seconds / watch.counted / 60
-
-
 def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFrame:
     """Train `learn` to `epochs` epochs, going on from the newest whole checkpoint in `folder` if there is one.
 
     Args:
-        schedule: `constant`, or `one_cycle` (Smith 2018, with fastai's defaults and `lr` as the maximum).
+        schedule: `constant`; `one_cycle` (Smith 2018, with fastai's defaults and `lr` as the maximum); or
+            `linear_decay`: constant for half of the epochs, then linearly to 0 (CycleGAN, Zhu et al. 2017, and its
+            authors' PyTorch code for pix2pix).
 
     Returns:
         the history, one row per epoch (mean losses over the epoch's photos).
 
     Raises:
         TrainingDiverged: NaN or infinite loss. RuntimeError: out of GPU memory, or a file could not be written.
+        ValueError: unknown schedule.
     """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     bars = _in_notebook() and not os.environ.get("G2G_PLAIN") and not rank_distrib()
@@ -219,15 +184,38 @@ def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFr
                 print(f"going on after epoch {len(keeper.rows)} of {epochs}")
         if len(keeper.rows) < epochs:
             run = learn.fit_one_cycle if schedule == "one_cycle" else learn.fit
-            with learn.no_logging(), _several_processes(learn):  # Keeper prints a line per epoch
-                run(epochs, lr, start_epoch=len(keeper.rows))
+            decay = {"lr": combine_scheds([0.5, 0.5], [SchedNo(lr, lr), SchedLin(lr, 0)])}
+            cbs = [ParamScheduler(decay)] if schedule == "linear_decay" else []
+            with learn.no_logging(), stepping(learn), _several_processes(learn):  # Keeper prints a line per epoch
+                run(epochs, lr, cbs=cbs, start_epoch=len(keeper.rows))
+    finally:
+        learn.remove_cbs([ProgressCallback, keeper] if bars else [keeper])
+    return pd.DataFrame(keeper.rows)
+
+
+def gray_loss(batches) -> float:
+    """Mean |ab| over batches of (L, ab): the L1 of a model that answers gray, to read a loss against."""
+    total, photos = 0.0, 0
+    for _, ab in batches:
+        total, photos = total + float(ab.abs().mean()) * len(ab), photos + len(ab)
+    return total / photos
+
+
+@contextmanager
+def stepping(learn):
+    """Around training steps: says what to do when the GPU's memory is too small, and leaves autocast when they break.
+
+    fastai would stay in autocast after an exception, whose cache of half-precision weights then never gets renewed.
+    """
+    try:
+        yield
     except torch.cuda.OutOfMemoryError as error:
         size = learn.dls.train.bs
         raise RuntimeError(f"the GPU's memory is too small for batch_size={size}: set batch_size={max(size // 2, 1)} "
                            "in the recipe (and restart the runtime to free what is held)") from error
     finally:
-        learn.remove_cbs([ProgressCallback, keeper] if bars else [keeper])
-    return pd.DataFrame(keeper.rows)
+        if torch.is_autocast_enabled(learn.dls.device.type) and hasattr(learn, "mixed_precision"):
+            learn.mixed_precision.autocast.__exit__(None, None, None)
 
 
 def _several_processes(learn):

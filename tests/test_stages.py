@@ -94,6 +94,8 @@ def test_model_comes_back_in_eval_mode_with_its_weights(world):
 def test_unknown_stage_profile_and_mismatched_recipe_are_named(world):
     with pytest.raises(ValueError, match="unknown profile 'big'; known: auto, smoke"):
         get_profile("big")
+    with pytest.raises(ValueError, match="unknown stage 'unett'; known: cnn, unet, unet_long, cgan"):
+        stages.load_or_train("unett", world[0])
     with pytest.raises(ValueError, match="one of 'cnn', not of 'unet'"):
         stages.load_or_train("unet", world[0], recipe=world[2])
 
@@ -103,8 +105,11 @@ def test_recipes_follow_the_report():
     assert [rows[s].epochs for s in stages.STAGES] == [100, 20, 20, 20]
     assert (rows["cnn"].lr, rows["unet"].lr) == (1e-3, 1e-4)
     assert rows["cgan"].beta1 == 0.5 and rows["cgan"].lam == 100 and rows["cgan"].start == "unet"
-    assert all(r.batch_size == 32 and r.schedule == "constant" for r in rows.values())
-    assert rows["unet_long"].epochs == rows["cgan"].epochs, "the control trains as long as the cGAN"
+    assert all(r.batch_size == 32 for r in rows.values())
+    assert [rows[s].schedule for s in stages.STAGES] == ["constant", "constant", "linear_decay", "linear_decay"]
+    for table in stages.RECIPES.values():
+        adversary = dict.fromkeys(("lam", "d_rate", "receptive_field"))
+        assert table["unet_long"] == dataclasses.replace(table["cgan"], stage="unet_long", **adversary), "the control"
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("", "imagenet"), ("none", None), ("/w/r18.pth", "/w/r18.pth")])

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import pickle
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from fastai.callback.core import Callback
 from torch import nn
 
-from g2g import checkpoints, stages, training
+from g2g import checkpoints, stages, timing, training
 from g2g.data import prepare
 from g2g.loaders import dataloaders
 from g2g.models import PatchGAN
@@ -46,8 +47,6 @@ def one_batch(learn, L, ab, **kwargs):
     learn.discriminator.train()
     learn.model.train()
     learn.training, learn.xb, learn.yb = True, (L,), (ab,)
-    for group in learn.d_opt.param_groups:
-        group["lr"] = 1e-2
     learn._do_one_batch()
 
 
@@ -278,8 +277,64 @@ def test_predict_restores_the_mode_and_does_not_depend_on_the_batch():
 
 
 def test_estimate_is_of_the_right_order(tiny):
-    minutes = training.estimate_minutes(stages.learner(recipe_for("cnn"), tiny), 10)
+    minutes = timing.estimate_minutes(stages.learner(recipe_for("cnn"), tiny), 10)
     assert 0 < minutes < 5
+
+
+def test_linear_decay_is_constant_then_falls_to_zero_for_both_networks(tiny, tmp_path):
+    learn = training.GANLearner(dataloaders(tiny, 4, device="cpu"), generator(), discriminator(), d_rate=0.25)
+    assert len(learn.dls.train) == 3
+    history = training.fit(learn, tmp_path, epochs=4, lr=1e-2, schedule="linear_decay")
+    third_batch = [1e-2, 1e-2, 1e-2 * 2 / 3, 1e-2 / 6]  # which starts at 2/3 of its epoch
+    assert history["lr"].tolist() == pytest.approx(third_batch)
+    assert learn.d_opt.param_groups[0]["lr"] == pytest.approx(0.25 * third_batch[-1])
+
+
+class BreakStep(Callback):
+    """An exception in the middle of a training step: after the forward pass began, before the loss."""
+
+    order = 20
+
+    def __init__(self, error):
+        self.error = error
+
+    def after_pred(self):
+        if self.training:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("broken")])
+def test_a_step_that_breaks_leaves_autocast(error, tiny, tmp_path, bf16_on_cpu):
+    learn = training.l1_learner(dataloaders(tiny, 4, device="cpu"), generator())
+    learn.add_cb(BreakStep(error))
+    with pytest.raises(type(error)):
+        training.fit(learn, tmp_path, epochs=1, lr=1e-3)
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_the_estimate_too_says_what_to_do_without_memory(tiny):
+    learn = training.l1_learner(dataloaders(tiny, 4, device="cpu"), generator())
+    learn.add_cb(BreakStep(torch.cuda.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(RuntimeError, match="too small for batch_size=4: set batch_size=2"):
+        timing.estimate_minutes(learn, 1)
+
+
+def test_a_validation_loss_that_is_nan_ends_the_run(tiny, tmp_path):
+    learn = training.l1_learner(dataloaders(tiny, 4, device="cpu"), generator())
+    learn.loss_func = lambda pred, ab: F.l1_loss(pred, ab) * (1 if learn.training else math.nan)
+    with pytest.raises(checkpoints.TrainingDiverged, match="validation loss of epoch 1 is nan"):
+        training.fit(learn, tmp_path, epochs=2, lr=1e-3)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_checkpoint_moves_between_gpus_with_and_without_loss_scaling(tiny, tmp_path):
+    training.fit(gan(tiny), tmp_path, epochs=1, lr=1e-3)
+    assert not any("scaler" in key for key in checkpoints.load_checkpoint(tmp_path))
+
+
+def test_unknown_schedule_is_named(tiny, tmp_path):
+    with pytest.raises(ValueError, match="unknown schedule 'cosine'; known: constant, one_cycle, linear_decay"):
+        training.fit(gan(tiny), tmp_path, epochs=1, lr=1e-2, schedule="cosine")
 
 
 @pytest.fixture

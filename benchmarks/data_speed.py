@@ -30,6 +30,7 @@ from g2g.data import prepare
 from g2g.loaders import dataloaders
 from g2g.profiles import PROFILES, get_profile, repo_root
 from g2g.sources import bundled
+from g2g.tables import stamp
 
 
 class PerImage(torch.utils.data.Dataset):
@@ -162,18 +163,14 @@ def main():
             make_photos(folder, options.n * 5 // 4)
         result = measure(folder, options)
         gpu = waiting_on_gpu(folder, options)
-    text = report(result, gpu, options)
+    write(report(result, gpu, options), "data_speed")
+
+
+def write(text, name):
+    """Print a section and put it between the markers `<!-- g2g:NAME -->` of docs/benchmarks.md."""
     print(text)
-    target = repo_root() / "docs" / "benchmarks.md"
-    target.parent.mkdir(exist_ok=True)
-    old = target.read_text() if target.exists() else "# Benchmarks\n"
-    head, _, rest = old.partition(MARK)
-    _, _, after = rest.partition(END)
-    target.write_text(f"{head.rstrip()}\n\n{MARK}{text}{END}{after.rstrip()}\n")
-    print(f"written to {target.relative_to(repo_root())}")
-
-
-MARK, END = "<!-- data_speed.py -->\n", "<!-- end of data_speed.py -->\n"
+    stamp(repo_root() / "docs" / "benchmarks.md", name, text)
+    print("written to docs/benchmarks.md")
 
 
 def report(result, gpu, options):

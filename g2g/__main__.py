@@ -1,6 +1,6 @@
 """The course without a notebook: `python -m g2g prepare | train | evaluate | report | publish | sweep | colorize`.
 
-Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong arguments, 130 interrupted.
+Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong arguments or no photo, 130 interrupted.
 """
 
 import argparse
@@ -63,9 +63,24 @@ def _sweep(args):
 
 
 def _colorize(args):
-    from g2g.colorize import run
+    from g2g import stages
+    from g2g.colorize import colorize_files
+    from g2g.photofiles import find_photos
 
-    return run(args)
+    photos, missing = find_photos(args.photos)
+    for path in missing:
+        print(f"no photo at {path}", file=sys.stderr)
+    if not photos:
+        return 2
+    model, size, description = stages.best_available()
+    print(f"colouring with {description}")
+    _, failed = colorize_files(
+        photos, args.output, model, compare=args.compare, saturation=args.saturation, size=args.size or size,
+        max_megapixels=args.max_megapixels)
+    print(f"{len(photos) - len(failed)} of {len(photos)} photos coloured, in {args.output}")
+    for photo, reason in failed.items():
+        print(f"failed: {photo}: {reason}", file=sys.stderr)
+    return 1 if failed or missing else 0
 
 
 def main(argv=None) -> int:
@@ -92,9 +107,18 @@ def main(argv=None) -> int:
     publish.add_argument("--name", help="folder in results/ (default: the profile)")
     publish.add_argument("--note", default="", help="a sentence for below the table: what the photos are, say")
     command(_sweep, "sweep", "the report's parameter analysis, one factor at a time")
-    from g2g.colorize import add_arguments
-
-    add_arguments(command(_colorize, "colorize", "colour photos of any size"))
+    colorize = command(_colorize, "colorize", "colour photos of any size")
+    colorize.add_argument("photos", nargs="+", metavar="PHOTO",
+                          help="files, folders (searched recursively) or patterns")
+    colorize.add_argument("-o", "--output", default="colorized", metavar="FOLDER",
+                          help="where NAME-color.jpg goes (default: %(default)s); nothing is ever overwritten")
+    colorize.add_argument("--saturation", type=float, default=1.0, metavar="FACTOR",
+                          help="more than 1 for stronger colours, less for weaker ones (default: 1)")
+    colorize.add_argument("--compare", action="store_true", help="write gray and colour side by side, too")
+    colorize.add_argument("--size", type=int, metavar="PIXELS",
+                          help="colour is predicted on so many pixels squared (default: the model's training size)")
+    colorize.add_argument("--max-megapixels", type=float, default=150, metavar="N",
+                          help="refuse larger photos before decoding them (default: %(default)s)")
     args = parser.parse_args(argv)
     try:
         return args.function(args) or 0

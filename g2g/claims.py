@@ -130,7 +130,7 @@ def _complexity(scores, colors, runs, profile):
 
 
 _claim("evaluating these models across multiple datasets", "Held if there is more than one.")(
-    lambda scores, colors, runs, profile: (FAILED, f"one source of photos: {profile.source}"))
+    lambda scores, colors, runs, profile: (FAILED, f"{len(scores['gray']):,} test photos of one source"))
 
 
 @_claim("grayscale image stores data in reduced data space … potential for data storage techniques",

@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from . import lab
-from .photofiles import MAX_MEGAPIXELS, find_photos, new_path, read_photo, save_photo
+from .photofiles import MAX_MEGAPIXELS, new_path, read_photo, save_photo
 
 SIZE = 256  # the side of the square on whose area colour is predicted: the training size of the report
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
@@ -202,38 +202,3 @@ def _write(result, photo, folder, compare):
         paths.append(new_path(photo, folder, ending, result.format))
         save_photo(picture, paths[-1])
     return paths
-
-
-def add_arguments(parser) -> None:
-    """Declare the options of `python -m g2g colorize`."""
-    parser.add_argument("photos", nargs="+", metavar="PHOTO",
-                        help="files, folders (searched recursively) or patterns")
-    parser.add_argument("-o", "--output", default="colorized", metavar="FOLDER",
-                        help="where NAME-color.jpg goes (default: %(default)s); nothing is ever overwritten")
-    parser.add_argument("--saturation", type=float, default=1.0, metavar="FACTOR",
-                        help="more than 1 for stronger colours, less for weaker ones (default: 1)")
-    parser.add_argument("--compare", action="store_true", help="write gray and colour side by side, too")
-    parser.add_argument("--size", type=int, metavar="PIXELS",
-                        help="colour is predicted on so many pixels squared (default: the model's training size)")
-    parser.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, metavar="N",
-                        help="refuse larger photos before decoding them (default: %(default)s)")
-
-
-def run(args) -> int:
-    """Colour what the options ask for. Returns the exit code: 0, 1 if a photo failed, 2 if none was found."""
-    photos, missing = find_photos(args.photos)
-    for path in missing:
-        print(f"no photo at {path}", file=sys.stderr)
-    if not photos:
-        return 2
-    from .stages import best_available  # late: it loads fastai
-
-    model, size, description = best_available()
-    print(f"colouring with {description}")
-    _, failed = colorize_files(
-        photos, args.output, model, compare=args.compare, saturation=args.saturation, size=args.size or size,
-        max_megapixels=args.max_megapixels)
-    print(f"{len(photos) - len(failed)} of {len(photos)} photos coloured, in {args.output}")
-    for photo, reason in failed.items():
-        print(f"failed: {photo}: {reason}", file=sys.stderr)
-    return 1 if failed or missing else 0

@@ -15,7 +15,7 @@ INK, GRAY, BLUE, VERMILION = "#333333", "#555555", "#0072B2", "#D55E00"
 FONT, LINE = 7, 0.125  # points; inches from one line of text to the next
 
 
-def network(model: nn.Module, size: int = 256, title: str | None = None):
+def network(model: nn.Module, size: int = 256):
     """A generator L -> ab as a valley of blocks with its skip connections: a Figure 7 inches wide.
 
     The side of a block grows with the square root of the resolution, its width with the log of the channels.
@@ -27,7 +27,7 @@ def network(model: nn.Module, size: int = 256, title: str | None = None):
     height = 5.45 - low
     fig, ax = _canvas(7, height)
     _valley(ax, stages, skips, 0.1, 6.95, height - 0.2)
-    _title(ax, 0.1, height - 0.1, title or type(model).__name__, model)
+    _title(ax, 0.1, height - 0.1, type(model).__name__, model)
     note = "bold: channels; normalisation and ReLU not drawn" + "; dashed: skip connections" * bool(skips)
     stride = "; /2: stride 2" * any("/2" in layer for s in stages for layer in s.layers)
     _text(ax, 0.1, 0.1, note + stride, ha="left", color=GRAY)

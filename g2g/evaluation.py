@@ -9,11 +9,11 @@ import torch
 from g2g import lab, metrics
 from g2g.intervals import bootstrap, compare, error_by_chroma, fooling
 from g2g.progress import progress
-from g2g.tables import stamp, table1, write_table
+from g2g.tables import quoted_score, stamp, table1, write_table
 
 __all__ = ["ab_histograms", "best_constant", "bootstrap", "compare", "constant", "error_by_chroma",
-           "evaluate_profile", "fooling", "gray", "lpips_or_reason", "predictions", "score", "stamp",
-           "table1", "write_table"]
+           "evaluate_profile", "fooling", "gray", "lpips_or_reason", "predictions", "quoted_score", "score",
+           "stamp", "table1", "write_table"]
 
 # The PSNR of rounding to 8 bits, in dB: a picture cannot show more. Without this cap, gray photos coloured
 # gray (infinite, or 120 dB of float noise) would decide the mean.

@@ -208,23 +208,12 @@ def parameter_analysis(table, metrics=None):
     return fig
 
 
-@figure("The encoder-decoder CNN, drawn from the module itself.")
-def cnn_architecture(model, size: int = 256):
-    """The encoder-decoder at a photo size of `size` px."""
-    return diagrams.network(model, size)
-
-
-@figure("The U-Net with its ResNet-18 encoder, drawn from the module itself; dashed: skip connections.")
-def unet_architecture(model, size: int = 256):
-    """The U-Net at a photo size of `size` px."""
-    return diagrams.network(model, size)
-
-
-@figure("The conditional GAN, drawn from its modules: the generator answers ab for L, the discriminator "
-        "judges every patch of L joined with the generated or the real ab.")
-def gan_architecture(generator, discriminator, size: int = 256):
-    """Generator, discriminator, losses and the grid of verdicts at a photo size of `size` px."""
-    return diagrams.gan(generator, discriminator, size)
+cnn_architecture = figure("The encoder-decoder CNN, drawn from the module itself.")(diagrams.network)
+unet_architecture = figure("The U-Net with its ResNet-18 encoder, drawn from the module itself; dashed: skip "
+                           "connections.")(diagrams.network)
+gan_architecture = figure("The conditional GAN, drawn from its modules: the generator answers ab for L, the "
+                          "discriminator judges every patch of L joined with the generated or the real "
+                          "ab.")(diagrams.gan)
 
 
 # ------------------------------------------------------------------------------------------------ helpers

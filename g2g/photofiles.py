@@ -1,6 +1,5 @@
 """Photo files of any kind, read so that their numbers are sRGB and written with what belongs to them."""
 
-import contextlib
 import glob
 import io
 import math
@@ -38,13 +37,18 @@ def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Ima
     `colorize.colorize`. The photo keeps its `format`.
     """
     if isinstance(photo, (str, os.PathLike)):
-        with _no_size_guard(), Image.open(photo, formats=_formats()) as file:
-            if (megapixels := file.width * file.height / 1e6) > max_megapixels:
-                raise ValueError(
-                    f"{file.width} x {file.height} pixels are {megapixels:.0f} megapixels, the limit is "
-                    f"{max_megapixels:g}. It takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
-                    f"where there is as much, --max-megapixels {math.ceil(megapixels)} allows it")
-            return _prepare(file, in_place=True)
+        # Pillow warns at 89 megapixels and refuses at 179; here the caller's own limit decides
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            with Image.open(photo, formats=_formats()) as file:
+                if (megapixels := file.width * file.height / 1e6) > max_megapixels:
+                    raise ValueError(
+                        f"{file.width} x {file.height} pixels are {megapixels:.0f} megapixels, the limit is "
+                        f"{max_megapixels:g}. It takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
+                        f"where there is as much, --max-megapixels {math.ceil(megapixels)} allows it")
+                return _prepare(file, in_place=True)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
     if not isinstance(photo, Image.Image):
         array = np.asarray(photo)
         if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
@@ -57,16 +61,6 @@ def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Ima
 def _formats():
     Image.init()
     return [name for name in Image.ID if name != "EPS"]  # which would go to Ghostscript, a program to run
-
-
-@contextlib.contextmanager
-def _no_size_guard():
-    # Pillow warns at 89 megapixels and refuses at 179; here the caller's own limit decides.
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
 
 
 def _prepare(image, in_place):

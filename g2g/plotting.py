@@ -1,7 +1,6 @@
 """What all figures share: style, colours, saving, and showing images of any kind in a grid."""
 
 import functools
-import os
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
+from g2g.cache import save_atomic
 from g2g.lab import AB_SCALE, rgb_to_lab
 from g2g.recipes import TITLES
 
@@ -60,15 +60,13 @@ def save(fig, name: str, folder, caption: str | None = None) -> Path:
     with plt.style.context(["default", STYLE]):
         for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             path = folder / f"{name}.{kind}"
-            fig.savefig(f"{path}.part", format=kind, dpi=200, metadata=metadata)
-            os.replace(f"{path}.part", path)
+            save_atomic(functools.partial(fig.savefig, format=kind, dpi=200, metadata=metadata), path)
     captions = folder / "captions.md"
     old = captions.read_text(encoding="utf-8") if captions.exists() else ""
     entries = dict(entry.split("\n", 1) for entry in re.split(r"^## ", old, flags=re.M)[1:])
     entries[name] = f"\n{caption or getattr(fig, 'caption', '')}\n\n"
     text = "".join(f"## {key}\n{entries[key]}" for key in sorted(entries))
-    Path(f"{captions}.part").write_text(text.rstrip() + "\n", encoding="utf-8")
-    os.replace(f"{captions}.part", captions)
+    save_atomic(lambda part: part.write_text(text.rstrip() + "\n", encoding="utf-8"), captions)
     return path
 
 

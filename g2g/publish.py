@@ -9,21 +9,21 @@ import numpy as np
 import pandas as pd
 
 from g2g import claims, evaluation, figures, models, stages
+from g2g.checkpoints import write_json
 from g2g.colorize import colorize
 from g2g.data import prepare
 from g2g.decode import decode
 from g2g.profiles import Profile, get_profile, repo_root
-from g2g.recipes import STAGES, TITLES
+from g2g.recipes import QUOTED, STAGES, TITLES
 from g2g.report import check, color_counts, pictures
 from g2g.report_page import shrunk
 from g2g.sources import Item, bundled
-from g2g.tables import stamp
+from g2g.tables import read_scores, stamp
 
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth; bundled photographs.",
     "teaser": "The same models through `g2g.colorize`: full-size lightness, colour predicted small and enlarged.",
 }
-QUOTED = ("report", "class", "cpu")  # names in results/: the course quotes the first that is there
 
 
 def publish(profile: Profile | str | None = None, name: str | None = None, root=None,
@@ -54,8 +54,7 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
     if missing:
         print(f"no finished run of {missing} on these photos: left out of what is published")
     texts = {"table1": evaluation.evaluate_profile(profile, photos, note), "runs": runs_table(runs)}
-    scores = {path.stem.removeprefix("scores_"): pd.read_csv(path)
-              for path in (profile.outputs / "results").glob("scores_*.csv")}
+    _, scores = read_scores(profile.outputs / "results")
     colors = color_counts(runs, photos)
     texts["claims"] = claims_list(claims.verdicts(scores, colors, runs, profile))
     folder = root / "results" / name
@@ -77,8 +76,9 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
 def _collect(folder, runs, profile, colors, texts):
     for stage, run in runs.items():
         (folder / stage).mkdir()
-        for file in ("history.csv", "run.json"):
-            shutil.copyfile(run.folder / file, folder / stage / file)
+        shutil.copyfile(run.folder / "history.csv", folder / stage / "history.csv")
+        weights = run.recipe.weights and Path(run.recipe.weights).name  # not where they lie on this machine
+        write_json(run.record | {"recipe": run.record["recipe"] | {"weights": weights}}, folder / stage / "run.json")
     for kind in ("csv", "md", "tex"):
         shutil.copyfile(profile.outputs / "results" / f"table1.{kind}", folder / f"table1.{kind}")
     for name in ("runs", "claims"):
@@ -128,9 +128,11 @@ def runs_table(runs: dict) -> str:
              "device", "minutes"], ["---"] * 12]
     for stage, run in runs.items():
         it, recipe = run.record, run.recipe
+        encoder = f"of {it['start']}" if recipe.start else Path(recipe.weights or "random weights").name
         rows.append([TITLES[stage], run.id, f"{it['train']:,}", it["size"], recipe.epochs,
-                     f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})", recipe.batch_size, recipe.seed,
-                     _encoder(runs, stage), f"{models.count_parameters(run.model()):,}", it["device"],
+                     f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
+                     + (f", D: {recipe.d_rate * recipe.lr:g}" if recipe.d_rate else ""), recipe.batch_size, recipe.seed,
+                     encoder if stage != "cnn" else "none", f"{models.count_parameters(run.model()):,}", it["device"],
                      f"{it['minutes']:.1f}"])
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"
 
@@ -138,12 +140,3 @@ def runs_table(runs: dict) -> str:
 def claims_list(verdicts: pd.DataFrame) -> str:
     """The report's claims with their verdicts, as a Markdown list."""
     return "".join(f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n" for row in verdicts.itertuples())
-
-
-def _encoder(runs, stage):
-    """What the U-Net of a run, or of the run it starts from, had in its encoder at first."""
-    if stage == "cnn":
-        return "none"
-    if stage != "unet":
-        return f"of {runs[stage].record['start']}"
-    return runs[stage].recipe.weights or "random weights"

@@ -4,16 +4,16 @@ import html
 from pathlib import Path
 from string import Template
 
-import pandas as pd
 import torch
 
 from g2g import claims, evaluation, figures, lab, stages
-from g2g.checkpoints import save_atomic
+from g2g.cache import save_atomic
 from g2g.data import prepare
 from g2g.intervals import compare
 from g2g.profiles import Profile, get_profile
 from g2g.recipes import STAGES, TITLES
 from g2g.report_page import TEMPLATE, as_html, inline
+from g2g.tables import read_scores
 from g2g.training import predict
 
 PAIRS = [("cnn", "gray"), ("unet", "gray"), ("cgan", "gray"), ("unet", "cnn"), ("unet_long", "unet"),
@@ -39,12 +39,10 @@ def make_report(profile: Profile | str | None = None) -> Path:
         check(run, profile, photos)
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         table = evaluation.evaluate_profile(profile, photos)
-        results, folder = profile.outputs / "results", profile.outputs / "figures"
-        rows = pd.read_csv(results / "table1.csv").set_index("row")
-        scores = {row: pd.read_csv(results / f"scores_{row}.csv", keep_default_na=False, na_values=[""])
-                  for row in rows.index}
+        rows, scores = read_scores(profile.outputs / "results")
         colors = color_counts(runs, photos)
         drawn = draw(runs, photos, scores, colors)
+    folder = profile.outputs / "figures"
     pngs = [figures.save(fig, name, folder) for name, fig in drawn.items()]
     facts = _facts(profile, photos, runs, rows, scores) | _figures(pngs, folder / "parameter_analysis.png")
     facts |= {"table": as_html(table), "runs": as_html(runs_table(runs)),
@@ -123,7 +121,7 @@ def _facts(profile, photos, runs, rows, scores):
         "versions": ", ".join(f"{name} {version}" for name, version in cgan.record["versions"].items()),
         "lpips": f"not measured ({rows['lpips_note'].iloc[0]})" if rows["lpips"].isna().any() else lpips,
         "encoder": "with ImageNet weights" if runs["unet"].recipe.weights else "<strong>not pretrained</strong>",
-        "lam": f"{cgan.recipe.lam:g}", "field": cgan.recipe.receptive_field,
+        "lam": f"{cgan.recipe.lam:g}", "d_rate": f"{cgan.recipe.d_rate:g}", "field": cgan.recipe.receptive_field,
         "more_epochs": runs["unet_long"].recipe.epochs,
         "comparisons": "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from g2g.checkpoints import save_atomic
+from g2g.cache import save_atomic
 from g2g.intervals import bootstrap, same_photos
 
 ROWS = {"gray": "gray (ab = 0)", "constant": "best constant colour", "cnn": "CNN", "unet": "U-Net",
@@ -89,6 +89,23 @@ def write_table(table: pd.DataFrame, folder, notes=(), scores=None, name="table1
     for file, text in texts.items():
         save_atomic(lambda path, text=text: path.write_text(text, encoding="utf-8"), folder / file)
     return [folder / file for file in texts]
+
+
+def read_scores(folder) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """What `write_table` wrote into `folder`: the table by row, and the scores of its rows, no others."""
+    table = pd.read_csv(Path(folder) / "table1.csv").set_index("row")
+    return table, {row: pd.read_csv(Path(folder) / f"scores_{row}.csv", keep_default_na=False, na_values=[""])
+                   for row in table.index}
+
+
+def quoted_score(run) -> str:
+    """One line on a run of `stages.quoted`: its test MAE and gray's with their intervals, and the report's."""
+    table = pd.read_csv(run.folder.parent / "table1.csv").set_index("row")
+    mae = [f"{table.at[row, 'mae']:.4f} [{table.at[row, 'mae_low']:.4f}, {table.at[row, 'mae_high']:.4f}]"
+           for row in (run.stage, "gray")]
+    reported = table.at[run.stage, "reported_mae"]
+    beside = "" if math.isnan(reported) else f"; the report, on its own photos: {reported:.4f}"
+    return f"test MAE {mae[0]}, gray {mae[1]}, on {table.at['gray', 'photos']:,} photos{beside}"
 
 
 def stamp(path, name: str, text: str, check: bool = False) -> bool:

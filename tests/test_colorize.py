@@ -1,4 +1,3 @@
-import argparse
 import io
 import json
 import os
@@ -17,6 +16,7 @@ from PIL import Image, ImageCms, PngImagePlugin, features
 
 from g2g import colorize as module
 from g2g import lab, photofiles
+from g2g.__main__ import main
 from g2g.colorize import colorize, colorize_files, guided_filter, to_gamut_rgb
 
 ORANGE, VIOLET, GRAY = (0.3, 0.5), (0.7, -0.9), (0.0, 0.0)
@@ -459,9 +459,7 @@ def test_compare_puts_gray_beside_colour(tmp_path):
 
 
 def cli(*arguments):
-    parser = argparse.ArgumentParser()
-    module.add_arguments(parser)
-    return module.run(parser.parse_args([str(a) for a in arguments]))
+    return main(["colorize", *map(str, arguments)])
 
 
 def test_command_line_says_what_it_did_and_its_exit_code_says_how_it_went(tmp_path, monkeypatch, capsys):

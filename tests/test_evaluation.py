@@ -260,6 +260,13 @@ def test_the_csv_has_numbers_and_gaps(written):
                                   frame([0.07, 0.09])[["file", "mae"]])
 
 
+def test_a_quoted_run_is_told_beside_gray_and_the_report(written):
+    line = evaluation.quoted_score(SimpleNamespace(stage="unet", folder=written / "unet"))
+    assert line == ("test MAE 0.0800 [0.0700, 0.0900], gray 0.0850 [0.0800, 0.0900], on 2 photos; "
+                    "the report, on its own photos: 0.0846")
+    assert "report" not in evaluation.quoted_score(SimpleNamespace(stage="gray", folder=written / "gray"))
+
+
 def test_the_markdown_says_what_is_missing(written):
     text = (written / "table1.md").read_text()
     lines = [line for line in text.splitlines() if line.startswith("|")]

@@ -143,7 +143,7 @@ def test_a_diverged_run_does_not_stop_the_sweep(quick, monkeypatch, capsys):
 def test_the_quoted_sweep_is_read_from_results(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "repo_root", lambda: tmp_path)
     assert sweep.quoted() is None
-    for name, value in ((".", 1), ("class", 2)):
+    for name, value in (("cpu", 1), ("class", 2)):
         (tmp_path / "results" / name).mkdir(parents=True, exist_ok=True)
         (tmp_path / "results" / name / "sweep.csv").write_text(f"factor,value\nlr,{value}\n")
     file, table = sweep.quoted()

@@ -67,7 +67,7 @@ from g2g import recipes
 
 SEED = 42
 HAND_STEPS = 24  # about so many training steps by hand (rounded up to whole epochs)
-recipe = recipes.recipe("cnn", profile)
+recipe = recipes.RECIPES[profile.name]["cnn"]
 # recipe = dataclasses.replace(recipe, epochs=10, lr=1e-3, width=32)
 recipe
 
@@ -282,7 +282,7 @@ figures.qualitative_grid(columns | {"truth": photos.valid[few]})
 
 # %%
 hand_epochs = -(-HAND_STEPS // len(dls.train))  # rounded up
-model = model.to(device).train()
+model = model.to(device, memory_format=torch.channels_last).train()  # as the library does: quicker
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 losses = []
 for _ in range(hand_epochs):
@@ -397,8 +397,7 @@ for name, ab in (("truth", ab_valid), ("CNN", ab_cnn)):
 #
 # ## 2.7 The run that the course quotes
 #
-# *Read from `results/`, not computed here.* A run with more photos than a laptop or a lesson has time for,
-# beside the report's number.
+# *Read from `results/`, not computed here.* A longer run than `smoke` makes, on real photos, beside the report's number.
 
 # %%
 quoted = stages.quoted().get("cnn")
@@ -406,7 +405,7 @@ if quoted:
     r = quoted.record
     print(f"{quoted.recipe.stage} of profile {r['profile']}: {r['train']:,} photos at {r['size']} px, "
           f"{quoted.recipe.epochs} epochs, seed {quoted.recipe.seed}, {r['minutes']:.0f} min on {r['device']}")
-    print(f"validation L1 {r['best_valid_loss']:.4f}, gray {r['gray_valid_loss']:.4f}")
+    print(evaluation.quoted_score(quoted))
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves(quoted) if quoted else None

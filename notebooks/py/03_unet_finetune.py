@@ -71,9 +71,9 @@ SEARCH_STEPS = 24 if ON_CPU else 100  # steps of that search
 HAND_STEPS = 12 if ON_CPU else 60  # steps by hand
 
 # %%
+import dataclasses
 import tempfile
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import chain, islice, repeat
 
 import matplotlib.pyplot as plt
@@ -82,7 +82,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.models import resnet18
 
-from g2g import figures, lab, models, plotting, training
+from g2g import evaluation, figures, lab, models, plotting, training
 from g2g.data import prepare
 from g2g.loaders import batches, dataloaders
 
@@ -140,7 +140,7 @@ figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cell
 
 # %%
 recipe = stages.RECIPES[profile.name]["unet"]
-pd.Series(asdict(recipe)).dropna().to_frame("recipe")
+pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 
 # %% [markdown]
 # The diagram is drawn from the module itself, by sending one picture through it. Down on the left, up on the right,
@@ -414,11 +414,13 @@ grid([pictures, list(b / b.abs().max())], list(cases), ["photo", "b plane"])
 #
 # Notebook 04 takes this U-Net and trains it on against an adversary (in the report for 20 epochs again). If its result
 # is better, is the adversary the reason, or the longer training? The report does not say, and nobody could: it has no
-# **control**. Ours is the stage `unet_long`: the same U-Net, the same number of further epochs, L1 alone. Notebook 05
-# trains it and puts it into the table beside the cGAN, so that only the adversary differs between the two rows.
+# **control**. Ours is the stage `unet_long`: the same U-Net, the same number of further epochs with the same rates and the
+# same β₁, L1 alone. Notebook 05 trains it and puts it into the table beside the cGAN, so that only the adversary differs
+# between the two rows. (Of both, the last epoch is scored.)
 
 # %%
-pd.DataFrame([asdict(stages.RECIPES[profile.name][s]) for s in ("unet", "unet_long", "cgan")]).set_index("stage").dropna(axis=1, how="all").T
+rows = [dataclasses.asdict(stages.RECIPES[profile.name][stage]) for stage in ("unet", "unet_long", "cgan")]
+pd.DataFrame(rows).set_index("stage").dropna(axis=1, how="all").T
 
 # %% [markdown]
 # ## What the report says, and contradicts
@@ -447,7 +449,7 @@ if quoted:
     r = quoted.record
     print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, "
           f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, encoder: {quoted.recipe.weights or 'random'}")
-    print(f"validation L1 {r['best_valid_loss']:.4f}, gray {r['gray_valid_loss']:.4f}; the report: 0.07586 or 0.0846")
+    print(evaluation.quoted_score(quoted), "(and 0.07586, an L1 loss)")
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves({"unet": quoted}) if quoted else None

@@ -60,18 +60,20 @@ profile = setup(PROFILE, USE_DRIVE)
 # Everything you may want to change stands in the next cell.
 
 # %%
+import dataclasses
+
 from g2g import stages
 
 SEED = 42  # order and flips of the photos, and the first weights of the discriminator
 N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
 STEP_BATCH = 2  # photos in the two steps by hand; they run on the CPU, whatever you have
 DEVICE = stages.device()  # the GPU if there is one
-recipe = stages.RECIPES[profile.name]["cgan"]  # to edit: dataclasses.replace(recipe, lam=10.0)
+recipe = stages.RECIPES[profile.name]["cgan"]
+# recipe = dataclasses.replace(recipe, lam=10.0)  # a run of its own
 
 # %%
 import copy
 import math
-from dataclasses import asdict
 
 import pandas as pd
 import torch
@@ -82,7 +84,7 @@ from g2g import evaluation, figures, lab, models, plotting, training
 from g2g.data import prepare
 from g2g.loaders import batches, dataloaders
 
-pd.Series(asdict(recipe)).dropna().to_frame("recipe")
+pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 
 # %% [markdown]
 # ## The idea
@@ -174,13 +176,15 @@ G_copy, D_copy = copy.deepcopy(G), copy.deepcopy(D)
 
 # %%
 adam = {"lr": recipe.lr, "betas": (recipe.beta1, 0.999)}
-d_opt = torch.optim.Adam(D.parameters(), **adam)
+d_opt = torch.optim.Adam(D.parameters(), lr=recipe.d_rate * recipe.lr, betas=adam["betas"])
 g_opt = torch.optim.Adam(G.parameters(), **adam)
 
 # %% [markdown]
 # Adam's β₁, usually 0.9, is the memory for past gradients. The opponent moves all the time, so old gradients mislead,
 # and 0.5 forgets sooner. (The report says β₁ = 0.5 in one place and a "decay rate" of 0.9 in another; we take the former,
-# which is pix2pix's, and pix2pix's learning rate 0.0002, where the report is silent.)
+# which is pix2pix's. Where the report is silent we take pix2pix's learning rate, too, 0.0002, and the schedule of its
+# authors' later code, first in CycleGAN, Zhu et al. 2017: constant for half of the epochs, then falling in a straight line to
+# zero, because two networks that answer each other at full speed never come to rest.)
 #
 # ### D's step
 #
@@ -195,7 +199,8 @@ fake_logits = D(x, fake.detach())
 # %% [markdown]
 # Real patches should get "real", generated ones "generated". Binary cross-entropy says it with logarithms,
 # $-\log D$ for the real ones and $-\log(1 - D)$ for the others; with logits $z$ these are $-\log\sigma(z)$ and
-# $-\log\sigma(-z)$. Half of the sum, as in pix2pix, slows D down.
+# $-\log\sigma(-z)$. Half of the sum, as in pix2pix, to slow D down. (With Adam it does not,
+# for Adam divides every constant factor out again. What slows D down is a lower rate: `d_rate` in the recipe, D's share of it.)
 
 # %%
 loss_real = -F.logsigmoid(real_logits).mean()
@@ -242,11 +247,11 @@ class KeepGradients(Callback):
         self.learn.kept = [p.grad.clone() for p in self.model.parameters()]
 
 
-learn = training.GANLearner(dls, G_copy, D_copy, lam=recipe.lam, betas=adam["betas"])
+options = {"lam": recipe.lam, "betas": adam["betas"], "d_rate": recipe.d_rate}
+learn = training.GANLearner(dls, G_copy, D_copy, **options)
 learn.add_cb(KeepGradients())
 learn.create_opt()
 learn.opt.set_hypers(lr=recipe.lr)
-learn.d_opt.param_groups[0]["lr"] = recipe.lr
 learn.training, learn.xb, learn.yb = True, (x,), (y,)
 learn._do_one_batch()
 print({name: round(float(value), 4) for name, value in learn.terms.items()})
@@ -263,7 +268,7 @@ print(f"gradients differ by {gap(d_grads, d_theirs):.1e} (D) and {gap(g_grads, l
 
 # %% [markdown]
 # The same losses and the same gradients, but for the last digits of float32: we wrote $-\log\sigma$ by hand, the library
-# takes torch's binary cross-entropy. Should one of these assertions ever fail, the notebook or the library is wrong.
+# takes torch's binary cross-entropy and keeps its tensors channels-last in memory. Should one of these assertions ever fail, the notebook or the library is wrong.
 
 # %%
 by_hand = {"d_loss": d_loss, "g_adv": adversarial, "g_l1": l1}
@@ -430,7 +435,8 @@ if quoted:
     print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, "
           f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, λ = {quoted.recipe.lam:g}")
     print(f"D's loss {h.d_loss:.3f} (the report: 0.594); G's loss {h.g_adv + quoted.recipe.lam * h.g_l1:.2f} (the report: "
-          f"11.37, if it is G's)\nvalidation L1 {h.valid_loss:.4f}, gray {r['gray_valid_loss']:.4f}")
+          f"11.37, if it is G's)")
+    print(evaluation.quoted_score(quoted))
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves({"cgan": quoted}) if quoted else None

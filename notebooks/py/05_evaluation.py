@@ -346,7 +346,7 @@ print(f"in {profile.outputs.name}/results: {', '.join(file.name for file in file
 # ## 5.5 What the table shows and hides
 #
 # **Why does gray score so well?** The MAE of gray is just the mean of $|a|$ and $|b|$ of the photos
-# themselves. On COCO that is near 0.089, about 10 CIE units, because most of the world is near gray: sky,
+# themselves. On COCO that is near 0.089, about 10 CIE units, because most colours of the world are weak: sky,
 # walls, asphalt, skin in shadow. A model has to *earn* every step away from zero.
 
 # %%

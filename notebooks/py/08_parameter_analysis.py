@@ -90,12 +90,14 @@ from g2g.data import prepare
 # %% [markdown]
 # ## 8.1 One factor at a time
 #
-# There is one *base recipe* for the U-Net and one for the cGAN: the report's, shortened. Every other run
+# There is one *base recipe* for the U-Net and one for the cGAN: the report's, shortened, with the profile's
+# own choices where the report is silent. Every other run
 # changes **one** field of it. So whatever differs in the outcome comes from that field, or from chance. What
 # such a plan cannot see are factors that act together: perhaps a larger batch wants a larger learning rate.
 #
-# The learning rate is constant, as in the report (a schedule would hide its effect). All cGANs start from
-# the same trained U-Net, that of the base recipe.
+# The learning rate is constant (the report names no schedule, and one would hide the rate's effect), unlike that of the
+# course's cGAN in notebook 04, which decays: these cGANs stop in mid-swing and scatter more. All cGANs start from the same
+# trained U-Net, that of the base recipe.
 
 # %%
 base, gan_base = (rows["recipe"].iloc[0] for _, rows in plan.groupby("stage", sort=False))
@@ -382,8 +384,9 @@ look("receptive_field")
 # ## 8.9 λ
 #
 # $\mathcal{L}_G = \mathcal{L}_\text{adversarial} + \lambda\,\mathcal{L}_1$. The report names no λ; the course
-# uses pix2pix's 100. With an L1 near 0.1, λ = 100 makes the second term about 10 and the first is near 1: the
-# adversary has a tenth of the say. What one expects: the larger λ, the closer to the truth and the nearer to
+# uses pix2pix's 100. With an L1 near 0.1, λ = 100 makes the second term about 10, and the first is near 1. That does not
+# give the adversary a tenth of the say: what counts is how hard the gradient of each term pulls (measured in notebook
+# 04), which depends on D. What one expects: the larger λ, the closer to the truth and the nearer to
 # gray; the smaller, the more vivid and the more wrong.
 
 # %%
@@ -477,7 +480,8 @@ else:
 # 2. **No L1 at all.** Set λ = 0. What holds the colours near the truth now, and what do the pictures look like?
 # 3. **How many seeds?** For the spread you measured: how many seeds would make a difference of 0.001 in MAE
 #    count? Plot the margin of 8.4 against $n$.
-# 4. **Twenty epochs.** (An evening.) Put `"epochs": ("unet", (20, 40))` into `sweep.FACTORS` and let the rule
-#    decide the report's claim.
+# 4. **Twenty epochs.** (An evening, in `class` or `cpu`: `smoke` has a table of its own, and its rule never decides.) Put
+#    `"epochs": ("unet", (20, 40))` into `sweep.FACTORS` and let the rule decide the report's claim. All seeds train 20
+#    epochs then, the cGAN's too.
 #
 # Solutions: `notebooks/solutions/08_solutions.ipynb`.

@@ -58,7 +58,7 @@ from g2g.data import prepare
 
 SEED = 42
 photos = prepare(profile)
-recipe = recipes.recipe("cnn", profile)
+recipe = recipes.RECIPES[profile.name]["cnn"]
 
 # %% [markdown]
 # ## 1. Three votes

@@ -88,9 +88,11 @@ print(f"L1 {F.l1_loss(fake, ab):.4f}, MSE {F.mse_loss(fake, ab):.4f}; λ = 100 o
 
 # %%
 def train(near, lam):
-    """STEPS steps of D and G from the trained pair; G minimises adversarial + lam * near(fake, ab)."""
+    """STEPS steps from the U-Net and the trained D; G minimises adversarial + lam * near(fake, ab)."""
     G, D = start.model(device=DEVICE).train(), run.discriminator(DEVICE).train()
-    g_opt, d_opt = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (G, D))
+    r = run.recipe
+    g_opt, d_opt = (torch.optim.Adam(net.parameters(), lr=lr, betas=(r.beta1, 0.999))
+                    for net, lr in ((G, r.lr), (D, r.d_rate * r.lr)))
     for x, y in islice(chain.from_iterable(repeat(dls.train)), STEPS):
         fake = G(x)
         D.requires_grad_(True)

@@ -129,5 +129,6 @@ print(f"ab changes by {change:.1f} CIE units on average; the photos' own ab are 
 #
 # All measures that compare with the *one* true picture (MAE, PSNR, SSIM, CIEDE2000, and to a degree LPIPS)
 # rank a sampling model too low: a red car where the truth was blue costs twice the saturation, while the gray
-# compromise costs it once. On average over its samples no sampler can have a lower MAE than the median of its own
-# samples. Colourfulness, histograms and people do not have that bias.
+# compromise costs it once. Averaged over its samples, a sampler's MAE is never lower than that of the *mean* of these
+# samples (the triangle inequality); if it samples the truth's own distribution, their median is at least as good again.
+# Colourfulness, histograms and people do not have that bias.

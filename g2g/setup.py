@@ -22,7 +22,7 @@ SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime 
 MINUTES = {
     "smoke": {"how": "measured on 2 CPU cores, 2026-11-23",
               "alone": (0.1, 0.2, 0.5, 0.6, 0.9, 0.8, 0.6, 0.8), "all": 3},
-    "cpu": {"how": "estimate, 2 CPU cores", "alone": (1, 15, 15, 25, 50, 40, 40, 25), "all": 80},
+    "cpu": {"how": "estimate from the quoted runs, 2 CPU cores", "alone": (1, 16, 27, 40, 66, 55, 55, 25), "all": 95},
     "class": {"how": "estimate, L4 or T4", "alone": (2, 4, 5, 8, 12, 11, 11, 20), "all": 35},
     "report": {"how": "estimate, L4", "alone": (5, 25, 20, 45, 80, 75, 75, 120), "all": 200},
 }

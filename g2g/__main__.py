@@ -7,6 +7,8 @@ import argparse
 import dataclasses
 import sys
 
+from g2g.photofiles import MAX_MEGAPIXELS, find_photos
+
 
 def _edited(recipe, changes):
     """`recipe` with KEY=VALUE strings applied, each value read as the type of the field it replaces."""
@@ -65,7 +67,6 @@ def _sweep(args):
 def _colorize(args):
     from g2g import stages
     from g2g.colorize import colorize_files
-    from g2g.photofiles import find_photos
 
     photos, missing = find_photos(args.photos)
     for path in missing:
@@ -117,7 +118,7 @@ def main(argv=None) -> int:
     colorize.add_argument("--compare", action="store_true", help="write gray and colour side by side, too")
     colorize.add_argument("--size", type=int, metavar="PIXELS",
                           help="colour is predicted on so many pixels squared (default: the model's training size)")
-    colorize.add_argument("--max-megapixels", type=float, default=150, metavar="N",
+    colorize.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, metavar="N",
                           help="refuse larger photos before decoding them (default: %(default)s)")
     args = parser.parse_args(argv)
     try:

@@ -72,7 +72,7 @@ def save_atomic(write, path):
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         raise RuntimeError(f"could not write {path}: {error}. Is the disk full? Free some space and run the same "
-                           "again: what is finished is kept, and a training goes on from its last epoch.") from error
+                           "again: what is finished is kept.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

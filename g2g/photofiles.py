@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
+from g2g.cache import save_atomic
+
 SUFFIXES = set(".jpg .jpeg .jpe .png .webp .tif .tiff .bmp .gif .ppm .pgm .pnm .jp2 .avif .tga".split())
 # Formats that hold 24-bit colour, and how to write them well; what comes in another one goes out as PNG.
 # JPEG in 4:4:4: halving the colour planes would smear the colour at the very edges it was fitted to. TIFF not
@@ -148,7 +150,7 @@ def save_photo(image: Image.Image, path: str | Path) -> None:
     """Write a photo with the metadata in its `info`, whole or not at all; the suffix tells the format.
 
     Raises:
-        ValueError: a suffix that is not in `FORMATS`. OSError: it cannot be written.
+        ValueError: a suffix that is not in `FORMATS`. RuntimeError: it cannot be written.
     """
     path = Path(path)
     name, options = next(((name, options) for name, (suffixes, options) in FORMATS.items()
@@ -161,13 +163,12 @@ def save_photo(image: Image.Image, path: str | Path) -> None:
         for key, value in image.info.items():
             if isinstance(value, str):
                 texts.add_itxt(key, value)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "w+b") as file:
+
+    def write(part):
+        with open(part, "w+b") as file:
             image.save(file, name, **options)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    save_atomic(write, path)
 
 
 def new_path(source: Path, folder: Path, ending: str, format: str | None) -> Path:

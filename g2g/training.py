@@ -184,8 +184,9 @@ def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFr
                 print(f"going on after epoch {len(keeper.rows)} of {epochs}")
         if len(keeper.rows) < epochs:
             run = learn.fit_one_cycle if schedule == "one_cycle" else learn.fit
-            decay = {"lr": combine_scheds([0.5, 0.5], [SchedNo(lr, lr), SchedLin(lr, 0)])}
-            cbs = [ParamScheduler(decay)] if schedule == "linear_decay" else []
+            cbs = []
+            if schedule == "linear_decay":
+                cbs = [ParamScheduler({"lr": combine_scheds([0.5, 0.5], [SchedNo(lr, lr), SchedLin(lr, 0)])})]
             with learn.no_logging(), stepping(learn), _several_processes(learn):  # Keeper prints a line per epoch
                 run(epochs, lr, cbs=cbs, start_epoch=len(keeper.rows))
     finally:

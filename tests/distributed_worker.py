@@ -23,7 +23,7 @@ for module in [learn.model, getattr(learn, "discriminator", torch.nn.Identity())
 learn.opt_func = training.partial(training.OptimWrapper, opt=torch.optim.SGD)  # Adam's first step forgets the size
 if stage == "cgan":
     learn.d_opt = torch.optim.SGD(learn.discriminator.parameters(), lr=0.1)
-history = training.fit(learn, out / f"run{rank_distrib()}", epochs=int(sys.argv[4]), lr=0.1)
+history = training.fit(learn, out / "run", epochs=int(sys.argv[4]), lr=0.1)
 networks = {"g": learn.model.state_dict()}
 if stage == "cgan":
     networks["d"] = learn.discriminator.state_dict()

@@ -38,10 +38,10 @@ def work(stage, out, batch, epochs, processes):
     return [torch.load(out / f"rank{r}.pt", weights_only=True) for r in range(processes)]
 
 
-def assert_equal(a, b, **tolerance):
-    for network in a:
-        for name in a[network]:
-            torch.testing.assert_close(a[network][name], b[network][name], msg=f"{network}: {name}", **tolerance)
+def difference(a, b):
+    """The largest difference of a tensor in two sets of networks, relative to its length as a vector."""
+    return max(float((a[n][k] - b[n][k]).double().norm() / b[n][k].double().norm().clamp(min=1e-9))
+               for n in a for k in a[n])
 
 
 @pytest.mark.parametrize("stage", ["cnn", "cgan"])
@@ -49,11 +49,19 @@ def test_two_processes_stay_equal_and_step_as_one_with_the_doubled_batch(stage, 
     monkeypatch.setenv("G2G_CACHE", str(tmp_path / "cache"))
     # 18 training photos: two processes take 9 each
     (one, history), (two, other) = work(stage, tmp_path / "two", 9, 1, 2)
-    assert_equal(one, two, rtol=0, atol=0)
+    assert difference(one, two) == 0
     assert history == other
     ((alone, single),) = work(stage, tmp_path / "one", 18, 1, 1)
-    assert_equal(one, alone, rtol=1e-4, atol=5e-5)  # sums in another order
+    assert difference(one, alone) < 1e-3  # rounding: 1e-5 (CNN), 1e-4 (cGAN); without synchronisation above 1
     assert history["train_loss"][0] == pytest.approx(single["train_loss"][0], rel=1e-4)
+
+
+def test_a_resume_in_two_processes_goes_on_with_the_next_epochs_photos(tmp_path, monkeypatch):
+    monkeypatch.setenv("G2G_CACHE", str(tmp_path / "cache"))
+    whole, _ = work("cnn", tmp_path / "whole", 9, 2, 2)
+    work("cnn", tmp_path / "broken", 9, 1, 2)
+    resumed, _ = work("cnn", tmp_path / "broken", 9, 2, 2)
+    assert difference(whole[0], resumed[0]) == 0
 
 
 def test_the_command_line_trains_in_two_processes(tmp_path):

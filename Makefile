@@ -45,7 +45,7 @@ notebooks: badges
 	@$(PY) tools/execute.py save $(NB)
 
 report: setup
-	$(PY) -m g2g report
+	$(PY) -m report build
 
 bench: setup
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
@@ -54,10 +54,10 @@ badges: setup
 	@$(PY) tools/stamp.py
 
 test-alone: setup
-	@$(PY) tools/test_alone.py $(NB)
+	@$(PY) tools/colab_check.py $(NB)
 
 test-colab: setup
-	@$(PY) tools/test_alone.py --colab $(NB)
+	@$(PY) tools/colab_check.py --colab $(NB)
 
 clean:
 	rm -rf outputs .pytest_cache .ruff_cache

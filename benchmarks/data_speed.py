@@ -26,8 +26,7 @@ import torch
 from fastcore.all import num_cpus
 from PIL import Image
 
-from g2g.data import prepare
-from g2g.loaders import dataloaders
+from g2g.data import dataloaders, prepare
 from g2g.profiles import PROFILES, get_profile, repo_root
 from g2g.sources import bundled
 from g2g.tables import stamp

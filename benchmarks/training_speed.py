@@ -22,7 +22,8 @@ from data_speed import PerImage, make_photos, write  # the script beside this on
 from fastcore.all import num_cpus
 from torch.utils.flop_counter import FlopCounterMode
 
-from g2g import stages, training
+from g2g import runs as stages
+from g2g import training
 from g2g.data import prepare
 from g2g.models import EncoderDecoder, PatchGAN, resnet18_unet
 from g2g.profiles import get_profile

@@ -1,4 +1,4 @@
-"""The course without a notebook: `python -m g2g prepare | train | evaluate | report | publish | sweep | colorize`.
+"""The course without a notebook: `python -m g2g prepare | train | evaluate | colorize`.
 
 Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong arguments or no photo, 130 interrupted.
 """
@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import sys
 
-from g2g.photofiles import MAX_MEGAPIXELS, find_photos
+from g2g.photos import MAX_MEGAPIXELS, find_photos
 
 
 def _edited(recipe, changes):
@@ -24,7 +24,7 @@ def _edited(recipe, changes):
 
 
 def _train(args):
-    from g2g import stages
+    from g2g import runs as stages
 
     profile = stages.get_profile(args.profile)
     run = stages.load_or_train(args.stage, profile, recipe=_edited(stages.RECIPES[profile.name][args.stage], args.set))
@@ -46,26 +46,8 @@ def _evaluate(args):
     print(evaluate_profile(args.profile))
 
 
-def _report(args):
-    from g2g.report import make_report
-
-    print(make_report(args.profile))
-
-
-def _publish(args):
-    from g2g.publish import publish
-
-    print(publish(args.profile, args.name, note=args.note))
-
-
-def _sweep(args):
-    from g2g.sweep import sweep
-
-    print(sweep(args.profile).to_string(index=False))
-
-
 def _colorize(args):
-    from g2g import stages
+    from g2g import runs as stages
     from g2g.colorize import colorize_files
 
     photos, missing = find_photos(args.photos)
@@ -103,11 +85,6 @@ def main(argv=None) -> int:
     train.add_argument("stage", choices=("cnn", "unet", "unet_long", "cgan"))
     train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
     command(_evaluate, "evaluate", "score all stages on the test photos and write table 1")
-    command(_report, "report", "train what is missing, evaluate, draw every figure, write the report page")
-    publish = command(_publish, "publish", "copy the outcome of the finished runs to results/ and into README")
-    publish.add_argument("--name", help="folder in results/ (default: the profile)")
-    publish.add_argument("--note", default="", help="a sentence for below the table: what the photos are, say")
-    command(_sweep, "sweep", "the report's parameter analysis, one factor at a time")
     colorize = command(_colorize, "colorize", "colour photos of any size")
     colorize.add_argument("photos", nargs="+", metavar="PHOTO",
                           help="files, folders (searched recursively) or patterns")

@@ -13,7 +13,7 @@ from fastai.callback.core import Callback
 from fastai.torch_core import num_distrib, rank_distrib
 from safetensors.torch import save_file
 
-from g2g.cache import save_atomic
+from g2g.files import save_atomic
 
 
 class TrainingDiverged(RuntimeError):

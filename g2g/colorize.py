@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from PIL import Image
 from tqdm import tqdm
 
-from . import lab
-from .photofiles import MAX_MEGAPIXELS, new_path, read_photo, save_photo
+from g2g import lab
+from g2g.photos import MAX_MEGAPIXELS, new_path, read_photo, save_photo
 
 SIZE = 256  # the side of the square on whose area colour is predicted: the training size of the report
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
@@ -34,7 +34,7 @@ def colorize(photo, model, *, saturation: float = 1.0, size: int = SIZE, compare
 
     Returns:
         RGB, or RGBA if the photo has transparency: upright, sRGB, 8 bits per channel. `format` is that of the
-        photo, `info` its metadata, as `photofiles.save_photo` writes it. What cannot be kept is a warning.
+        photo, `info` its metadata, as `photos.save_photo` writes it. What cannot be kept is a warning.
 
     Raises:
         ValueError: not a photo, too large, or a bad argument.

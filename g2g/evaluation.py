@@ -7,9 +7,8 @@ import pandas as pd
 import torch
 
 from g2g import lab, metrics
-from g2g.intervals import bootstrap, compare, error_by_chroma, fooling
-from g2g.progress import progress
-from g2g.tables import quoted_score, stamp, table1, write_table
+from g2g.files import progress
+from g2g.tables import bootstrap, compare, error_by_chroma, fooling, quoted_score, stamp, table1, write_table
 
 __all__ = ["ab_histograms", "best_constant", "bootstrap", "compare", "constant", "error_by_chroma",
            "evaluate_profile", "fooling", "gray", "lpips_or_reason", "predictions", "quoted_score", "score",
@@ -137,7 +136,7 @@ def evaluate_profile(profile=None, photos=None, note="") -> str:
     Writes table1.csv, .md, .tex and scores_ROW.csv into the profile's `results/`. Nothing is trained: a stage
     without a finished run is named as missing. `note`: a sentence on the photos, say, for below the table.
     """
-    from g2g import stages
+    from g2g import runs as stages
     from g2g.data import prepare
 
     profile = profile if isinstance(profile, stages.Profile) else stages.get_profile(profile)

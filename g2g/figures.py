@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from matplotlib.ticker import MaxNLocator
 
-from g2g import diagrams, plotting
+from g2g import plotting
 from g2g.lab import AB_SCALE, normalize, rgb_to_lab
 from g2g.plotting import COLORS, color, figure, grid, image, save, show, title
+from report import diagrams
 
 __all__ = ["ab_histogram", "ab_histograms", "best_and_worst", "cnn_architecture", "error_against_chroma",
            "gan_architecture", "image_row", "lab_planes", "loss_curves", "parameter_analysis", "patch_map",
@@ -115,7 +116,7 @@ def ab_histograms(colors: dict):
         "the bins in CIE units and their photos.")
 def error_against_chroma(scores: dict, column: str = "mae"):
     """name -> scores by photo (see `evaluation.score`); give the gray baseline too, its line is dashed."""
-    from g2g.intervals import error_by_chroma
+    from g2g.tables import error_by_chroma
 
     fig, ax = plt.subplots(figsize=(3.4, 2.6), layout="constrained")
     for i, (name, table) in enumerate(scores.items()):
@@ -181,7 +182,7 @@ def parameter_analysis(table, metrics=None):
     """A row of panels for each factor of a sweep, a column for each metric.
 
     Args:
-        table: as from `g2g.sweep.sweep`, a row for each run: `factor`, `value`, `stage` and the metrics. Runs
+        table: as from `report.sweep.sweep`, a row for each run: `factor`, `value`, `stage` and the metrics. Runs
             whose factor is `seed` become the band.
         metrics: columns to draw, by default those that are there of mae, structure, detail and colorfulness.
     """

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
-from g2g.cache import save_atomic
+from g2g.files import save_atomic
 from g2g.lab import AB_SCALE, rgb_to_lab
-from g2g.recipes import TITLES
+from g2g.profiles import TITLES
 
 STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8,
          "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "legend.frameon": False,

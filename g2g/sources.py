@@ -19,9 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from g2g.cache import disk_full_explained, locked, need_disk
+from g2g.files import disk_full_explained, locked, need_disk, progress
 from g2g.profiles import SEED, Profile, cache_root
-from g2g.progress import progress
 
 # .heic and .heif are not decoded by Pillow alone: they are taken in to be listed as skipped, not passed over
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2",

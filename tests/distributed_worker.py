@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from fastai.torch_core import rank_distrib
 
-from g2g import stages, training
+from g2g import runs as stages
+from g2g import training
 from g2g.data import prepare
 from g2g.profiles import get_profile
 

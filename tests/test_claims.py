@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from g2g import claims
-from g2g.profiles import get_profile
-from g2g.recipes import RECIPES
+from g2g.profiles import RECIPES, get_profile
+from report import claims
 
 PROFILE = get_profile("class")
 

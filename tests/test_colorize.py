@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms, PngImagePlugin, features
 
 from g2g import colorize as module
-from g2g import lab, photofiles
+from g2g import lab
+from g2g import photos as photofiles
 from g2g.__main__ import main
 from g2g.colorize import colorize, colorize_files, guided_filter, to_gamut_rgb
 
@@ -463,7 +464,7 @@ def cli(*arguments):
 
 
 def test_command_line_says_what_it_did_and_its_exit_code_says_how_it_went(tmp_path, monkeypatch, capsys):
-    from g2g import stages
+    from g2g import runs as stages
 
     monkeypatch.setattr(stages, "best_available", lambda *_: (paints(ORANGE), 64, "a model that paints orange"))
     good, bad, out = saved(photo(), tmp_path / "a.jpg"), tmp_path / "bad.jpg", tmp_path / "out"

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from g2g import cache, data, sources
+from g2g import data, sources
+from g2g import files as cache
 from g2g.data import prepare
 from g2g.profiles import PROFILES, Profile
 

@@ -17,7 +17,7 @@ from torch import nn
 import g2g.figures as figs
 from g2g.lab import photos_to_lab, to_rgb
 from g2g.models import EncoderDecoder, PatchGAN, resnet18_unet
-from g2g.tracing import receptive_field, trace
+from report.tracing import receptive_field, trace
 
 TRUTH = np.stack([data.astronaut()[:128, 150:278], data.coffee()[:128, 200:328]])[:, ::2, ::2]
 L, AB = photos_to_lab(TRUTH)

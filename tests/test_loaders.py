@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from g2g.data import Photos
+from g2g.data import Photos, batches, dataloaders
 from g2g.lab import photos_to_lab
-from g2g.loaders import batches, dataloaders
 
 matplotlib.use("Agg")
 N, SIZE = {"train": 37, "valid": 6, "test": 5}, 32

@@ -14,9 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
+import colab_check  # noqa: E402
 import execute  # noqa: E402
 import stamp  # noqa: E402
-import test_alone  # noqa: E402
 
 CHAPTERS = {"01_data_prep", "02_cnn_baseline", "03_unet_finetune", "04_cgan", "05_evaluation",
             "06_qualitative_grids", "07_your_photos", "08_parameter_analysis"}
@@ -164,7 +164,7 @@ def colab(tmp_path):
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
         subprocess.run([*git, *command], check=True)
     runtime = tmp_path / "runtime"
-    env = test_alone.runtime(runtime, cut=True) | {"GIT_CONFIG_KEY_0": f"url.file://{origin}.insteadOf"}
+    env = colab_check.runtime(runtime, cut=True) | {"GIT_CONFIG_KEY_0": f"url.file://{origin}.insteadOf"}
     cell = tmp_path / "cell.py"
     cell.write_text(stamp.setup_cell())
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from g2g import publish as publishing
-from g2g import report, stages
-from g2g.__main__ import main
+from g2g import runs as stages
 from g2g.data import prepare
-from g2g.profiles import get_profile
-from g2g.recipes import STAGES
+from g2g.profiles import STAGES, get_profile
 from g2g.tables import stamp
+from report import build as report
+from report import publish as publishing
+from report.__main__ import main
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_sweeps_figure_is_taken_in(world):
         captions.write("## parameter_analysis\n\nA sweep.\n")
     found = report._figures([figure.with_name("teaser.png")], figure)
     figure.unlink()
-    assert "A sweep." in found["fig_parameter_analysis"] and "g2g sweep" not in found["parameter_text"]
+    assert "A sweep." in found["fig_parameter_analysis"] and "report sweep" not in found["parameter_text"]
 
 
 def test_a_run_of_another_profile_or_other_photos_is_named(world):
@@ -136,8 +136,8 @@ def test_numbers_in_readme_and_docs_are_those_in_results():
     if not stamped:
         pytest.skip("no page has a marker <!-- g2g:table1 --> yet")
     name = publishing.quoted_name()
-    assert name, "pages have markers, but results/ has nothing to quote: python -m g2g publish"
+    assert name, "pages have markers, but results/ has nothing to quote: python -m report publish"
     folder = publishing.repo_root() / "results" / name
     for page, marker in stamped:
         text = (folder / f"{marker}.md").read_text(encoding="utf-8")
-        assert not stamp(page, marker, text, check=True), f"{page.name} differs: python -m g2g publish"
+        assert not stamp(page, marker, text, check=True), f"{page.name} differs: python -m report publish"

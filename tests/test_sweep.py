@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from g2g import stages, sweep
+from g2g import runs as stages
 from g2g.checkpoints import TrainingDiverged
 from g2g.data import prepare
 from g2g.evaluation import gray
 from g2g.models import EncoderDecoder
 from g2g.profiles import get_profile
+from report import sweep
 
 
 @pytest.mark.parametrize("name", ["smoke", "cpu", "class", "report"])

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from fastai.callback.core import Callback
 from torch import nn
 
-from g2g import checkpoints, stages, timing, training
-from g2g.data import prepare
-from g2g.loaders import dataloaders
+from g2g import checkpoints, timing, training
+from g2g import runs as stages
+from g2g.data import dataloaders, prepare
 from g2g.models import PatchGAN
 from g2g.profiles import get_profile
 

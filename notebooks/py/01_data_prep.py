@@ -76,7 +76,7 @@ import numpy as np
 import torch
 from skimage import color
 
-from g2g import evaluation, figures, lab, loaders, metrics, stages
+from g2g import data as loaders, evaluation, figures, lab, metrics, runs as stages
 from g2g.data import prepare
 
 # %% [markdown]

@@ -63,7 +63,7 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 import dataclasses
 
-from g2g import recipes
+from g2g import profiles as recipes
 
 SEED = 42
 HAND_STEPS = 24  # about so many training steps by hand (rounded up to whole epochs)
@@ -85,7 +85,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from g2g import evaluation, figures, lab, loaders, metrics, models, stages, training
+from g2g import data as loaders, evaluation, figures, lab, metrics, models, runs as stages, training
 from g2g.data import prepare
 
 # %% [markdown]

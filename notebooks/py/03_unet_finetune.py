@@ -60,7 +60,7 @@ profile = setup(PROFILE, USE_DRIVE)
 # Everything you may want to change stands in the next cell.
 
 # %%
-from g2g import stages
+from g2g import runs as stages
 
 SEED = 42  # order and flips of the photos, and all weights that start at random
 N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
@@ -84,7 +84,7 @@ from torchvision.models import resnet18
 
 from g2g import evaluation, figures, lab, models, plotting, training
 from g2g.data import prepare
-from g2g.loaders import batches, dataloaders
+from g2g.data import batches, dataloaders
 
 grid = plotting.figure("Images in rows.")(plotting.grid)  # in the style of g2g.figures
 plotting.STYLE["figure.dpi"] = 80  # in this notebook; files are saved with 200

@@ -62,7 +62,7 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 import dataclasses
 
-from g2g import stages
+from g2g import runs as stages
 
 SEED = 42  # order and flips of the photos, and the first weights of the discriminator
 N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
@@ -82,7 +82,7 @@ from fastai.callback.core import Callback
 
 from g2g import evaluation, figures, lab, models, plotting, training
 from g2g.data import prepare
-from g2g.loaders import batches, dataloaders
+from g2g.data import batches, dataloaders
 
 pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 

@@ -78,9 +78,10 @@ import torch
 from IPython.display import Image, Markdown, display
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from g2g import claims, evaluation, figures, lab, metrics, stages, tables, training
+from g2g import evaluation, figures, lab, metrics, runs as stages, tables, training
+from report import claims
 from g2g.data import prepare
-from g2g.report import check, color_counts
+from report.build import check, color_counts
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 
@@ -489,7 +490,7 @@ fig
 #
 # ## 5.9 The report's claims, one by one
 #
-# Now the sentences. For each we fixed a rule *before* looking at numbers (`g2g/claims.py`, one short function
+# Now the sentences. For each we fixed a rule *before* looking at numbers (`report/claims.py`, one short function
 # a claim), and the rule alone decides: **held**, **did not hold**, or **cannot be told here**. Only an
 # interval that lies on one side decides anything. In the `smoke` profile nothing is decided: a training of
 # seconds on crops of four photographs says nothing about any claim.

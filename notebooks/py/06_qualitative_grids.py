@@ -76,7 +76,7 @@ import torch
 from IPython.display import Image, display
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from g2g import evaluation, figures, lab, stages, training
+from g2g import evaluation, figures, lab, runs as stages, training
 from g2g.data import prepare
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
@@ -328,7 +328,7 @@ if quoted:
 # - A colour that a model adds is a guess. Say so wherever you show it.
 #
 # That was the course: from a photo to its planes, through three models, to numbers and pictures that can be
-# checked. `python -m g2g report` writes all of it on one page, and `python -m g2g colorize` colours your own
+# checked. `python -m report build` writes all of it on one page, and `python -m g2g colorize` colours your own
 # photos.
 #
 # ## Exercises

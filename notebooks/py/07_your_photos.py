@@ -81,7 +81,7 @@ from IPython.display import display
 from PIL import Image
 
 from g2g import colorize as color
-from g2g import figures, lab, photofiles, sources, stages, training
+from g2g import figures, lab, photos as photofiles, runs as stages, sources, training
 from g2g.data import prepare
 
 # %% [markdown]

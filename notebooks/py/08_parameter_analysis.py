@@ -67,7 +67,7 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 import dataclasses
 
-from g2g import sweep
+from report import sweep
 
 SHOWN = 0  # number of the validation photo in the pictures
 plan = sweep.plan(profile)  # one row for each run: factor, value, stage, recipe
@@ -83,7 +83,7 @@ from IPython.display import display
 from matplotlib.patches import Rectangle
 from scipy.stats import t as student
 
-from g2g import evaluation, figures, lab, loaders, models, stages, training
+from g2g import data as loaders, evaluation, figures, lab, models, runs as stages, training
 from g2g.checkpoints import TrainingDiverged
 from g2g.data import prepare
 
@@ -425,7 +425,7 @@ look("beta1")
 # ## 8.11 All claims on one page
 #
 # The whole plan; by now every run is there. The table goes to `results/sweep.csv` and the figure to
-# `figures/parameter_analysis`, in the outputs of this profile. `python -m g2g sweep` does the same without
+# `figures/parameter_analysis`, in the outputs of this profile. `python -m report sweep` does the same without
 # a notebook, and goes on where it was interrupted.
 
 # %%

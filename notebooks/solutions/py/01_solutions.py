@@ -54,7 +54,7 @@ from unittest import mock
 import torch.nn.functional as F
 from PIL import Image
 
-from g2g import evaluation, figures, lab, loaders, metrics
+from g2g import data as loaders, evaluation, figures, lab, metrics
 from g2g.data import prepare
 
 # %%

@@ -53,7 +53,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from g2g import evaluation, figures, lab, loaders, models, recipes, stages, training
+from g2g import data as loaders, evaluation, figures, lab, models, profiles as recipes, runs as stages, training
 from g2g.data import prepare
 
 SEED = 42

@@ -56,10 +56,10 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from g2g import models, stages, training
+from g2g import models, runs as stages, training
 from g2g.checkpoints import TrainingDiverged
 from g2g.data import prepare
-from g2g.loaders import batches, dataloaders
+from g2g.data import batches, dataloaders
 
 # %%
 SEED = 42

@@ -54,9 +54,9 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from g2g import figures, lab, stages, training
+from g2g import figures, lab, runs as stages, training
 from g2g.data import prepare
-from g2g.loaders import batches, dataloaders
+from g2g.data import batches, dataloaders
 
 SEED = 42
 DEVICE = stages.device()

@@ -53,7 +53,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from g2g import evaluation, lab, loaders, metrics, stages, training
+from g2g import data as loaders, evaluation, lab, metrics, runs as stages, training
 from g2g.data import prepare
 
 SEEDS = (42, 43, 44)  # exercise 3: the CNN is trained once with each

@@ -53,7 +53,7 @@ import torch
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from scipy.stats import binomtest
 
-from g2g import figures, lab, stages, training
+from g2g import figures, lab, runs as stages, training
 from g2g.data import prepare
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy

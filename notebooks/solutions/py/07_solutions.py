@@ -52,7 +52,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from g2g import figures, lab, metrics, photofiles, sources, stages
+from g2g import figures, lab, metrics, photos as photofiles, runs as stages, sources
 from g2g.colorize import colorize, guided_filter
 from g2g.data import prepare
 

@@ -54,7 +54,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from g2g import evaluation, figures, lab, loaders, stages, sweep, training
+from g2g import data as loaders, evaluation, figures, lab, runs as stages, training
+from report import sweep
 from g2g.data import prepare
 
 # %%

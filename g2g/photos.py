@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
-from g2g.cache import save_atomic
+from g2g.files import save_atomic
 
 SUFFIXES = set(".jpg .jpeg .jpe .png .webp .tif .tiff .bmp .gif .ppm .pgm .pnm .jp2 .avif .tga".split())
 # Formats that hold 24-bit colour, and how to write them well; what comes in another one goes out as PNG.

@@ -1,7 +1,7 @@
 """Each notebook as a Colab user meets it: alone in an empty folder, in a fresh kernel, in the smoke profile.
 
-    test_alone.py [01 ..]            (make test-alone)  this environment, network cut off
-    test_alone.py --colab [01 ..]    (make test-colab)  Colab's preinstalled versions (tools/colab.txt)
+    colab_check.py [01 ..]            (make test-alone)  this environment, network cut off
+    colab_check.py --colab [01 ..]    (make test-colab)  Colab's preinstalled versions (tools/colab.txt)
 
 `google.colab` is a stub that is already imported, /content is a temporary folder, and the clone address
 leads to this repository: what is tested is what is **committed**.

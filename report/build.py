@@ -6,15 +6,15 @@ from string import Template
 
 import torch
 
-from g2g import claims, evaluation, figures, lab, stages
-from g2g.cache import save_atomic
+from g2g import evaluation, figures, lab
+from g2g import runs as stages
 from g2g.data import prepare
-from g2g.intervals import compare
-from g2g.profiles import Profile, get_profile
-from g2g.recipes import STAGES, TITLES
-from g2g.report_page import TEMPLATE, as_html, inline
-from g2g.tables import read_scores
+from g2g.files import save_atomic
+from g2g.profiles import STAGES, TITLES, Profile, get_profile
+from g2g.tables import compare, read_scores
 from g2g.training import predict
+from report import claims
+from report.page import TEMPLATE, as_html, inline
 
 PAIRS = [("cnn", "gray"), ("unet", "gray"), ("cgan", "gray"), ("unet", "cnn"), ("unet_long", "unet"),
          ("cgan", "unet_long")]
@@ -30,7 +30,7 @@ def make_report(profile: Profile | str | None = None) -> Path:
     Raises:
         ValueError: a run in the way is of another profile (named); and what training and evaluation raise.
     """
-    from g2g.publish import runs_table
+    from report.publish import runs_table
 
     profile = profile if isinstance(profile, Profile) else get_profile(profile)
     photos = prepare(profile)
@@ -129,7 +129,7 @@ def _facts(profile, photos, runs, rows, scores):
 
 def _figures(pngs, sweep):
     """Saved figures as HTML, by `fig_NAME`; the parameter analysis only where its runs were made."""
-    words = "One factor at a time." if sweep.is_file() else "Not run here: <code>python -m g2g sweep</code>."
+    words = "One factor at a time." if sweep.is_file() else "Not run here: <code>python -m report sweep</code>."
     entries = (sweep.parent / "captions.md").read_text(encoding="utf-8").split("## ")[1:]
     captions = dict(entry.split("\n", 1) for entry in entries)
     found = {f"fig_{path.stem}": inline(path, captions[path.stem].strip())

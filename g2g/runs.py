@@ -17,11 +17,9 @@ from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
 
 from g2g import __version__, training
 from g2g.checkpoints import save_weights, write_json
-from g2g.data import Photos, prepare
-from g2g.loaders import dataloaders
+from g2g.data import Photos, dataloaders, prepare
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, resnet18_unet
-from g2g.profiles import Profile, get_profile, repo_root
-from g2g.recipes import QUOTED, RECIPES, STAGES, TITLES, Recipe
+from g2g.profiles import QUOTED, RECIPES, STAGES, TITLES, Profile, Recipe, get_profile, repo_root
 from g2g.timing import estimate_minutes
 
 # Released weights by run id: (URL, sha256). A file serves exactly the recipe and photos that its id names.

@@ -1,4 +1,4 @@
-"""Architecture diagrams drawn from one real forward pass (`g2g.tracing`), so that they cannot go stale."""
+"""Architecture diagrams drawn from one real forward pass (`report.tracing`), so that they cannot go stale."""
 
 import itertools
 import math
@@ -8,7 +8,7 @@ import torch
 from matplotlib.patches import Polygon, Rectangle
 from torch import nn
 
-from g2g.tracing import receptive_field, summary, trace
+from report.tracing import receptive_field, summary, trace
 
 FACES = {"data": "#D9D9D9", "down": "#9CD3F2", "low": "#D9A8C4", "up": "#F3C46B", "head": "#7CC9AF"}
 INK, GRAY, BLUE, VERMILION = "#333333", "#555555", "#0072B2", "#D55E00"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-TEMPLATE = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+TEMPLATE = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
 
 
 def shrunk(png: Path, width: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What a network really does in one forward pass, as stages and skip connections, for `g2g.diagrams`."""
+"""What a network really does in one forward pass, as stages and skip connections, for `report.diagrams`."""
 
 import itertools
 from dataclasses import dataclass, field

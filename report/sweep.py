@@ -9,16 +9,15 @@ import pandas as pd
 import torch.nn.functional as F
 from scipy.stats import t as student
 
-from g2g import stages
-from g2g.cache import save_atomic
+from g2g import runs as stages
 from g2g.checkpoints import TrainingDiverged
-from g2g.claims import FAILED, HELD
 from g2g.data import prepare
 from g2g.evaluation import predictions
+from g2g.files import save_atomic
 from g2g.lab import to_rgb
 from g2g.metrics import colorfulness, mae_ab
-from g2g.profiles import Profile, get_profile, repo_root
-from g2g.recipes import QUOTED
+from g2g.profiles import QUOTED, Profile, get_profile, repo_root
+from report.claims import FAILED, HELD
 
 # What is varied, of which stage; the base recipe's own value is the first of each row. `seed` is the yardstick.
 FACTORS = {"seed": (None, (42, 43, 44, 45, 46)), "lr": ("unet", (1e-4, 1e-3, 1e-2)),

@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from g2g import claims, evaluation, figures, models, stages
+from g2g import evaluation, figures, models
+from g2g import runs as stages
 from g2g.checkpoints import write_json
 from g2g.colorize import colorize
 from g2g.data import prepare
 from g2g.decode import decode
-from g2g.profiles import Profile, get_profile, repo_root
-from g2g.recipes import QUOTED, STAGES, TITLES
-from g2g.report import check, color_counts, pictures
-from g2g.report_page import shrunk
+from g2g.profiles import QUOTED, STAGES, TITLES, Profile, get_profile, repo_root
 from g2g.sources import Item, bundled
 from g2g.tables import read_scores, stamp
+from report import claims
+from report.build import check, color_counts, pictures
+from report.page import shrunk
 
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth; bundled photographs.",

@@ -82,8 +82,14 @@ def make_photos(folder, n):
 
 
 def own_profile(folder, options):
-    return dataclasses.replace(get_profile("report"), source="folder", data_dir=folder, size=options.size,
-                               n_train=options.n, n_test=max(1, options.n // 4))
+    return dataclasses.replace(
+        get_profile("report"),
+        source="folder",
+        data_dir=folder,
+        size=options.size,
+        n_train=options.n,
+        n_test=max(1, options.n // 4),
+    )
 
 
 def measure(folder, options):
@@ -101,8 +107,9 @@ def measure(folder, options):
     for workers in (0, num_cpus()):
         turns = []
         for _ in range(3):
-            per_image = torch.utils.data.DataLoader(PerImage(paths, options.size), options.batch,
-                                                    shuffle=True, num_workers=workers)
+            per_image = torch.utils.data.DataLoader(
+                PerImage(paths, options.size), options.batch, shuffle=True, num_workers=workers
+            )
             if workers and first_per_image is None:
                 first_per_image = epoch_seconds(per_image)
             whole = dataloaders(photos, options.batch, device="cpu", workers=workers).train
@@ -176,26 +183,35 @@ def report(result, gpu, options):
     n_all, n, preparing, first, first_per_image, memory, rows = result
     kind = options.note or ("own folder" if options.photos else "640×480 JPEG, crops of the bundled photographs")
     lines = [
-        "## Data", "",
+        "## Data",
+        "",
         f"`python benchmarks/data_speed.py`: {n:,} training photos at {options.size} px ({kind}), batches of "
         f"{options.batch}, {num_cpus()} cores ({platform.machine()}), Python {platform.python_version()}, torch "
         f"{torch.__version__.split('+')[0]}; median of three turns of {options.seconds:g} s each, all in one run.",
         "",
         "| workers | per image: PIL + skimage, photos/s | g2g to (L, ab) on the CPU, photos/s | times | g2g to the "
         "hand-over to an accelerator, photos/s | times |",
-        "|---|---|---|---|---|---|"]
+        "|---|---|---|---|---|---|",
+    ]
     for workers, per_image, whole, handed in rows:
-        lines.append(f"| {workers} | {per_image:,.0f} | {whole:,.0f} | {whole / per_image:.1f} | {handed:,.0f} | "
-                     f"{handed / per_image:.0f} |")
-    lines += ["", f"- Preparing: {n_all:,} photos in {preparing:.1f} s, {n_all / preparing:,.0f} photos/s.",
-              f"- First epoch over {n:,} photos, their share of the preparation included: "
-              f"{preparing * n / n_all + first:.1f} s; the per-image way with {num_cpus()} workers: "
-              f"{first_per_image:.1f} s.",
-              f"- Resident memory that preparing and one epoch added, the mapped array included: {memory:,.0f} MB."]
+        lines.append(
+            f"| {workers} | {per_image:,.0f} | {whole:,.0f} | {whole / per_image:.1f} | {handed:,.0f} | "
+            f"{handed / per_image:.0f} |"
+        )
+    lines += [
+        "",
+        f"- Preparing: {n_all:,} photos in {preparing:.1f} s, {n_all / preparing:,.0f} photos/s.",
+        f"- First epoch over {n:,} photos, their share of the preparation included: "
+        f"{preparing * n / n_all + first:.1f} s; the per-image way with {num_cpus()} workers: "
+        f"{first_per_image:.1f} s.",
+        f"- Resident memory that preparing and one epoch added, the mapped array included: {memory:,.0f} MB.",
+    ]
     if gpu:
-        lines.append(f"- Waiting for data on {torch.cuda.get_device_name()}: a U-Net step takes {gpu[0] * 1e3:.1f} ms "
-                     f"with a batch at hand and {gpu[1] * 1e3:.1f} ms with the loader: "
-                     f"{max(0.0, 1 - gpu[0] / gpu[1]):.1%}.")
+        lines.append(
+            f"- Waiting for data on {torch.cuda.get_device_name()}: a U-Net step takes {gpu[0] * 1e3:.1f} ms "
+            f"with a batch at hand and {gpu[1] * 1e3:.1f} ms with the loader: "
+            f"{max(0.0, 1 - gpu[0] / gpu[1]):.1%}."
+        )
     else:
         lines.append("- Waiting for data on a GPU: not measured here (no GPU).")
     return "\n".join(lines) + "\n"

@@ -59,8 +59,9 @@ def plain_step(recipe, size, device):
 def plain_speed(recipe, paths, size, device, steps):
     """Photos per second of the plain loop."""
     step, done = plain_step(recipe, size, device), 0
-    loader = torch.utils.data.DataLoader(PerImage(paths, size), recipe.batch_size, shuffle=True, drop_last=True,
-                                         num_workers=num_cpus())
+    loader = torch.utils.data.DataLoader(
+        PerImage(paths, size), recipe.batch_size, shuffle=True, drop_last=True, num_workers=num_cpus()
+    )
     for L, ab in loader:
         step(L.to(device), ab.to(device))  # ends in `.item()`, which waits for a GPU
         if done == 0:
@@ -120,36 +121,47 @@ def main():
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     profile = get_profile(options.profile)
-    recipes = {stage: dataclasses.replace(stages.RECIPES[profile.name][stage], weights=None)
-               for stage in ("cnn", "unet", "cgan")}
+    recipes = {
+        stage: dataclasses.replace(stages.RECIPES[profile.name][stage], weights=None)
+        for stage in ("cnn", "unet", "cgan")
+    }
     n = (options.steps + 2) * max(recipe.batch_size for recipe in recipes.values())
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["G2G_CACHE"] = str(Path(scratch) / "cache")
         folder = Path(scratch) / "photos"
         folder.mkdir()
         make_photos(folder, 2 * n)
-        photos = prepare(dataclasses.replace(profile, source="folder", data_dir=folder, n_train=n, n_test=2),
-                         progress=False)
+        photos = prepare(
+            dataclasses.replace(profile, source="folder", data_dir=folder, n_train=n, n_test=2), progress=False
+        )
         paths = [folder / name for name in photos.files("train")]
         rate = matrix_rate(device)
-        rows = {stage: (recipe, *measure(recipe, photos, paths, device, options), flops(recipe, photos.size))
-                for stage, recipe in recipes.items()}
+        rows = {
+            stage: (recipe, *measure(recipe, photos, paths, device, options), flops(recipe, photos.size))
+            for stage, recipe in recipes.items()
+        }
     write(report(rows, rate, photos.size, device, options), "training_speed")
 
 
 def report(rows, rate, size, device, options):
     facts = training.hardware(device)
     lines = [
-        "## Training steps", "",
+        "## Training steps",
+        "",
         f"`python benchmarks/training_speed.py --profile {options.profile}`: photos of {size} px, data included, on "
         f"{facts['device']} ({facts['precision']}, {facts['threads']} threads), torch {torch.__version__}; median of "
         f"{options.turns} turns of {options.steps} steps. The device's measured matrix product: {rate / 1e12:.2f} "
-        "TFLOP/s.", "",
+        "TFLOP/s.",
+        "",
         "| step | batch | plain loop, photos/s | g2g, photos/s | times | GFLOP a photo | TFLOP/s | share of the matrix "
-        "product |", "|---|---:|---:|---:|---:|---:|---:|---:|"]
+        "product |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
     for stage, (recipe, plain, ours, work) in rows.items():
-        lines.append(f"| {stages.TITLES[stage]} | {recipe.batch_size} | {plain:,.1f} | {ours:,.1f} | "
-                     f"{ours / plain:.2f} | {work / 1e9:.1f} | {ours * work / 1e12:.2f} | {ours * work / rate:.0%} |")
+        lines.append(
+            f"| {stages.TITLES[stage]} | {recipe.batch_size} | {plain:,.1f} | {ours:,.1f} | "
+            f"{ours / plain:.2f} | {work / 1e9:.1f} | {ours * work / 1e12:.2f} | {ours * work / rate:.0%} |"
+        )
     if device.type != "cuda":
         lines += ["", "On a GPU, where 3 times the plain loop and 35% are the aims: not measured (no GPU)."]
     return "\n".join(lines) + "\n"

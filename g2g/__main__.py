@@ -28,8 +28,10 @@ def _train(args):
 
     profile = stages.get_profile(args.profile)
     run = stages.load_or_train(args.stage, profile, recipe=_edited(stages.RECIPES[profile.name][args.stage], args.set))
-    print(f"{run.stage}: best validation L1 {run.record['best_valid_loss']:.4f} "
-          f"(gray {run.record['gray_valid_loss']:.4f}); kept in {run.folder}")
+    print(
+        f"{run.stage}: best validation L1 {run.record['best_valid_loss']:.4f} "
+        f"(gray {run.record['gray_valid_loss']:.4f}); kept in {run.folder}"
+    )
 
 
 def _prepare(args):
@@ -58,8 +60,14 @@ def _colorize(args):
     model, size, description = stages.best_available()
     print(f"colouring with {description}")
     _, failed = colorize_files(
-        photos, args.output, model, compare=args.compare, saturation=args.saturation, size=args.size or size,
-        max_megapixels=args.max_megapixels)
+        photos,
+        args.output,
+        model,
+        compare=args.compare,
+        saturation=args.saturation,
+        size=args.size or size,
+        max_megapixels=args.max_megapixels,
+    )
     print(f"{len(photos) - len(failed)} of {len(photos)} photos coloured, in {args.output}")
     for photo, reason in failed.items():
         print(f"failed: {photo}: {reason}", file=sys.stderr)
@@ -86,17 +94,37 @@ def main(argv=None) -> int:
     train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
     command(_evaluate, "evaluate", "score all stages on the test photos and write table 1")
     colorize = command(_colorize, "colorize", "colour photos of any size")
-    colorize.add_argument("photos", nargs="+", metavar="PHOTO",
-                          help="files, folders (searched recursively) or patterns")
-    colorize.add_argument("-o", "--output", default="colorized", metavar="FOLDER",
-                          help="where NAME-color.jpg goes (default: %(default)s); nothing is ever overwritten")
-    colorize.add_argument("--saturation", type=float, default=1.0, metavar="FACTOR",
-                          help="more than 1 for stronger colours, less for weaker ones (default: 1)")
+    colorize.add_argument(
+        "photos", nargs="+", metavar="PHOTO", help="files, folders (searched recursively) or patterns"
+    )
+    colorize.add_argument(
+        "-o",
+        "--output",
+        default="colorized",
+        metavar="FOLDER",
+        help="where NAME-color.jpg goes (default: %(default)s); nothing is ever overwritten",
+    )
+    colorize.add_argument(
+        "--saturation",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="more than 1 for stronger colours, less for weaker ones (default: 1)",
+    )
     colorize.add_argument("--compare", action="store_true", help="write gray and colour side by side, too")
-    colorize.add_argument("--size", type=int, metavar="PIXELS",
-                          help="colour is predicted on so many pixels squared (default: the model's training size)")
-    colorize.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, metavar="N",
-                          help="refuse larger photos before decoding them (default: %(default)s)")
+    colorize.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="colour is predicted on so many pixels squared (default: the model's training size)",
+    )
+    colorize.add_argument(
+        "--max-megapixels",
+        type=float,
+        default=MAX_MEGAPIXELS,
+        metavar="N",
+        help="refuse larger photos before decoding them (default: %(default)s)",
+    )
     args = parser.parse_args(argv)
     try:
         return args.function(args) or 0

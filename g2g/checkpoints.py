@@ -101,8 +101,10 @@ class Keeper(Callback):
         self.count[part] += n
         if self.training and not torch.isfinite(self.learn.smooth_loss):  # on the CPU already: costs no wait
             kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "there was no whole epoch yet"
-            raise TrainingDiverged(f"the loss became {self.learn.loss.detach().item()} in epoch {self.epoch + 1}, "
-                                   f"batch {self.iter + 1}. Lower the learning rate; {kept}.")
+            raise TrainingDiverged(
+                f"the loss became {self.learn.loss.detach().item()} in epoch {self.epoch + 1}, "
+                f"batch {self.iter + 1}. Lower the learning rate; {kept}."
+            )
         if self.training and not self.bars and time.time() - self.spoke > 30:
             self.spoke = time.time()
             rate = self.count["train"] / (self.spoke - self.started)
@@ -116,8 +118,10 @@ class Keeper(Callback):
         for name, total in self.sums.items():
             row[name] = float(total) / self.count["valid" if name.startswith("valid") else "train"]
         if not math.isfinite(row["valid_loss"]):
-            raise TrainingDiverged(f"the validation loss of epoch {self.epoch + 1} is {row['valid_loss']}. Lower the "
-                                   "learning rate; what was kept of earlier epochs stays.")
+            raise TrainingDiverged(
+                f"the validation loss of epoch {self.epoch + 1} is {row['valid_loss']}. Lower the "
+                "learning rate; what was kept of earlier epochs stays."
+            )
         row |= {"lr": float(self.opt.hypers[-1]["lr"]), "seconds": round(time.time() - self.started, 2)}
         self.rows.append(row)
         if not rank_distrib():
@@ -128,11 +132,15 @@ class Keeper(Callback):
         if num_distrib() < 2:
             return
         names = sorted(self.sums)
-        sums = torch.stack([*(self.sums[n].double() for n in names),
-                            *(self.sums[names[0]].new_tensor(self.count[p]).double() for p in ("train", "valid"))])
+        sums = torch.stack(
+            [
+                *(self.sums[n].double() for n in names),
+                *(self.sums[names[0]].new_tensor(self.count[p]).double() for p in ("train", "valid")),
+            ]
+        )
         torch.distributed.all_reduce(sums)
         self.sums = dict(zip(names, sums, strict=False))
-        self.count = dict(zip(("train", "valid"), sums[len(names):].tolist(), strict=True))
+        self.count = dict(zip(("train", "valid"), sums[len(names) :].tolist(), strict=True))
 
     def _write(self, row):
         if row["valid_loss"] <= min(r["valid_loss"] for r in self.rows):
@@ -150,11 +158,14 @@ class Keeper(Callback):
         done = [r["seconds"] for r in self.rows]
         left = (self.n_epoch - row["epoch"]) * sum(done[-3:]) / len(done[-3:])
         parts = [f"{name} {row[name]:.4f}" for name in row if name.endswith("loss") or name.startswith("g_")]
-        self._say(f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(parts)}  {row['seconds']:.0f} s, "
-                  f"{left / 60:.1f} min left")
+        self._say(
+            f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(parts)}  {row['seconds']:.0f} s, {left / 60:.1f} min left"
+        )
         if "d_loss" in row and row["d_loss"] < 0.02:
-            self._say("  the discriminator hardly errs any more (loss < 0.02): G learns little from it; "
-                      "lower D's learning rate or raise λ")
+            self._say(
+                "  the discriminator hardly errs any more (loss < 0.02): G learns little from it; "
+                "lower D's learning rate or raise λ"
+            )
 
     def _say(self, text):
         if not rank_distrib():

@@ -20,8 +20,15 @@ SIZE = 256  # the side of the square on whose area colour is predicted: the trai
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
 
 
-def colorize(photo, model, *, saturation: float = 1.0, size: int = SIZE, compare: bool = False,
-             max_megapixels: float = MAX_MEGAPIXELS) -> Image.Image:
+def colorize(
+    photo,
+    model,
+    *,
+    saturation: float = 1.0,
+    size: int = SIZE,
+    compare: bool = False,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> Image.Image:
     """Colour one photo at its full resolution; what colour it has is ignored, its lightness L* is kept.
 
     Args:
@@ -63,8 +70,9 @@ def colorize(photo, model, *, saturation: float = 1.0, size: int = SIZE, compare
             L, _ = lab.photos_to_lab(strip[None], device)
             y = ((torch.arange(top, top + len(strip), device=device) + 0.5) * (h / H) - 0.5).clamp(0, h - 1)
             row = y.long()
-            slope, offset = torch.lerp(lines[:, :, row], lines[:, :, (row + 1).clamp(max=h - 1)],
-                                       (y - row)[:, None]).chunk(2, dim=1)
+            slope, offset = torch.lerp(
+                lines[:, :, row], lines[:, :, (row + 1).clamp(max=h - 1)], (y - row)[:, None]
+            ).chunk(2, dim=1)
             ab = slope * L + offset
             out.paste(_to_image(to_gamut_rgb(L, ab)), (W * compare, top))
             if compare:
@@ -92,6 +100,7 @@ def guided_filter(L: torch.Tensor, ab: torch.Tensor, radius: int = 1, eps: float
         radius: a line is fitted to (2·radius + 1)² pixels, then averaged over as many.
         eps: variance of L below which a window counts as flat: its slope goes to 0.
     """
+
     def mean(x):
         return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
 

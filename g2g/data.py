@@ -73,12 +73,13 @@ class Photos:
     def __repr__(self):
         counts = ", ".join(f"{len(self.files(split)):,} {split}" for split in SPLITS)
         gray = sum(self.near_gray(split).sum() for split in SPLITS)
-        return (f"Photos({counts}, {self.size}×{self.size} px, {gray:,} near-gray, "
-                f"{(self.manifest['skipped'] != '').sum():,} skipped, hash {self.hash})")
+        return (
+            f"Photos({counts}, {self.size}×{self.size} px, {gray:,} near-gray, "
+            f"{(self.manifest['skipped'] != '').sum():,} skipped, hash {self.hash})"
+        )
 
 
-def prepare(profile: Profile, *, min_chroma: float = 0.0, fit: str = "squash",
-            progress: bool = True) -> Photos:
+def prepare(profile: Profile, *, min_chroma: float = 0.0, fit: str = "squash", progress: bool = True) -> Photos:
     """Decode, turn upright and resize the profile's photos once; later calls open what is there.
 
     Validation is 5% of the training photos (at least one), chosen by seed before any is skipped. A training
@@ -140,8 +141,12 @@ def _load(folder):
         about = json.loads((folder / "about.json").read_text())
         texts = ("file", "sha256", "split", "skipped")
         manifest = pd.read_csv(  # a photo may be called NA: only an empty number is missing
-            folder / "manifest.csv", dtype=dict.fromkeys(texts, str), keep_default_na=False,
-            na_values=dict.fromkeys(("width", "height", "chroma"), [""]), encoding_errors="surrogateescape")
+            folder / "manifest.csv",
+            dtype=dict.fromkeys(texts, str),
+            keep_default_na=False,
+            na_values=dict.fromkeys(("width", "height", "chroma"), [""]),
+            encoding_errors="surrogateescape",
+        )
         photos = Photos(folder, about["size"], manifest, about["hash"])
         if all(len(photos._open(split)) == len(photos.files(split)) for split in SPLITS):
             return photos
@@ -165,8 +170,10 @@ def _build(folder, train, test, settings, show, profile):
     need_disk(folder.parent, n * settings["size"] ** 2 * 3, "the prepared photos")
     try:
         work.mkdir()
-        with (files.progress(n, "prepare", "photos", show=show) as bar,
-              ArrayWriter(work, SPLITS, settings["size"]) as arrays):
+        with (
+            files.progress(n, "prepare", "photos", show=show) as bar,
+            ArrayWriter(work, SPLITS, settings["size"]) as arrays,
+        ):
             manifest = pd.DataFrame(_fill(arrays, train, test, settings, bar), columns=COLUMNS)
         for split in SPLITS:
             if not arrays.count[split]:
@@ -182,9 +189,12 @@ def _build(folder, train, test, settings, show, profile):
 
 def _fill(arrays, train, test, settings, bar):
     """Decode all photos into the arrays; returns the rows of the manifest."""
-    held_out = {item.name for item in seeded(train)[:max(1, round(0.05 * len(train)))]}
-    plan = {"test": test, "valid": [item for item in train if item.name in held_out],
-            "train": [item for item in train if item.name not in held_out]}  # in this order for duplicates
+    held_out = {item.name for item in seeded(train)[: max(1, round(0.05 * len(train)))]}
+    plan = {
+        "test": test,
+        "valid": [item for item in train if item.name in held_out],
+        "train": [item for item in train if item.name not in held_out],
+    }  # in this order for duplicates
     work = partial(decode, size=settings["size"], fit=settings["fit"])
     rows, seen = [], {}
     for split, items in plan.items():
@@ -213,9 +223,11 @@ def _fill(arrays, train, test, settings, bar):
 def _nothing(split, manifest, profile):
     rows = manifest[manifest["split"] == split]
     reasons = "; ".join(f"{_printable(row.file)}: {row.skipped}" for row in rows.head(5).itertuples())
-    return (f"no usable {split} photo among {len(rows)} in {profile.data_dir or profile.source}"
-            + (f" ({reasons}{'; …' if len(rows) > 5 else ''})" if reasons else "")
-            + "; at least three photos are needed, one each to train, to validate and to test")
+    return (
+        f"no usable {split} photo among {len(rows)} in {profile.data_dir or profile.source}"
+        + (f" ({reasons}{'; …' if len(rows) > 5 else ''})" if reasons else "")
+        + "; at least three photos are needed, one each to train, to validate and to test"
+    )
 
 
 def _printable(name):
@@ -229,8 +241,17 @@ class PhotoLoader(DataLoader):
     of workers and after a resume. `epoch` may be set; it counts up by itself at the end of each epoch.
     """
 
-    def __init__(self, photos: Photos, split: str, bs: int = 32, *, shuffle: bool = False, seed: int = 42,
-                 device="cpu", workers: int = 0):
+    def __init__(
+        self,
+        photos: Photos,
+        split: str,
+        bs: int = 32,
+        *,
+        shuffle: bool = False,
+        seed: int = 42,
+        device="cpu",
+        workers: int = 0,
+    ):
         files = photos.files(split)
         if bs < 1:
             raise ValueError(f"batch_size is {bs}; it must be at least 1")
@@ -297,8 +318,9 @@ class PhotoLoader(DataLoader):
         plt.tight_layout()
 
 
-def dataloaders(photos: Photos, batch_size: int = 32, seed: int = 42, device=None,
-                workers: int | None = None) -> DataLoaders:
+def dataloaders(
+    photos: Photos, batch_size: int = 32, seed: int = 42, device=None, workers: int | None = None
+) -> DataLoaders:
     """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
 
     `device` None is CUDA where there is one, else the CPU. The training loader draws order and per-photo
@@ -316,12 +338,11 @@ def dataloaders(photos: Photos, batch_size: int = 32, seed: int = 42, device=Non
     return DataLoaders(train, PhotoLoader(photos, "valid", **common), path=photos.folder, device=device)
 
 
-def batches(array: np.ndarray, batch_size: int = 32,
-            device="cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(array: np.ndarray, batch_size: int = 32, device="cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """(L, ab) of a uint8 array (N,S,S,3), in order, without flips."""
     pool = one_core_each() if torch.device(device).type == "cpu" else None
     for start in range(0, len(array), batch_size):
-        photos = torch.from_numpy(np.array(array[start:start + batch_size]))
+        photos = torch.from_numpy(np.array(array[start : start + batch_size]))
         yield _to_lab(photos.to(device), pool=pool)
 
 
@@ -335,9 +356,9 @@ def _to_lab(photos, flips=None, pool=None):
     L, ab = torch.empty(n, 1, height, width), torch.empty(n, 2, height, width)
 
     def convert(i):
-        photo = photos[i:i + 1]
+        photo = photos[i : i + 1]
         mirrored = flips is not None and flips[i]
-        L[i:i + 1], ab[i:i + 1] = photos_to_lab(photo.flip(2) if mirrored else photo)
+        L[i : i + 1], ab[i : i + 1] = photos_to_lab(photo.flip(2) if mirrored else photo)
 
     list(pool.map(convert, range(n)))
     return L, ab

@@ -12,8 +12,15 @@ from g2g.sources import Item
 MIN_SIDE = 16  # pixels: less is an icon, not a photo
 # Named, because Pillow would otherwise hand a PostScript file with a photo's name to Ghostscript
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
-UPRIGHT = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
-           7: "TRANSVERSE", 8: "ROTATE_90"}  # EXIF 0x0112, how the camera was held: what undoes it
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}  # EXIF 0x0112, how the camera was held: what undoes it
 
 
 def decode(item: Item, size: int, fit: str = "squash") -> tuple[dict, np.ndarray | None]:

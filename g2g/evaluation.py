@@ -10,9 +10,24 @@ from g2g import lab, metrics
 from g2g.files import progress
 from g2g.tables import bootstrap, compare, error_by_chroma, fooling, quoted_score, stamp, table1, write_table
 
-__all__ = ["ab_histograms", "best_constant", "bootstrap", "compare", "constant", "error_by_chroma",
-           "evaluate_profile", "fooling", "gray", "lpips_or_reason", "predictions", "quoted_score", "score",
-           "stamp", "table1", "write_table"]
+__all__ = [
+    "ab_histograms",
+    "best_constant",
+    "bootstrap",
+    "compare",
+    "constant",
+    "error_by_chroma",
+    "evaluate_profile",
+    "fooling",
+    "gray",
+    "lpips_or_reason",
+    "predictions",
+    "quoted_score",
+    "score",
+    "stamp",
+    "table1",
+    "write_table",
+]
 
 # The PSNR of rounding to 8 bits, in dB: a picture cannot show more. Without this cap, gray photos coloured
 # gray (infinite, or 120 dB of float noise) would decide the mean.
@@ -36,8 +51,9 @@ def best_constant(photos) -> tuple[float, float]:
     At most about 64 x 64 evenly spaced pixels per photo are used.
     """
     array, step = photos.train, max(1, photos.size // 64)
-    planes = [lab.photos_to_lab(array[i:i + 64, step // 2::step, step // 2::step])[1]
-              for i in range(0, len(array), 64)]
+    planes = [
+        lab.photos_to_lab(array[i : i + 64, step // 2 :: step, step // 2 :: step])[1] for i in range(0, len(array), 64)
+    ]
     a, b = np.median(torch.cat(planes).numpy(), axis=(0, 2, 3))
     return float(a), float(b)
 
@@ -74,7 +90,7 @@ def predictions(model, photos, split="test", *, batch_size=32, device=None, name
         model = model.to(device)
     with progress(len(files), f"{name}, {split} photos", "photos", show=show) as bar:
         for start in range(0, len(files), batch_size):
-            photo = torch.from_numpy(array[start:start + batch_size].copy()).to(device)
+            photo = torch.from_numpy(array[start : start + batch_size].copy()).to(device)
             L, ab = lab.photos_to_lab(photo)
             pred_ab = predict(model, L) if is_module else model(L).float()
             if pred_ab.shape != ab.shape:
@@ -82,8 +98,10 @@ def predictions(model, photos, split="test", *, batch_size=32, device=None, name
             bad = ~pred_ab.isfinite().flatten(1).all(1)
             if bad.any():
                 names = [files[start + i] for i in bad.nonzero().flatten().tolist()]
-                raise ValueError(f"{name} predicts NaN or infinity for {', '.join(names[:5])}; its training "
-                                 "diverged, or its weights are damaged")
+                raise ValueError(
+                    f"{name} predicts NaN or infinity for {', '.join(names[:5])}; its training "
+                    "diverged, or its weights are damaged"
+                )
             yield photo.permute(0, 3, 1, 2).float() / 255, L, ab, pred_ab
             bar.update(len(photo))
 
@@ -147,11 +165,13 @@ def evaluate_profile(profile=None, photos=None, note="") -> str:
     models = {"gray": gray(), "constant": constant(best_constant(photos))}
     models |= {stage: run.model(device=device) for stage, run in runs.items()}
     lpips = lpips_or_reason(device, download=profile.name != "smoke")  # 528 MB: not for a first look
-    scores = {row: score(model, photos, lpips=lpips, device=device, name=row)
-              for row, model in models.items()}
+    scores = {row: score(model, photos, lpips=lpips, device=device, name=row) for row, model in models.items()}
     table = table1(scores, recipes["unet_long"].epochs)
-    notes = [f"Profile {profile.name}: {profile.purpose}.",
-             f"Runs: {', '.join(run.id for run in runs.values()) or 'none'}.", *[note] * bool(note)]
+    notes = [
+        f"Profile {profile.name}: {profile.purpose}.",
+        f"Runs: {', '.join(run.id for run in runs.values()) or 'none'}.",
+        *[note] * bool(note),
+    ]
     files = write_table(table, profile.outputs / "results", notes, scores)
     return files[1].read_text(encoding="utf-8")
 

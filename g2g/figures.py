@@ -15,9 +15,24 @@ from g2g.lab import AB_SCALE, normalize, rgb_to_lab
 from g2g.plotting import COLORS, color, figure, grid, image, save, show, title
 from report import diagrams
 
-__all__ = ["ab_histogram", "ab_histograms", "best_and_worst", "cnn_architecture", "error_against_chroma",
-           "gan_architecture", "image_row", "lab_planes", "loss_curves", "parameter_analysis", "patch_map",
-           "preprocessing", "qualitative_grid", "save", "teaser", "unet_architecture"]
+__all__ = [
+    "ab_histogram",
+    "ab_histograms",
+    "best_and_worst",
+    "cnn_architecture",
+    "error_against_chroma",
+    "gan_architecture",
+    "image_row",
+    "lab_planes",
+    "loss_curves",
+    "parameter_analysis",
+    "patch_map",
+    "preprocessing",
+    "qualitative_grid",
+    "save",
+    "teaser",
+    "unet_architecture",
+]
 
 # -------------------------------------------------------------------------------------------- photographs
 
@@ -54,7 +69,7 @@ def best_and_worst(truth, predictions: dict, scores: dict, n: int = 3):
         score = np.asarray(scores[name], float)
         order = np.argsort(score, kind="stable").tolist()
         few = min(n, max(1, len(order) // 2))
-        chosen = order[:few] + order[len(order) - few:]
+        chosen = order[:few] + order[len(order) - few :]
         rows += [[images(i) if callable(images) else images[i] for i in chosen], [truth[i] for i in chosen]]
         words = ["best"] * few + ["worst"] * few
         notes += [[f"{w}: {score[i]:.3f}" for w, i in zip(words, chosen, strict=True)], [""] * 2 * few]
@@ -86,8 +101,10 @@ def lab_planes(rgb):
     return fig
 
 
-@figure("Preprocessing: the photograph, its L*a*b* planes in CIE units, and below the normalised planes that "
-        "the models are given (L) and asked for (a and b), all within −1 and 1.")
+@figure(
+    "Preprocessing: the photograph, its L*a*b* planes in CIE units, and below the normalised planes that "
+    "the models are given (L) and asked for (a and b), all within −1 and 1."
+)
 def preprocessing(rgb):
     """The photo and its Lab planes; under them the normalised ones, with the range that each really spans."""
     fig, cells = plotting.axes(2, 4, image(rgb).shape, notes=0.75)
@@ -105,15 +122,19 @@ def ab_histogram(ab):
     return plotting.histograms({"": ab})
 
 
-@figure("Joint density of a* and b* in the photographs and in each model's answers, on one log scale; the "
-        "line is the gamut of sRGB. Answers that shrink to the centre are the collapse toward gray.")
+@figure(
+    "Joint density of a* and b* in the photographs and in each model's answers, on one log scale; the "
+    "line is the gamut of sRGB. Answers that shrink to the centre are the collapse toward gray."
+)
 def ab_histograms(colors: dict):
     """Side by side: name -> ab (B,2,H,W), or counts (bins,bins) as from `evaluation.ab_histograms`."""
     return plotting.histograms(colors)
 
 
-@figure("Error against the mean chroma of the photograph, with 95% bootstrap intervals; under the axis, "
-        "the bins in CIE units and their photos.")
+@figure(
+    "Error against the mean chroma of the photograph, with 95% bootstrap intervals; under the axis, "
+    "the bins in CIE units and their photos."
+)
 def error_against_chroma(scores: dict, column: str = "mae"):
     """name -> scores by photo (see `evaluation.score`); give the gray baseline too, its line is dashed."""
     from g2g.tables import error_by_chroma
@@ -123,13 +144,24 @@ def error_against_chroma(scores: dict, column: str = "mae"):
         bins = error_by_chroma(table, column)
         x = np.arange(len(bins)) + 0.08 * (i - (len(scores) - 1) / 2)  # side by side: intervals would overlap
         spread = np.abs(bins[["low", "high"]].to_numpy().T - bins["mean"].to_numpy())
-        ax.errorbar(x, bins["mean"], spread, ls="--" if name == "gray" else "-", marker="osD^vP"[i % 6],
-                    elinewidth=0.8, color=color(name), label=title(name))
+        ax.errorbar(
+            x,
+            bins["mean"],
+            spread,
+            ls="--" if name == "gray" else "-",
+            marker="osD^vP"[i % 6],
+            elinewidth=0.8,
+            color=color(name),
+            label=title(name),
+        )
     ranges = [f"{low:g}–{high:g}" for low, high in zip(bins["from"], bins["to"], strict=True)]
     ranges[-1] = f"> {bins['from'].iloc[-1]:g}"
     ax.set_xticks(range(len(bins)), [f"{r}\n({n})" for r, n in zip(ranges, bins["photos"], strict=True)])
-    ax.set(xlabel="mean chroma of the photo (number of photos)", ylim=(0, None),
-           ylabel="MAE of ab/110" if column == "mae" else column)
+    ax.set(
+        xlabel="mean chroma of the photo (number of photos)",
+        ylim=(0, None),
+        ylabel="MAE of ab/110" if column == "mae" else column,
+    )
     ax.legend()
     return fig
 
@@ -137,8 +169,10 @@ def error_against_chroma(scores: dict, column: str = "mae"):
 # --------------------------------------------------------------------------------------- runs and networks
 
 
-@figure("Losses by epoch. Above: L1 of ab in training (dotted) and validation; dashed: a gray answer. "
-        "Below, where a GAN was trained: the discriminator's loss and the generator's two terms.")
+@figure(
+    "Losses by epoch. Above: L1 of ab in training (dotted) and validation; dashed: a gray answer. "
+    "Below, where a GAN was trained: the discriminator's loss and the generator's two terms."
+)
 def loss_curves(runs, gray: float | None = None):
     """L1 curves, a panel for each run, and the GAN's losses apart.
 
@@ -210,11 +244,14 @@ def parameter_analysis(table, metrics=None):
 
 
 cnn_architecture = figure("The encoder-decoder CNN, drawn from the module itself.")(diagrams.network)
-unet_architecture = figure("The U-Net with its ResNet-18 encoder, drawn from the module itself; dashed: skip "
-                           "connections.")(diagrams.network)
-gan_architecture = figure("The conditional GAN, drawn from its modules: the generator answers ab for L, the "
-                          "discriminator judges every patch of L joined with the generated or the real "
-                          "ab.")(diagrams.gan)
+unet_architecture = figure(
+    "The U-Net with its ResNet-18 encoder, drawn from the module itself; dashed: skip connections."
+)(diagrams.network)
+gan_architecture = figure(
+    "The conditional GAN, drawn from its modules: the generator answers ab for L, the "
+    "discriminator judges every patch of L joined with the generated or the real "
+    "ab."
+)(diagrams.gan)
 
 
 # ------------------------------------------------------------------------------------------------ helpers

@@ -46,8 +46,7 @@ def need_disk(folder: Path, need: int, what: str) -> None:
     """Raise RuntimeError unless the disk of `folder` has room for `need` bytes of `what`."""
     free = shutil.disk_usage(folder).free
     if free < need:
-        raise RuntimeError(f"{folder} has {free / 1e9:.1f} GB free; {what} need {need / 1e9:.1f} GB. "
-                           f"{MORE_DISK}")
+        raise RuntimeError(f"{folder} has {free / 1e9:.1f} GB free; {what} need {need / 1e9:.1f} GB. {MORE_DISK}")
 
 
 @contextmanager
@@ -73,8 +72,10 @@ def save_atomic(write, path):
         write(temporary)
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        raise RuntimeError(f"could not write {path}: {error}. Is the disk full? Free some space and run the same "
-                           "again: what is finished is kept.") from error
+        raise RuntimeError(
+            f"could not write {path}: {error}. Is the disk full? Free some space and run the same "
+            "again: what is finished is kept."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -97,8 +98,10 @@ class ArrayWriter:
         self.count[name] += 1
 
     def _write_header(self, name):
-        np.lib.format.write_array_header_1_0(self.files[name], {
-            "descr": "|u1", "fortran_order": False, "shape": (self.count[name], self.size, self.size, 3)})
+        np.lib.format.write_array_header_1_0(
+            self.files[name],
+            {"descr": "|u1", "fortran_order": False, "shape": (self.count[name], self.size, self.size, 3)},
+        )
 
     def __enter__(self):
         return self
@@ -129,9 +132,19 @@ def progress(total: int, label: str, unit: str, *, show: bool = True) -> tqdm:
     terminal, because a redrawn bar fills logs and saved notebooks. `unit="B"` counts in MB and GB.
     """
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    style = {"total": total, "desc": label, "unit": unit if unit == "B" else f" {unit}", "disable": not show,
-             "unit_scale": unit == "B"}
+    style = {
+        "total": total,
+        "desc": label,
+        "unit": unit if unit == "B" else f" {unit}",
+        "disable": not show,
+        "unit_scale": unit == "B",
+    }
     if watched and os.environ.get("G2G_PLAIN") != "1":
         return tqdm(**style)
-    return tqdm(**style, file=_Lines(), mininterval=15, delay=0.5,
-                bar_format="{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {elapsed} so far, {remaining} left")
+    return tqdm(
+        **style,
+        file=_Lines(),
+        mininterval=15,
+        delay=0.5,
+        bar_format="{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {elapsed} so far, {remaining} left",
+    )

@@ -7,9 +7,7 @@ import numpy as np
 import torch
 
 AB_SCALE = 110.0  # a* and b* of the sRGB gamut lie in -86…98 and -108…94
-XYZ_FROM_RGB = [[0.412453, 0.357580, 0.180423],
-                [0.212671, 0.715160, 0.072169],
-                [0.019334, 0.119193, 0.950227]]
+XYZ_FROM_RGB = [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
 WHITE = [0.95047, 1.0, 1.08883]  # XYZ of D65
 DELTA = 6 / 29  # the cube root of L*a*b* becomes a straight line below DELTA**3
 
@@ -58,10 +56,16 @@ def normalize(lab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def denormalize(L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
     """The inverse of `normalize`: L (…,1,H,W) and ab (…,2,H,W) to CIE Lab (…,3,H,W)."""
-    if L.ndim != ab.ndim or L.ndim not in (3, 4) or L.shape[-3] != 1 or ab.shape[-3] != 2 or \
-            (L.shape[:-3], L.shape[-2:]) != (ab.shape[:-3], ab.shape[-2:]):
-        raise ValueError(f"expected L (B,1,H,W) and ab (B,2,H,W) of one size, got {tuple(L.shape)} and "
-                         f"{tuple(ab.shape)}")
+    if (
+        L.ndim != ab.ndim
+        or L.ndim not in (3, 4)
+        or L.shape[-3] != 1
+        or ab.shape[-3] != 2
+        or (L.shape[:-3], L.shape[-2:]) != (ab.shape[:-3], ab.shape[-2:])
+    ):
+        raise ValueError(
+            f"expected L (B,1,H,W) and ab (B,2,H,W) of one size, got {tuple(L.shape)} and {tuple(ab.shape)}"
+        )
     return torch.cat([(L + 1) * 50, ab * AB_SCALE], dim=-3)
 
 
@@ -102,8 +106,12 @@ def photos_to_lab(photos, device=None) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _check(x, name):
-    if not isinstance(x, torch.Tensor) or x.ndim not in (3, 4) or x.shape[-3] != 3 or \
-            x.dtype not in (torch.float32, torch.float64):
+    if (
+        not isinstance(x, torch.Tensor)
+        or x.ndim not in (3, 4)
+        or x.shape[-3] != 3
+        or x.dtype not in (torch.float32, torch.float64)
+    ):
         got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
         raise ValueError(f"{name}: expected a float32 or float64 tensor (B,3,H,W) or (3,H,W), got {got}")
 

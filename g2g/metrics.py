@@ -97,8 +97,13 @@ def ciede2000(lab1, lab2):
     hue = torch.where(product > 0, torch.where(far, across, total / 2), total)  # gray has no hue
     dH = 2 * product.sqrt() * torch.sin(dh / 2) * (1 - 2 * far.int())
     L, C = (L1 + L2) / 2, (C1 + C2) / 2
-    T = (1 - 0.17 * torch.cos(hue - math.radians(30)) + 0.24 * torch.cos(2 * hue)
-         + 0.32 * torch.cos(3 * hue + math.radians(6)) - 0.20 * torch.cos(4 * hue - math.radians(63)))
+    T = (
+        1
+        - 0.17 * torch.cos(hue - math.radians(30))
+        + 0.24 * torch.cos(2 * hue)
+        + 0.32 * torch.cos(3 * hue + math.radians(6))
+        - 0.20 * torch.cos(4 * hue - math.radians(63))
+    )
     l_term = (L2 - L1) / (1 + 0.015 * (L - 50) ** 2 / (20 + (L - 50) ** 2).sqrt())
     c_term = (C2 - C1) / (1 + 0.045 * C)
     h_term = dH / (1 + 0.015 * C * T)
@@ -154,9 +159,14 @@ class LPIPS:
             warnings.simplefilter("ignore", UserWarning)
             net = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)  # random until below
         for part in net.net.children():
-            part.load_state_dict({f"{i}.{kind}": state[f"features.{i}.{kind}"]
-                                  for i, layer in part.named_children() if hasattr(layer, "weight")
-                                  for kind in ("weight", "bias")})
+            part.load_state_dict(
+                {
+                    f"{i}.{kind}": state[f"features.{i}.{kind}"]
+                    for i, layer in part.named_children()
+                    if hasattr(layer, "weight")
+                    for kind in ("weight", "bias")
+                }
+            )
         self.net, self.device = net.eval().requires_grad_(False).to(device), device
 
     @torch.no_grad()
@@ -173,8 +183,9 @@ class LPIPS:
         if not -1.001 <= low <= high <= 1.001:
             raise ValueError(f"LPIPS expects RGB in [-1, 1], got values in [{low:.3g}, {high:.3g}]")
         if check_range and low >= 0:
-            raise ValueError("LPIPS expects RGB in [-1, 1]; nothing here is below 0, as if it were [0, 1]: "
-                             "pass 2 * rgb - 1")
+            raise ValueError(
+                "LPIPS expects RGB in [-1, 1]; nothing here is below 0, as if it were [0, 1]: pass 2 * rgb - 1"
+            )
         pairs = zip(x.to(self.device).split(8), y.to(self.device).split(8), strict=True)
         return torch.cat([self.net(a, b).flatten() for a, b in pairs])
 
@@ -200,9 +211,9 @@ def _vgg16_state(weights, download):
         else:
             verb = "read" if path.is_file() or weights else "downloaded"
             reason = f"the VGG-16 weights could not be {verb} ({type(error).__name__})"
-        raise LPIPSUnavailable(reason,
-                               f"Put torchvision's {cached.name} (from {url}) at {path}; the cause: {error}"
-                               ) from error
+        raise LPIPSUnavailable(
+            reason, f"Put torchvision's {cached.name} (from {url}) at {path}; the cause: {error}"
+        ) from error
     return state
 
 
@@ -223,8 +234,9 @@ def _high_chroma(C):
 
 def _check(x, y, channels):
     if x.ndim != 4 or x.shape[1] != channels or x.shape != y.shape:
-        raise ValueError(f"expected two tensors (B,{channels},H,W) of one size, got {tuple(x.shape)} and "
-                         f"{tuple(y.shape)}")
+        raise ValueError(
+            f"expected two tensors (B,{channels},H,W) of one size, got {tuple(x.shape)} and {tuple(y.shape)}"
+        )
 
 
 def _check_rgb(x, y):

@@ -31,12 +31,16 @@ class EncoderDecoder(nn.Module):
     def __init__(self, width: int = 64):
         super().__init__()
         w1, w2, w4, w8 = (width * m for m in (1, 2, 4, 8))
-        self.encoder = nn.Sequential(*(
-            nn.Sequential(_conv(a, b), nn.MaxPool2d(2)) for a, b in ((1, w1), (w1, w2), (w2, w4), (w4, w8))))
+        self.encoder = nn.Sequential(
+            *(nn.Sequential(_conv(a, b), nn.MaxPool2d(2)) for a, b in ((1, w1), (w1, w2), (w2, w4), (w4, w8)))
+        )
         self.latent = _conv(w8, w8)
-        self.decoder = nn.Sequential(*(
-            nn.Sequential(nn.Upsample(scale_factor=2), _conv(a, b))
-            for a, b in ((w8, w4), (w4, w2), (w2, w1), (w1, w1 // 2))))
+        self.decoder = nn.Sequential(
+            *(
+                nn.Sequential(nn.Upsample(scale_factor=2), _conv(a, b))
+                for a, b in ((w8, w4), (w4, w2), (w2, w1), (w1, w1 // 2))
+            )
+        )
         self.output = nn.Sequential(nn.Conv2d(w1 // 2, 2, 3, padding=1), nn.Tanh())
 
     def forward(self, L: torch.Tensor) -> torch.Tensor:
@@ -77,7 +81,8 @@ def resnet18_unet(weights: str | Path | None = "imagenet", size: int = 256) -> n
                 f"no ImageNet weights for the ResNet-18 encoder: {error!r}. Try again (first delete a broken "
                 f"file in {torch.hub.get_dir()}/checkpoints), or fetch {ResNet18_Weights.IMAGENET1K_V1.url} "
                 "elsewhere and give its path as weights= (G2G_WEIGHTS=PATH for all recipes), or train from scratch "
-                "with weights=None (G2G_WEIGHTS=none)") from error
+                "with weights=None (G2G_WEIGHTS=none)"
+            ) from error
         encoder.load_state_dict(state)
     elif weights is not None:
         load_weights(encoder, weights)
@@ -125,8 +130,9 @@ class PatchGAN(nn.Module):
     def __init__(self, receptive_field: int = 70, width: int = 64):
         super().__init__()
         if receptive_field != 1 and receptive_field not in _STRIDED:
-            raise ValueError(f"receptive_field: expected one of 1, {str(list(_STRIDED))[1:-1]}, "
-                             f"got {receptive_field!r}")
+            raise ValueError(
+                f"receptive_field: expected one of 1, {str(list(_STRIDED))[1:-1]}, got {receptive_field!r}"
+            )
         self.receptive_field = receptive_field
         if receptive_field == 1:
             channels, strides, kernel, padding = [3, width, width * 2, 1], [1, 1, 1], 1, 0
@@ -197,11 +203,15 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     own = model.state_dict()
     # Old torchvision files lack this counter, which nothing here uses.
     state = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | state
-    wrong = [f"{len(names)} {what}, such as {sorted(names)[0]}" for what, names in (
-        ("weights missing", own.keys() - state.keys()),
-        ("not in the model", state.keys() - own.keys()),
-        ("of another shape", {k for k in own.keys() & state.keys() if own[k].shape != state[k].shape}),
-    ) if names]
+    wrong = [
+        f"{len(names)} {what}, such as {sorted(names)[0]}"
+        for what, names in (
+            ("weights missing", own.keys() - state.keys()),
+            ("not in the model", state.keys() - own.keys()),
+            ("of another shape", {k for k in own.keys() & state.keys() if own[k].shape != state[k].shape}),
+        )
+        if names
+    ]
     if wrong:
         raise ValueError(f"{path} does not fit {type(model).__name__}: {'; '.join(wrong)}")
     model.load_state_dict(state)

@@ -19,16 +19,36 @@ SUFFIXES = set(".jpg .jpeg .jpe .png .webp .tif .tiff .bmp .gif .ppm .pgm .pnm .
 # JPEG in 4:4:4: halving the colour planes would smear the colour at the very edges it was fitted to. TIFF not
 # compressed: Pillow leaves that to libtiff, which cannot write EXIF.
 FORMATS = {
-    "JPEG": (".jpg .jpeg .jpe", {"quality": 95, "subsampling": 0}), "PNG": (".png", {"compress_level": 4}),
-    "WEBP": (".webp", {"quality": 95}), "TIFF": (".tif .tiff", {"compression": "raw"}),
-    "BMP": (".bmp", {}), "JPEG2000": (".jp2", {}), "AVIF": (".avif", {"quality": 90}),
+    "JPEG": (".jpg .jpeg .jpe", {"quality": 95, "subsampling": 0}),
+    "PNG": (".png", {"compress_level": 4}),
+    "WEBP": (".webp", {"quality": 95}),
+    "TIFF": (".tif .tiff", {"compression": "raw"}),
+    "BMP": (".bmp", {}),
+    "JPEG2000": (".jp2", {}),
+    "AVIF": (".avif", {"quality": 90}),
 }
 EARLIER = re.compile(r"-(color|compare)(-\d+)?$")  # how the names of results end
 MAX_MEGAPIXELS = 150
 ORIENTATION, EXIF_IFD, COLOR_SPACE = 0x0112, 0x8769, 0xA001
 # TIFF tags that say how the pixels lay in the old file: wrong in the new one
-LAYOUT_TAGS = {*range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, 320, *range(322, 326), 330, 338,
-               339, 347, *range(512, 522), *range(529, 533), 34675}
+LAYOUT_TAGS = {
+    *range(254, 260),
+    262,
+    266,
+    273,
+    *range(277, 280),
+    284,
+    317,
+    320,
+    *range(322, 326),
+    330,
+    338,
+    339,
+    347,
+    *range(512, 522),
+    *range(529, 533),
+    34675,
+}
 
 
 def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Image, Image.Image | None, dict]:
@@ -47,15 +67,18 @@ def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Ima
                     raise ValueError(
                         f"{file.width} x {file.height} pixels are {megapixels:.0f} megapixels, the limit is "
                         f"{max_megapixels:g}. It takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
-                        f"where there is as much, --max-megapixels {math.ceil(megapixels)} allows it")
+                        f"where there is as much, --max-megapixels {math.ceil(megapixels)} allows it"
+                    )
                 return _prepare(file, in_place=True)
         finally:
             Image.MAX_IMAGE_PIXELS = before
     if not isinstance(photo, Image.Image):
         array = np.asarray(photo)
         if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
-            raise ValueError("photo: expected path, PIL image or a uint8 array (H,W), (H,W,3) or (H,W,4), "
-                             f"got {array.dtype} {array.shape}")
+            raise ValueError(
+                "photo: expected path, PIL image or a uint8 array (H,W), (H,W,3) or (H,W,4), "
+                f"got {array.dtype} {array.shape}"
+            )
         photo = Image.fromarray(array)
     return _prepare(photo, in_place=False)
 
@@ -153,8 +176,10 @@ def save_photo(image: Image.Image, path: str | Path) -> None:
         ValueError: a suffix that is not in `FORMATS`. RuntimeError: it cannot be written.
     """
     path = Path(path)
-    name, options = next(((name, options) for name, (suffixes, options) in FORMATS.items()
-                          if path.suffix.lower() in suffixes.split()), (None, None))
+    name, options = next(
+        ((name, options) for name, (suffixes, options) in FORMATS.items() if path.suffix.lower() in suffixes.split()),
+        (None, None),
+    )
     if name is None:
         raise ValueError(f"{path.name}: expected a suffix for colour photos: .jpg, .png, .webp, .tif, …")
     options = options | {k: image.info[k] for k in ("exif", "xmp", "icc_profile", "dpi") if k in image.info}
@@ -194,8 +219,11 @@ def find_photos(paths) -> tuple[list[Path], list[str]]:
         else:
             folder = os.path.isdir(path)
             inside = Path(path).rglob("*") if folder else map(Path, glob.glob(path, recursive=True))
-            new = [p for p in sorted(inside) if p.suffix.lower() in SUFFIXES and p.is_file()
-                   and p.name[0] != "." and not EARLIER.search(p.stem)]
+            new = [
+                p
+                for p in sorted(inside)
+                if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "." and not EARLIER.search(p.stem)
+            ]
         if not new:
             missing.append(path)
         found |= {p.resolve(): p for p in new if p.resolve() not in found}

@@ -13,13 +13,32 @@ from g2g.files import save_atomic
 from g2g.lab import AB_SCALE, rgb_to_lab
 from g2g.profiles import TITLES
 
-STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8,
-         "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "legend.frameon": False,
-         "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.3, "lines.markersize": 3,
-         "figure.dpi": 100, "pdf.fonttype": 42}
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3,
+    "figure.dpi": 100,
+    "pdf.fonttype": 42,
+}
 # of Okabe & Ito's palette, which the colour-blind can tell apart
-COLORS = {"gray": "#777777", "constant": "#CC79A7", "cnn": "#E69F00", "unet": "#0072B2",
-          "unet_long": "#56B4E9", "cgan": "#D55E00", "truth": "#000000"}
+COLORS = {
+    "gray": "#777777",
+    "constant": "#CC79A7",
+    "cnn": "#E69F00",
+    "unet": "#0072B2",
+    "unet_long": "#56B4E9",
+    "cgan": "#D55E00",
+    "truth": "#000000",
+}
 OTHER = "#009E73"
 BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#0072B2", "#F7F7F7", "#B88A00"])
 PLANES = ("gray", "PiYG_r", BLUE_YELLOW)  # L*; a* from green to magenta; b* from blue to yellow
@@ -31,6 +50,7 @@ def figure(caption: str):
     The layout is frozen, so that every format shows the same, and the figure is closed: a notebook shows it
     once, as a cell's value, and none piles up in memory.
     """
+
     def decorate(draw):
         @functools.wraps(draw)
         def drawn(*args, **kwargs):
@@ -46,7 +66,9 @@ def figure(caption: str):
                     plt.close(number)
             fig.caption = caption
             return fig
+
         return drawn
+
     return decorate
 
 
@@ -169,8 +191,9 @@ def histograms(colors: dict):
     densities = {name: x / x.sum() / (span / len(x)) ** 2 for name, x in densities.items()}
     some = np.concatenate([x[x > 0] for x in densities.values()])
     n, width = len(densities), min(7, 0.8 + 2.2 * len(densities))
-    fig, cells = plt.subplots(1, n, figsize=(width, (width - 0.8) / n + 0.6), sharey=True, squeeze=False,
-                              layout="constrained")
+    fig, cells = plt.subplots(
+        1, n, figsize=(width, (width - 0.8) / n + 0.6), sharey=True, squeeze=False, layout="constrained"
+    )
     for ax, (name, density) in zip(cells[0], densities.items(), strict=True):
         middle = (np.arange(len(density)) + 0.5) * span / len(density) - AB_SCALE
         mean = (density * np.hypot(middle[:, None], middle)).sum() / density.sum()

@@ -39,14 +39,17 @@ class Profile:
 PROFILES = {
     p.name: p
     for p in (
-        Profile("smoke", "bundled", 64, 48, 24,
-                "shows that everything runs, on two CPU cores and without network; its scores mean nothing"),
-        Profile("cpu", "coco_sample", 64, 2000, 500,
-                "the report's protocol scaled to an evening on two CPU cores"),
-        Profile("class", "coco_sample", 128, 2000, 500,
-                "a lesson on a T4 or L4: colour within minutes"),
-        Profile("report", "coco_sample", 256, 8000, 2000,
-                "the report's protocol on an L4"),
+        Profile(
+            "smoke",
+            "bundled",
+            64,
+            48,
+            24,
+            "shows that everything runs, on two CPU cores and without network; its scores mean nothing",
+        ),
+        Profile("cpu", "coco_sample", 64, 2000, 500, "the report's protocol scaled to an evening on two CPU cores"),
+        Profile("class", "coco_sample", 128, 2000, 500, "a lesson on a T4 or L4: colour within minutes"),
+        Profile("report", "coco_sample", 256, 8000, 2000, "the report's protocol on an L4"),
     )
 }
 
@@ -130,14 +133,25 @@ def _recipes(weights: str | None) -> dict[str, dict[str, Recipe]]:
     common = {"lr": 2e-4, "schedule": "linear_decay", "start": "unet", "beta1": 0.5}
     long, cgan = partial(Recipe, "unet_long", **common), partial(Recipe, "cgan", lam=100.0, d_rate=1.0, **common)
     rows = {
-        "smoke": (cnn(8, 3e-3, "one_cycle", 16, width=16), unet(4, 1e-3, "one_cycle", 16),
-                  long(3, batch_size=16), cgan(3, batch_size=16, receptive_field=34)),
-        "cpu": (cnn(20, 2e-3, "one_cycle", width=64), unet(10, 1e-3, "one_cycle"),
-                long(4), cgan(4, receptive_field=34, d_rate=0.25)),  # docs/training.md says why
-        "class": (cnn(20, 2e-3, "one_cycle", width=64), unet(5, 1e-3, "one_cycle", weights=weights),
-                  long(5), cgan(5, receptive_field=70, d_rate=0.25)),
-        "report": (cnn(100, 1e-3, width=64), unet(20, 1e-4, weights=weights),
-                   long(20), cgan(20, receptive_field=70)),
+        "smoke": (
+            cnn(8, 3e-3, "one_cycle", 16, width=16),
+            unet(4, 1e-3, "one_cycle", 16),
+            long(3, batch_size=16),
+            cgan(3, batch_size=16, receptive_field=34),
+        ),
+        "cpu": (
+            cnn(20, 2e-3, "one_cycle", width=64),
+            unet(10, 1e-3, "one_cycle"),
+            long(4),
+            cgan(4, receptive_field=34, d_rate=0.25),
+        ),  # docs/training.md says why
+        "class": (
+            cnn(20, 2e-3, "one_cycle", width=64),
+            unet(5, 1e-3, "one_cycle", weights=weights),
+            long(5),
+            cgan(5, receptive_field=70, d_rate=0.25),
+        ),
+        "report": (cnn(100, 1e-3, width=64), unet(20, 1e-4, weights=weights), long(20), cgan(20, receptive_field=70)),
     }
     return {profile: dict(zip(STAGES, row, strict=True)) for profile, row in rows.items()}
 

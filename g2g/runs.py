@@ -107,9 +107,19 @@ def runs(profile: Profile | str | None = None) -> pd.DataFrame:
     """The finished runs of a profile, one row each: run, stage, epochs, seed, photos, best valid_loss, minutes."""
     profile = profile if isinstance(profile, Profile) else get_profile(profile)
     found = [_load(f.parent) for f in sorted(profile.outputs.glob("runs/*/run.json"))]
-    rows = [{"run": r.id, "stage": r.stage, "epochs": r.recipe.epochs, "lr": r.recipe.lr, "seed": r.recipe.seed,
-             "photos": r.record["photos_hash"], "valid_loss": r.record["best_valid_loss"],
-             "minutes": r.record["minutes"]} for r in found]
+    rows = [
+        {
+            "run": r.id,
+            "stage": r.stage,
+            "epochs": r.recipe.epochs,
+            "lr": r.recipe.lr,
+            "seed": r.recipe.seed,
+            "photos": r.record["photos_hash"],
+            "valid_loss": r.record["best_valid_loss"],
+            "minutes": r.record["minutes"],
+        }
+        for r in found
+    ]
     return pd.DataFrame(rows, columns=["run", "stage", "epochs", "lr", "seed", "photos", "valid_loss", "minutes"])
 
 
@@ -138,12 +148,19 @@ def learner(recipe: Recipe, photos: Photos, start: Run | None = None):
     betas = (recipe.beta1 or 0.9, 0.999)
     if recipe.stage != "cgan":
         return training.l1_learner(dls, model, betas)
-    return training.GANLearner(dls, model, PatchGAN(recipe.receptive_field), lam=recipe.lam, betas=betas,
-                               d_rate=recipe.d_rate)
+    return training.GANLearner(
+        dls, model, PatchGAN(recipe.receptive_field), lam=recipe.lam, betas=betas, d_rate=recipe.d_rate
+    )
 
 
-def load_or_train(stage: str, profile: Profile | str | None = None, *, recipe: Recipe | None = None,
-                  photos: Photos | None = None, start: Run | None = None) -> Run:
+def load_or_train(
+    stage: str,
+    profile: Profile | str | None = None,
+    *,
+    recipe: Recipe | None = None,
+    photos: Photos | None = None,
+    start: Run | None = None,
+) -> Run:
     """The finished run of `stage`, from disk if it is there, else released weights, else trained now.
 
     A run is found by the hash of its recipe, its photos and the run it starts from: an edited recipe is a run of
@@ -179,20 +196,36 @@ def _train(recipe, photos, profile, start, folder):
     minutes = estimate_minutes(learner(recipe, photos, start), recipe.epochs - epochs_done) if alone else None
     about = f"about {minutes:.1f} min by a short measurement" if minutes else "a moment" if alone else "time unknown"
     if not rank_distrib():
-        print(f"{TITLES[recipe.stage]}: training {recipe.epochs - epochs_done} of {recipe.epochs} epochs on "
-              f"{len(photos.train):,} photos at {photos.size} px, {about}", flush=True)
+        print(
+            f"{TITLES[recipe.stage]}: training {recipe.epochs - epochs_done} of {recipe.epochs} epochs on "
+            f"{len(photos.train):,} photos at {photos.size} px, {about}",
+            flush=True,
+        )
     learn = learner(recipe, photos, start)
-    history = training.fit(learn, folder, epochs=recipe.epochs, lr=recipe.lr, schedule=recipe.schedule,
-                           seed=recipe.seed)
+    history = training.fit(
+        learn, folder, epochs=recipe.epochs, lr=recipe.lr, schedule=recipe.schedule, seed=recipe.seed
+    )
     record = settings | {
-        "recipe": dataclasses.asdict(recipe), "profile": profile.name, "size": photos.size, "run": folder.name,
-        "start": start and start.id, "photos_hash": photos.hash, "train": len(photos.train),
-        "valid": len(photos.valid), "best_valid_loss": float(history["valid_loss"].min()),
-        "gray_valid_loss": training.gray_loss(learn.dls.valid), "minutes": round(history["seconds"].sum() / 60, 2),
+        "recipe": dataclasses.asdict(recipe),
+        "profile": profile.name,
+        "size": photos.size,
+        "run": folder.name,
+        "start": start and start.id,
+        "photos_hash": photos.hash,
+        "train": len(photos.train),
+        "valid": len(photos.valid),
+        "best_valid_loss": float(history["valid_loss"].min()),
+        "gray_valid_loss": training.gray_loss(learn.dls.valid),
+        "minutes": round(history["seconds"].sum() / 60, 2),
         "processes": max(num_distrib(), 1),
         "photos_per_second": round(len(photos.train) * len(history) / history["seconds"].sum(), 1),
-        "versions": {"g2g": __version__, "python": platform.python_version(), "torch": torch.__version__,
-                     "torchvision": torchvision.__version__, "fastai": fastai.__version__},
+        "versions": {
+            "g2g": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            "fastai": fastai.__version__,
+        },
         "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
     }
     if not rank_distrib():
@@ -213,10 +246,21 @@ def _fetch_released(folder: Path, recipe: Recipe, photos: Photos) -> Run | None:
     except (OSError, RuntimeError) as error:
         print(f"released weights of {folder.name} could not be fetched ({error}); training instead")
         return None
-    save_weights(load_weights(_model(recipe, photos.size, None), folder / "weights.safetensors"),
-                 folder / "last.safetensors")
-    write_json({"recipe": dataclasses.asdict(recipe), "size": photos.size, "photos_hash": photos.hash, "source": url,
-                "minutes": 0.0, "device": "released weights", "best_valid_loss": None}, folder / "run.json")
+    save_weights(
+        load_weights(_model(recipe, photos.size, None), folder / "weights.safetensors"), folder / "last.safetensors"
+    )
+    write_json(
+        {
+            "recipe": dataclasses.asdict(recipe),
+            "size": photos.size,
+            "photos_hash": photos.hash,
+            "source": url,
+            "minutes": 0.0,
+            "device": "released weights",
+            "best_valid_loss": None,
+        },
+        folder / "run.json",
+    )
     return _load(folder)
 
 
@@ -240,5 +284,7 @@ def best_available() -> tuple[torch.nn.Module, int, str]:
             warning = "; trained on a handful of crops for a test, its colours mean nothing" * (name == "smoke")
             about = f"{TITLES[run.stage]} from run {run.id} of the {name} profile{warning}"
             return run.model(), run.record["size"], about
-    raise FileNotFoundError("no trained model here: `make run` trains tiny ones in minutes, "
-                            "`python -m g2g train cgan --profile class` one that shows colour")
+    raise FileNotFoundError(
+        "no trained model here: `make run` trains tiny ones in minutes, "
+        "`python -m g2g train cgan --profile class` one that shows colour"
+    )

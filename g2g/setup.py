@@ -10,9 +10,20 @@ import sys
 import time
 
 NEEDED = {  # module: package
-    "torch": "torch", "torchvision": "torchvision", "fastai": "fastai", "numpy": "numpy", "pandas": "pandas",
-    "matplotlib": "matplotlib", "skimage": "scikit-image", "sklearn": "scikit-learn", "PIL": "pillow",
-    "scipy": "scipy", "filelock": "filelock", "tqdm": "tqdm", "safetensors": "safetensors", "lpips": "lpips",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "fastai": "fastai",
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "matplotlib": "matplotlib",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "scipy": "scipy",
+    "filelock": "filelock",
+    "tqdm": "tqdm",
+    "safetensors": "safetensors",
+    "lpips": "lpips",
 }
 INSTALLABLE = {"safetensors", "lpips"}  # what Colab may lack; the rest is its own and must never be replaced
 SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime > Run all"
@@ -20,8 +31,11 @@ SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime 
 # Minutes for each notebook alone, 01 to 08, with nothing trained before, and for all in order.
 # The one place for these numbers; where they are measured, `how` says so: "measured on <device>, <date>".
 MINUTES = {
-    "smoke": {"how": "measured on 2 CPU cores, 2026-11-23",
-              "alone": (0.1, 0.2, 0.5, 0.6, 0.9, 0.8, 0.6, 0.8), "all": 3},
+    "smoke": {
+        "how": "measured on 2 CPU cores, 2026-11-23",
+        "alone": (0.1, 0.2, 0.5, 0.6, 0.9, 0.8, 0.6, 0.8),
+        "all": 3,
+    },
     "cpu": {"how": "estimate from the quoted runs, 2 CPU cores", "alone": (1, 16, 27, 40, 66, 55, 55, 25), "all": 95},
     "class": {"how": "estimate, L4 or T4", "alone": (2, 4, 5, 8, 12, 11, 11, 20), "all": 35},
     "report": {"how": "estimate, L4", "alone": (5, 25, 20, 45, 80, 75, 75, 120), "all": 200},
@@ -56,8 +70,9 @@ def setup(profile: str | None = None, use_drive: bool = False):
     chosen = get_profile(profile)
     device, gpu = _device()
     if colab and gpu is None and chosen.name not in ("smoke", "cpu"):
-        raise RuntimeError(f"profile {chosen.name!r} needs a GPU and this runtime has none. {SWITCH_GPU}; "
-                           "or set PROFILE to 'smoke'.")
+        raise RuntimeError(
+            f"profile {chosen.name!r} needs a GPU and this runtime has none. {SWITCH_GPU}; or set PROFILE to 'smoke'."
+        )
     versions = [f"{p} {importlib.metadata.version(p)}" for p in ("torch", "torchvision", "fastai")]
     print(f"python {python} · " + " · ".join(versions))
     print(f"device: {device}" + (f". {SWITCH_GPU}, to train for real" if colab and gpu is None else ""))
@@ -86,8 +101,11 @@ def _install_missing(colab: bool) -> None:
     if missing == ["lpips"]:
         print("without lpips, tables show LPIPS as missing; run this cell again once there is a network")
     elif missing:
-        way = ("start afresh with Runtime > Disconnect and delete runtime" if colab else
-               "run 'make run' once and choose the kernel in .venv, or: pip install -r requirements.txt")
+        way = (
+            "start afresh with Runtime > Disconnect and delete runtime"
+            if colab
+            else "run 'make run' once and choose the kernel in .venv, or: pip install -r requirements.txt"
+        )
         raise RuntimeError(f"missing: {', '.join(missing)} for {sys.executable}; {way}")
 
 
@@ -99,8 +117,9 @@ def _use_drive(colab: bool) -> None:
 
         drive.mount("/content/drive")
     except Exception as error:
-        raise RuntimeError(f"Google Drive could not be mounted ({error}): allow access when asked, "
-                           "or set USE_DRIVE = False") from error
+        raise RuntimeError(
+            f"Google Drive could not be mounted ({error}): allow access when asked, or set USE_DRIVE = False"
+        ) from error
     # The runs only: photos are read all the time, which is slow over Drive, and quickly prepared anew
     os.environ["G2G_OUTPUTS"] = "/content/drive/MyDrive/gray-to-glory/outputs"
     os.makedirs(os.environ["G2G_OUTPUTS"], exist_ok=True)

@@ -23,12 +23,33 @@ from g2g.files import disk_full_explained, locked, need_disk, progress
 from g2g.profiles import SEED, Profile, cache_root
 
 # .heic and .heif are not decoded by Pillow alone: they are taken in to be listed as skipped, not passed over
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2",
-            ".avif", ".ppm", ".pgm", ".heic", ".heif"}
-BUNDLED = {"train": ("skimage/data/coffee.png", "skimage/data/rocket.jpg", "skimage/data/motorcycle_left.png",
-                     "sklearn/datasets/images/china.jpg"),
-           "test": ("skimage/data/astronaut.png", "skimage/data/chelsea.png",
-                    "sklearn/datasets/images/flower.jpg")}
+SUFFIXES = {
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".webp",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".jp2",
+    ".avif",
+    ".ppm",
+    ".pgm",
+    ".heic",
+    ".heif",
+}
+BUNDLED = {
+    "train": (
+        "skimage/data/coffee.png",
+        "skimage/data/rocket.jpg",
+        "skimage/data/motorcycle_left.png",
+        "sklearn/datasets/images/china.jpg",
+    ),
+    "test": ("skimage/data/astronaut.png", "skimage/data/chelsea.png", "sklearn/datasets/images/flower.jpg"),
+}
 
 
 @dataclass(frozen=True)
@@ -65,8 +86,9 @@ def folder(profile: Profile) -> tuple[list[Item], list[Item]]:
     parts = [Path(root) / "train", Path(root) / "test"]
     if not all(part.is_dir() for part in parts):
         return _split(_find(root), profile)
-    return tuple(_choose(_find(part, root), n) for part, n in zip(parts, (profile.n_train, profile.n_test),
-                                                                  strict=True))
+    return tuple(
+        _choose(_find(part, root), n) for part, n in zip(parts, (profile.n_train, profile.n_test), strict=True)
+    )
 
 
 def coco_sample(profile: Profile) -> tuple[list[Item], list[Item]]:
@@ -127,19 +149,25 @@ def _crops(files, n):
 def _find(where, root=None):
     """Files under `where` with a photo's suffix, sorted by their name below `root`; hidden ones left out."""
     root, found, seen = Path(root or where), [], set()
-    for at, folders, files in os.walk(where, followlinks=True, onerror=lambda e: warnings.warn(
-            f"{e.filename} is left out: {e.strerror}", stacklevel=2)):
+    for at, folders, files in os.walk(
+        where,
+        followlinks=True,
+        onerror=lambda e: warnings.warn(f"{e.filename} is left out: {e.strerror}", stacklevel=2),
+    ):
         status = os.stat(at)
         if (status.st_dev, status.st_ino) in seen:  # a link back to a folder above
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(at, name) for name in files
-                  if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
+        found += [
+            Path(at, name) for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        ]
     if not found:
-        raise FileNotFoundError(f"no photos under {where}: looked for {', '.join(sorted(SUFFIXES))} outside "
-                                "of hidden folders. Set G2G_DATA to a folder with some")
+        raise FileNotFoundError(
+            f"no photos under {where}: looked for {', '.join(sorted(SUFFIXES))} outside "
+            "of hidden folders. Set G2G_DATA to a folder with some"
+        )
     items = [Item(path.relative_to(root).as_posix(), path) for path in found]
     return sorted(items, key=lambda item: item.name)
 
@@ -176,7 +204,7 @@ def _download(url, path, known=None, tries=3):
                 with progress(size, "COCO sample: download", "B") as bar:
                     while block := reply.read(1 << 20):
                         if bar.n < 1 << 20:
-                            digest.update(block[:(1 << 20) - int(bar.n)])
+                            digest.update(block[: (1 << 20) - int(bar.n)])
                         file.write(block)
                         bar.update(len(block))
             received = path.stat().st_size
@@ -199,9 +227,12 @@ def _unpack(archive, target):
     """The photos of a .tgz into `target`; reads to its end, where gzip keeps the checksum of the whole."""
     target.mkdir(parents=True)
     try:
-        with (open(archive, "rb") as raw, gzip.open(raw) as plain,
-              tarfile.open(fileobj=plain, mode="r|") as tar,
-              progress(archive.stat().st_size, "COCO sample: unpack", "B") as bar):
+        with (
+            open(archive, "rb") as raw,
+            gzip.open(raw) as plain,
+            tarfile.open(fileobj=plain, mode="r|") as tar,
+            progress(archive.stat().st_size, "COCO sample: unpack", "B") as bar,
+        ):
             photos = 0
             for member in tar:
                 if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
@@ -214,4 +245,3 @@ def _unpack(archive, target):
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise RuntimeError(f"the archive is not whole, or no .tgz of photos ({error}). {WAY_OUT}") from error
-

@@ -9,8 +9,14 @@ import pandas as pd
 
 from g2g.files import save_atomic
 
-ROWS = {"gray": "gray (ab = 0)", "constant": "best constant colour", "cnn": "CNN", "unet": "U-Net",
-        "unet_long": "U-Net ({} more epochs)", "cgan": "cGAN"}
+ROWS = {
+    "gray": "gray (ab = 0)",
+    "constant": "best constant colour",
+    "cnn": "CNN",
+    "unet": "U-Net",
+    "unet_long": "U-Net ({} more epochs)",
+    "cgan": "cGAN",
+}
 # Column, title in Markdown, title in LaTeX, digits
 MEASURES = [
     ("mae", "MAE ↓", r"MAE $\downarrow$", 4),
@@ -25,12 +31,20 @@ MEASURES = [
 # The course report's own numbers (Table 1 and the text of its results). Its text calls both losses of the GAN
 # "discriminator loss"; which is which is not said.
 REPORTED = {
-    "cnn": {"reported_mae": 0.0848, "reported_lpips": 0.148, "reported_loss": 0.0848,
-            "reported_loss_is": "validation loss"},
-    "unet": {"reported_mae": 0.0846, "reported_lpips": 0.141, "reported_loss": 0.07586,
-             "reported_loss_is": "L1 loss"},
-    "cgan": {"reported_mae": 0.0807, "reported_lpips": 0.132, "reported_loss": 0.594,
-             "reported_loss_2": 11.37, "reported_loss_is": "both called discriminator loss"},
+    "cnn": {
+        "reported_mae": 0.0848,
+        "reported_lpips": 0.148,
+        "reported_loss": 0.0848,
+        "reported_loss_is": "validation loss",
+    },
+    "unet": {"reported_mae": 0.0846, "reported_lpips": 0.141, "reported_loss": 0.07586, "reported_loss_is": "L1 loss"},
+    "cgan": {
+        "reported_mae": 0.0807,
+        "reported_lpips": 0.132,
+        "reported_loss": 0.594,
+        "reported_loss_2": 11.37,
+        "reported_loss_is": "both called discriminator loss",
+    },
 }
 REPORTED_COLUMNS = ["reported_mae", "reported_lpips", "reported_loss", "reported_loss_2", "reported_loss_is"]
 
@@ -83,8 +97,7 @@ def write_table(table: pd.DataFrame, folder, notes=(), scores=None, name="table1
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     notes = [*_notes(table), *notes]
-    texts = {f"{name}.csv": _csv(table), f"{name}.md": _markdown(table, notes),
-             f"{name}.tex": _latex(table, notes)}
+    texts = {f"{name}.csv": _csv(table), f"{name}.md": _markdown(table, notes), f"{name}.tex": _latex(table, notes)}
     texts |= {f"scores_{row}.csv": _csv(s) for row, s in (scores or {}).items()}
     for file, text in texts.items():
         save_atomic(lambda path, text=text: path.write_text(text, encoding="utf-8"), folder / file)
@@ -94,15 +107,19 @@ def write_table(table: pd.DataFrame, folder, notes=(), scores=None, name="table1
 def read_scores(folder) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """What `write_table` wrote into `folder`: the table by row, and the scores of its rows, no others."""
     table = pd.read_csv(Path(folder) / "table1.csv").set_index("row")
-    return table, {row: pd.read_csv(Path(folder) / f"scores_{row}.csv", keep_default_na=False, na_values=[""])
-                   for row in table.index}
+    return table, {
+        row: pd.read_csv(Path(folder) / f"scores_{row}.csv", keep_default_na=False, na_values=[""])
+        for row in table.index
+    }
 
 
 def quoted_score(run) -> str:
     """One line on a run of `stages.quoted`: its test MAE and gray's with their intervals, and the report's."""
     table = pd.read_csv(run.folder.parent / "table1.csv").set_index("row")
-    mae = [f"{table.at[row, 'mae']:.4f} [{table.at[row, 'mae_low']:.4f}, {table.at[row, 'mae_high']:.4f}]"
-           for row in (run.stage, "gray")]
+    mae = [
+        f"{table.at[row, 'mae']:.4f} [{table.at[row, 'mae_low']:.4f}, {table.at[row, 'mae_high']:.4f}]"
+        for row in (run.stage, "gray")
+    ]
     reported = table.at[run.stage, "reported_mae"]
     beside = "" if math.isnan(reported) else f"; the report, on its own photos: {reported:.4f}"
     return f"test MAE {mae[0]}, gray {mae[1]}, on {table.at['gray', 'photos']:,} photos{beside}"
@@ -145,13 +162,15 @@ def _csv(frame):
 def _notes(table):
     truth = table.iloc[0]
     missing = [label.replace("{} ", "") for key, label in ROWS.items() if key not in set(table["row"])]
-    notes = [f"{truth['photos']:,} photos; in brackets: 95% bootstrap intervals over photos, not seeds.",
-             "MAE is of a*/110 and b*/110 before clipping, all else of the picture shown, clipped to sRGB.",
-             "Colourfulness (Hasler and Süsstrunk) of the truth: "
-             f"{_cell(truth, 'colorfulness_truth', 1)}. Its gap, difference of means: |mean of predictions - "
-             "mean of truths|; mean of differences: mean over photos of |prediction - truth|.",
-             "Reported: the course report's numbers, measured on its own photos; it calls both losses of its "
-             "GAN discriminator loss."]
+    notes = [
+        f"{truth['photos']:,} photos; in brackets: 95% bootstrap intervals over photos, not seeds.",
+        "MAE is of a*/110 and b*/110 before clipping, all else of the picture shown, clipped to sRGB.",
+        "Colourfulness (Hasler and Süsstrunk) of the truth: "
+        f"{_cell(truth, 'colorfulness_truth', 1)}. Its gap, difference of means: |mean of predictions - "
+        "mean of truths|; mean of differences: mean over photos of |prediction - truth|.",
+        "Reported: the course report's numbers, measured on its own photos; it calls both losses of its "
+        "GAN discriminator loss.",
+    ]
     notes += [f"LPIPS: not measured ({note})." for note in dict.fromkeys(table["lpips_note"]) if note]
     return notes + [f"Missing rows, not scored: {', '.join(missing)}."] * bool(missing)
 
@@ -168,8 +187,13 @@ def _reported(row):
 
 
 def _markdown(table, notes):
-    header = ["model", *(title for _, title, *_ in MEASURES), "MAE, reported", "LPIPS, reported",
-              "final loss, reported"]
+    header = [
+        "model",
+        *(title for _, title, *_ in MEASURES),
+        "MAE, reported",
+        "LPIPS, reported",
+        "final loss, reported",
+    ]
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
     for _, row in table.iterrows():
         cells = ["not measured" if math.isnan(row[c]) else _cell(row, c, digits) for c, _, _, digits in MEASURES]
@@ -182,36 +206,54 @@ def _latex(table, notes):
     """Two tabulars, one above the other, because all columns side by side are wider than a page."""
     colour = [m for m in MEASURES if m[0].startswith(("color", "gap"))]
     error = [m for m in MEASURES if m not in colour]
-    return "\n".join(["% Written by g2g: edits will be lost. Needs \\usepackage{booktabs}.",
-                      r"{\footnotesize\setlength{\tabcolsep}{3pt}", _tabular(table, error, reported=True),
-                      r"\par\medskip", _tabular(table, colour, reported=False), r"\par\smallskip}",
-                      rf"{{\scriptsize {_tex(' '.join(notes))}\par}}", ""])
+    return "\n".join(
+        [
+            "% Written by g2g: edits will be lost. Needs \\usepackage{booktabs}.",
+            r"{\footnotesize\setlength{\tabcolsep}{3pt}",
+            _tabular(table, error, reported=True),
+            r"\par\medskip",
+            _tabular(table, colour, reported=False),
+            r"\par\smallskip}",
+            rf"{{\scriptsize {_tex(' '.join(notes))}\par}}",
+            "",
+        ]
+    )
 
 
 def _tabular(table, measures, reported):
     titles = ["model", *(title for _, _, title, _ in measures)]
     titles += ["MAE, rep.", "LPIPS, rep.", "loss, rep."] * reported
-    lines = [rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule", " & ".join(titles) + r" \\",
-             r"\midrule"]
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule", " & ".join(titles) + r" \\", r"\midrule"]
     for _, row in table.iterrows():  # two lines each: the values, and their intervals below
-        cells = [("not measured", "") if math.isnan(row[c]) else _cell(row, c, digits).split(" ", 1)
-                 for c, _, _, digits in measures]
+        cells = [
+            ("not measured", "") if math.isnan(row[c]) else _cell(row, c, digits).split(" ", 1)
+            for c, _, _, digits in measures
+        ]
         cells += [(cell, "") for cell in _reported(row)] * reported
         values, intervals = zip((_tex(row["model"]), ""), *cells, strict=True)
-        lines += [" & ".join(values) + r" \\",
-                  " & ".join(rf"{{\scriptsize {i}}}" if i else "" for i in intervals) + r" \\"]
+        lines += [
+            " & ".join(values) + r" \\",
+            " & ".join(rf"{{\scriptsize {i}}}" if i else "" for i in intervals) + r" \\",
+        ]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
 def _tex(text):
     """Text with LaTeX's special characters escaped."""
     special = {c: "\\" + c for c in "&%$#_{}"} | {c: f"${c}$" for c in "<>|*"}
-    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "ü": r'\"u'}
+    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "ü": r"\"u"}
     return "".join(special.get(c, c) for c in text)
 
 
-LOWER_IS_BETTER = {"mae": True, "mae_gray_pixels": True, "mae_colorful_pixels": True, "psnr": False,
-                   "ssim": False, "delta_e": True, "lpips": True}
+LOWER_IS_BETTER = {
+    "mae": True,
+    "mae_gray_pixels": True,
+    "mae_colorful_pixels": True,
+    "psnr": False,
+    "ssim": False,
+    "delta_e": True,
+    "lpips": True,
+}
 
 
 def bootstrap(values, n=2000, seed=42) -> tuple[float, float, float]:
@@ -235,8 +277,10 @@ def same_photos(scores):
         a, b = scores[first], scores[name]
         # The truth's chroma changes with the photo's size: two profiles can share all file names
         if a["file"].tolist() != b["file"].tolist() or not np.allclose(a["chroma"], b["chroma"], atol=0.01):
-            raise ValueError(f"{first} and {name} are not scored on the same photos ({len(a):,}, {len(b):,}; "
-                             "compared: file, order, chroma); is one from another profile?")
+            raise ValueError(
+                f"{first} and {name} are not scored on the same photos ({len(a):,}, {len(b):,}; "
+                "compared: file, order, chroma); is one from another profile?"
+            )
 
 
 def compare(a, b, column="mae", names=("the first", "the second")) -> dict:
@@ -260,11 +304,21 @@ def compare(a, b, column="mae", names=("the first", "the second")) -> dict:
     better = float((gain > 0).mean())
     verdict = "lower" if mean < 0 else "higher"
     sure = "" if low > 0 or high < 0 else ", which cannot be told from zero"
-    sentence = (f"{names[0]} beats {names[1]} on {better:.1%} of {len(gain):,} photos; its {column} is "
-                f"{verdict} by {abs(mean):.3g} on average (95% interval of the difference: {low:.3g} to "
-                f"{high:.3g}{sure}).")
-    return {"column": column, "photos": len(gain), "better": better, "equal": float((gain == 0).mean()),
-            "difference": mean, "low": low, "high": high, "sentence": sentence}
+    sentence = (
+        f"{names[0]} beats {names[1]} on {better:.1%} of {len(gain):,} photos; its {column} is "
+        f"{verdict} by {abs(mean):.3g} on average (95% interval of the difference: {low:.3g} to "
+        f"{high:.3g}{sure})."
+    )
+    return {
+        "column": column,
+        "photos": len(gain),
+        "better": better,
+        "equal": float((gain == 0).mean()),
+        "difference": mean,
+        "low": low,
+        "high": high,
+        "sentence": sentence,
+    }
 
 
 def error_by_chroma(scores, column="mae", edges=(0, 5, 10, 15, 20, 30, 140)) -> pd.DataFrame:

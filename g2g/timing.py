@@ -18,7 +18,7 @@ class Stopwatch(Callback):
 
     def before_batch(self):
         if self.photos:
-            self.learn.xb, self.learn.yb = (self.xb[0][:self.photos],), (self.yb[0][:self.photos],)
+            self.learn.xb, self.learn.yb = (self.xb[0][: self.photos],), (self.yb[0][: self.photos],)
 
     def after_batch(self):
         if self.x.is_cuda:

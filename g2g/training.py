@@ -63,8 +63,7 @@ def _prepare(model, device):
 
 def l1_learner(dls, model, betas=(0.9, 0.999)) -> Learner:
     """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's Adam, in the precision of the hardware."""
-    learn = Learner(dls, _prepare(model, dls.device), loss_func=F.l1_loss, opt_func=adam(betas),
-                    cbs=_mixed(dls.device))
+    learn = Learner(dls, _prepare(model, dls.device), loss_func=F.l1_loss, opt_func=adam(betas), cbs=_mixed(dls.device))
     learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
     return learn
 
@@ -99,8 +98,13 @@ class GANLearner(Learner):
     """
 
     def __init__(self, dls, generator, discriminator, *, lam=100.0, betas=(0.5, 0.999), d_rate=1.0):
-        super().__init__(dls, _prepare(generator, dls.device), loss_func=F.l1_loss, opt_func=adam(betas=betas),
-                         cbs=_mixed(dls.device))
+        super().__init__(
+            dls,
+            _prepare(generator, dls.device),
+            loss_func=F.l1_loss,
+            opt_func=adam(betas=betas),
+            cbs=_mixed(dls.device),
+        )
         self.remove_cb(ProgressCallback)
         self.discriminator, self.lam, self.d_rate = _prepare(discriminator, dls.device), lam, d_rate
         self.d_opt = torch.optim.Adam(discriminator.parameters(), betas=betas, fused=torch.cuda.is_available())
@@ -212,8 +216,10 @@ def stepping(learn):
         yield
     except torch.cuda.OutOfMemoryError as error:
         size = learn.dls.train.bs
-        raise RuntimeError(f"the GPU's memory is too small for batch_size={size}: set batch_size={max(size // 2, 1)} "
-                           "in the recipe (and restart the runtime to free what is held)") from error
+        raise RuntimeError(
+            f"the GPU's memory is too small for batch_size={size}: set batch_size={max(size // 2, 1)} "
+            "in the recipe (and restart the runtime to free what is held)"
+        ) from error
     finally:
         if torch.is_autocast_enabled(learn.dls.device.type) and hasattr(learn, "mixed_precision"):
             learn.mixed_precision.autocast.__exit__(None, None, None)

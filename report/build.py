@@ -16,10 +16,19 @@ from g2g.training import predict
 from report import claims
 from report.page import TEMPLATE, as_html, inline
 
-PAIRS = [("cnn", "gray"), ("unet", "gray"), ("cgan", "gray"), ("unet", "cnn"), ("unet_long", "unet"),
-         ("cgan", "unet_long")]
-SOURCES = {"bundled": "crops of photographs bundled with scikit-image and scikit-learn",
-           "coco_sample": "fast.ai's sample of COCO", "folder": "a folder of one's own"}
+PAIRS = [
+    ("cnn", "gray"),
+    ("unet", "gray"),
+    ("cgan", "gray"),
+    ("unet", "cnn"),
+    ("unet_long", "unet"),
+    ("cgan", "unet_long"),
+]
+SOURCES = {
+    "bundled": "crops of photographs bundled with scikit-image and scikit-learn",
+    "coco_sample": "fast.ai's sample of COCO",
+    "folder": "a folder of one's own",
+}
 
 
 def make_report(profile: Profile | str | None = None) -> Path:
@@ -45,8 +54,11 @@ def make_report(profile: Profile | str | None = None) -> Path:
     folder = profile.outputs / "figures"
     pngs = [figures.save(fig, name, folder) for name, fig in drawn.items()]
     facts = _facts(profile, photos, runs, rows, scores) | _figures(pngs, folder / "parameter_analysis.png")
-    facts |= {"table": as_html(table), "runs": as_html(runs_table(runs)),
-              "verdicts": _verdicts(claims.verdicts(scores, colors, runs, profile))}
+    facts |= {
+        "table": as_html(table),
+        "runs": as_html(runs_table(runs)),
+        "verdicts": _verdicts(claims.verdicts(scores, colors, runs, profile)),
+    }
     path = profile.outputs / "report" / "index.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     save_atomic(lambda part: part.write_text(Template(TEMPLATE).substitute(facts), encoding="utf-8"), path)
@@ -57,8 +69,10 @@ def check(run, profile, photos):
     """Raise ValueError, naming the run, if it is of another profile, size or set of photos."""
     for what, here in (("profile", profile.name), ("photos_hash", photos.hash), ("size", photos.size)):
         if (its := run.record.get(what, here)) != here:
-            raise ValueError(f"run {run.id} has {what} {its}, here it is {here}: it is not evaluated; train "
-                             f"one here with `python -m g2g train {run.stage}`")
+            raise ValueError(
+                f"run {run.id} has {what} {its}, here it is {here}: it is not evaluated; train "
+                f"one here with `python -m g2g train {run.stage}`"
+            )
 
 
 def pictures(models: dict, photos) -> dict:
@@ -87,8 +101,7 @@ def draw(runs: dict, photos, scores: dict, colors: dict) -> dict:
     nets, test = {stage: run.model() for stage, run in runs.items()}, photos.test
     three = {stage: net for stage, net in nets.items() if stage != "unet_long"}
     columns, size = pictures(three, test[:5]), photos.size
-    answer = {stage: lambda i, net=net: pictures({"it": net}, test[i:i + 1])["it"][0]
-              for stage, net in three.items()}
+    answer = {stage: lambda i, net=net: pictures({"it": net}, test[i : i + 1])["it"][0] for stage, net in three.items()}
     return {
         "teaser": figures.teaser({name: images[0] for name, images in columns.items()}),
         "preprocessing": figures.preprocessing(test[0]),
@@ -105,15 +118,24 @@ def draw(runs: dict, photos, scores: dict, colors: dict) -> dict:
 
 def _facts(profile, photos, runs, rows, scores):
     """The numbers and words of the text."""
-    facts = {f"{column}_{row}": f"{rows.loc[row, column]:.{digits}f}" for row in rows.index
-             for column, digits in (("mae", 4), ("colorfulness", 1))}
+    facts = {
+        f"{column}_{row}": f"{rows.loc[row, column]:.{digits}f}"
+        for row in rows.index
+        for column, digits in (("mae", 4), ("colorfulness", 1))
+    }
     lpips = ", ".join(f"{rows.loc[row, 'lpips']:.3f} ({TITLES[row]})" for row in ("cnn", "unet", "cgan"))
-    sentences = [compare(scores[a], scores[b], "mae", (TITLES.get(a, a), TITLES.get(b, b)))["sentence"]
-                 for a, b in PAIRS]
+    sentences = [
+        compare(scores[a], scores[b], "mae", (TITLES.get(a, a), TITLES.get(b, b)))["sentence"] for a, b in PAIRS
+    ]
     test, cgan = scores["gray"], runs["cgan"]
     return facts | {
-        "profile": profile.name, "purpose": profile.purpose, "size": photos.size, "hash": photos.hash,
-        "train": f"{len(photos.train):,}", "valid": f"{len(photos.valid):,}", "test": f"{len(test):,}",
+        "profile": profile.name,
+        "purpose": profile.purpose,
+        "size": photos.size,
+        "hash": photos.hash,
+        "train": f"{len(photos.train):,}",
+        "valid": f"{len(photos.valid):,}",
+        "test": f"{len(test):,}",
         "source": SOURCES[profile.source],
         "near_gray": f"{test['near_gray'].mean():.1%}",
         "colorfulness_truth": f"{test['colorfulness_truth'].mean():.1f}",
@@ -121,7 +143,9 @@ def _facts(profile, photos, runs, rows, scores):
         "versions": ", ".join(f"{name} {version}" for name, version in cgan.record["versions"].items()),
         "lpips": f"not measured ({rows['lpips_note'].iloc[0]})" if rows["lpips"].isna().any() else lpips,
         "encoder": "with ImageNet weights" if runs["unet"].recipe.weights else "<strong>not pretrained</strong>",
-        "lam": f"{cgan.recipe.lam:g}", "d_rate": f"{cgan.recipe.d_rate:g}", "field": cgan.recipe.receptive_field,
+        "lam": f"{cgan.recipe.lam:g}",
+        "d_rate": f"{cgan.recipe.d_rate:g}",
+        "field": cgan.recipe.receptive_field,
         "more_epochs": runs["unet_long"].recipe.epochs,
         "comparisons": "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences),
     }
@@ -132,8 +156,9 @@ def _figures(pngs, sweep):
     words = "One factor at a time." if sweep.is_file() else "Not run here: <code>python -m report sweep</code>."
     entries = (sweep.parent / "captions.md").read_text(encoding="utf-8").split("## ")[1:]
     captions = dict(entry.split("\n", 1) for entry in entries)
-    found = {f"fig_{path.stem}": inline(path, captions[path.stem].strip())
-             for path in [*pngs, *[sweep] * sweep.is_file()]}
+    found = {
+        f"fig_{path.stem}": inline(path, captions[path.stem].strip()) for path in [*pngs, *[sweep] * sweep.is_file()]
+    }
     return {"fig_parameter_analysis": "", "parameter_text": words} | found
 
 

@@ -68,9 +68,11 @@ def _gains(scores, column, others):
     return gains, " ".join(f["sentence"] for f in found)
 
 
-@_claim("CNN-based encoder-decoders often produce desaturated, brownish tones",
-        "Held if the CNN's pictures are less colourful than the truth and, of their coloured pixels, more "
-        "than half, and more than in the truth, are orange to yellow (hue 30° to 90°).")
+@_claim(
+    "CNN-based encoder-decoders often produce desaturated, brownish tones",
+    "Held if the CNN's pictures are less colourful than the truth and, of their coloured pixels, more "
+    "than half, and more than in the truth, are orange to yellow (hue 30° to 90°).",
+)
 def _brown(scores, colors, runs, profile):
     mean, low, high, words = _vividness(scores["cnn"])
     cnn, truth = _brown_share(colors["cnn"]), _brown_share(colors["truth"])
@@ -78,38 +80,46 @@ def _brown(scores, colors, runs, profile):
     return verdict, f"{words}; orange to yellow are {cnn:.0%} of its coloured pixels (truth: {truth:.0%})"
 
 
-@_claim("U-Nets … still lean toward grayish hues",
-        "Held if the U-Net's pictures have less than half of the truth's colourfulness.")
+@_claim(
+    "U-Nets … still lean toward grayish hues",
+    "Held if the U-Net's pictures have less than half of the truth's colourfulness.",
+)
 def _gray(scores, colors, runs, profile):
     mean, low, high, words = _vividness(scores["unet"])
     return _positive((0.5 - mean, 0.5 - high, 0.5 - low)), words
 
 
-@_claim("[after 20 epochs] results getting converged with no further reductions in losses",
-        "The U-Net trained on with L1 alone answers: held if the test MAE surely falls by less than 1%, not "
-        "held if by more; after fewer than 20 epochs it cannot be told.")
+@_claim(
+    "[after 20 epochs] results getting converged with no further reductions in losses",
+    "The U-Net trained on with L1 alone answers: held if the test MAE surely falls by less than 1%, not "
+    "held if by more; after fewer than 20 epochs it cannot be told.",
+)
 def _more_epochs(scores, colors, runs, profile):
     before, after = runs["unet"].recipe.epochs, runs["unet_long"].recipe.epochs
     gain = bootstrap((scores["unet"]["mae"] - scores["unet_long"]["mae"]) / scores["unet"]["mae"].mean())
-    verdict = UNKNOWN if before < 20 else {HELD: FAILED, FAILED: HELD}.get(
-        _positive([v - 0.01 for v in gain]), UNKNOWN)
-    return verdict, (f"after {before} epochs, {after} more lower the test MAE by {gain[0]:.1%} "
-                     f"({gain[1]:.1%} to {gain[2]:.1%})")
+    verdict = UNKNOWN if before < 20 else {HELD: FAILED, FAILED: HELD}.get(_positive([v - 0.01 for v in gain]), UNKNOWN)
+    return verdict, (
+        f"after {before} epochs, {after} more lower the test MAE by {gain[0]:.1%} ({gain[1]:.1%} to {gain[2]:.1%})"
+    )
 
 
-@_claim("adversarial loss with the PatchGAN discriminator significantly reduced artifacts",
-        "Against the U-Net trained as long without it: held if SSIM and LPIPS are both surely better, not "
-        "held if one is surely worse; without LPIPS it cannot be held.")
+@_claim(
+    "adversarial loss with the PatchGAN discriminator significantly reduced artifacts",
+    "Against the U-Net trained as long without it: held if SSIM and LPIPS are both surely better, not "
+    "held if one is surely worse; without LPIPS it cannot be held.",
+)
 def _artifacts(scores, colors, runs, profile):
     (ssim, words), (lpips, more) = (_gains(scores, column, ["unet_long"]) for column in ("ssim", "lpips"))
     verdict = _positive(*ssim, *lpips)
     return verdict if lpips or verdict == FAILED else UNKNOWN, f"{words} {more}"
 
 
-@_claim("Conditional GAN: Produced the most realistic and visually consistent outputs",
-        "Realism is for people to judge (the game of notebook 06). As far as numbers go: held if LPIPS and "
-        "the gap in colourfulness, photo by photo, surely beat all other models', not held if one is surely "
-        "worse; without LPIPS it cannot be held.")
+@_claim(
+    "Conditional GAN: Produced the most realistic and visually consistent outputs",
+    "Realism is for people to judge (the game of notebook 06). As far as numbers go: held if LPIPS and "
+    "the gap in colourfulness, photo by photo, surely beat all other models', not held if one is surely "
+    "worse; without LPIPS it cannot be held.",
+)
 def _most_realistic(scores, colors, runs, profile):
     gap = {row: (s["colorfulness"] - s["colorfulness_truth"]).abs() for row, s in scores.items()}
     others = [o for o in ("cnn", "unet", "unet_long") if o in scores]
@@ -119,26 +129,36 @@ def _most_realistic(scores, colors, runs, profile):
     return verdict if lpips or verdict == FAILED else UNKNOWN, f"mean gap in colourfulness: {names}. {words}"
 
 
-@_claim("increasing model complexity … significantly improved the realism",
-        "The report's own evidence is the MAE: held if it surely falls from CNN to U-Net and from U-Net to "
-        "cGAN, not held if it surely rises at a step. (The cGAN's generator is the U-Net, no more complex.)")
+@_claim(
+    "increasing model complexity … significantly improved the realism",
+    "The report's own evidence is the MAE: held if it surely falls from CNN to U-Net and from U-Net to "
+    "cGAN, not held if it surely rises at a step. (The cGAN's generator is the U-Net, no more complex.)",
+)
 def _complexity(scores, colors, runs, profile):
-    steps = [compare(scores[b], scores[a], "mae", (TITLES[b], TITLES[a]))
-             for a, b in (("cnn", "unet"), ("unet", "cgan"))]
-    return (_positive(*((-s["difference"], -s["high"], -s["low"]) for s in steps)),
-            " ".join(s["sentence"] for s in steps))
+    steps = [
+        compare(scores[b], scores[a], "mae", (TITLES[b], TITLES[a])) for a, b in (("cnn", "unet"), ("unet", "cgan"))
+    ]
+    return (
+        _positive(*((-s["difference"], -s["high"], -s["low"]) for s in steps)),
+        " ".join(s["sentence"] for s in steps),
+    )
 
 
 _claim("evaluating these models across multiple datasets", "Held if there is more than one.")(
-    lambda scores, colors, runs, profile: (FAILED, f"{len(scores['gray']):,} test photos of one source"))
+    lambda scores, colors, runs, profile: (FAILED, f"{len(scores['gray']):,} test photos of one source")
+)
 
 
-@_claim("grayscale image stores data in reduced data space … potential for data storage techniques",
-        "Held if the best model's colours surely come within 2.3 units of CIEDE2000 (just noticeable, "
-        "generously) on average, not held if they surely do not.")
+@_claim(
+    "grayscale image stores data in reduced data space … potential for data storage techniques",
+    "Held if the best model's colours surely come within 2.3 units of CIEDE2000 (just noticeable, "
+    "generously) on average, not held if they surely do not.",
+)
 def _storage(scores, colors, runs, profile):
     models = {row: bootstrap(scores[row]["delta_e"]) for row in TITLES if row in scores}
     best = min(models, key=lambda row: models[row][0])
     mean, low, high = models[best]
-    return (_positive((2.3 - mean, 2.3 - high, 2.3 - low)),
-            f"CIEDE2000 of the best, {TITLES[best]}: {mean:.1f} ({low:.1f} to {high:.1f})")
+    return (
+        _positive((2.3 - mean, 2.3 - high, 2.3 - low)),
+        f"CIEDE2000 of the best, {TITLES[best]}: {mean:.1f} ({low:.1f} to {high:.1f})",
+    )

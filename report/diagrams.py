@@ -103,7 +103,7 @@ def _valley(ax, stages, skips, left, right, top, tall=0.72, wide=1.0, lettered=T
     ys = [centre[level] for level in levels]
     edges = [_block(ax, x, y_, s, full, tall, wide) for x, y_, s in zip(xs, ys, stages, strict=True)]
     for i in range(1, len(stages)):
-        (_, x0, _, low), (x1, _, _, low1) = edges[i - 1:i + 1]
+        (_, x0, _, low), (x1, _, _, low1) = edges[i - 1 : i + 1]
         if ys[i] == ys[i - 1]:
             _arrow(ax, (x0, ys[i]), (x1, ys[i]))
         elif ys[i] < ys[i - 1]:
@@ -125,9 +125,10 @@ def _letter(ax, stage, edge, x, y, crossed):
     left, right, top, low = edge
     channels = {"data": "L: ", "head": "ab: "}.get(stage.kind, "") + str(stage.channels)
     _text(ax, (left + right) / 2, top + 0.02, channels, va="bottom", fontweight="bold")
-    x, y, ha, va = {"down": (right + 0.06, y + 0.03 * crossed, "left", "bottom"),
-                    "up": (left - 0.06, y - 0.03 * crossed, "right", "top"),
-                    }.get(stage.kind, (x, low - 0.05, "center", "top"))
+    x, y, ha, va = {
+        "down": (right + 0.06, y + 0.03 * crossed, "left", "bottom"),
+        "up": (left - 0.06, y - 0.03 * crossed, "right", "top"),
+    }.get(stage.kind, (x, low - 0.05, "center", "top"))
     aside = ha == "center" or crossed
     _text(ax, x, y, summary(stage), ha=ha, va=va if aside else "center")
 

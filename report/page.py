@@ -23,15 +23,16 @@ def shrunk(png: Path, width: int) -> bytes:
 def inline(png: Path, caption: str, width: int = 900) -> str:
     """A figure as HTML with its picture inside, at most `width` pixels wide."""
     data, words = base64.b64encode(shrunk(png, width)).decode(), html.escape(caption)
-    return (f'<figure><img src="data:image/png;base64,{data}" alt="{words}">'
-            f"<figcaption>{words}</figcaption></figure>")
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{words}"><figcaption>{words}</figcaption></figure>'
 
 
 def as_html(markdown: str) -> str:
     """The tables and list items of a Markdown text of ours as HTML."""
     lines = [html.escape(line) for line in markdown.splitlines()]
     rows = [line.strip("|").split("|") for line in lines if line.startswith("|") and "---" not in line]
-    cells = ["".join(f"<{'td' if i else 'th'}>{cell.strip()}</{'td' if i else 'th'}>" for cell in row)
-             for i, row in enumerate(rows)]
+    cells = [
+        "".join(f"<{'td' if i else 'th'}>{cell.strip()}</{'td' if i else 'th'}>" for cell in row)
+        for i, row in enumerate(rows)
+    ]
     notes = "".join(f"<li>{line[2:]}</li>" for line in lines if line.startswith("- "))
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>" + f"<ul>{notes}</ul>" * bool(notes)

@@ -27,8 +27,7 @@ CAPTIONS = {
 }
 
 
-def publish(profile: Profile | str | None = None, name: str | None = None, root=None,
-            note: str = "") -> Path:
+def publish(profile: Profile | str | None = None, name: str | None = None, root=None, note: str = "") -> Path:
     """Evaluate the finished runs of `profile`; put what is quoted of them into `results/NAME` and return it.
 
     That is table1.*, runs.md, claims.md, of each stage history.csv and run.json, and the figures loss_curves,
@@ -50,8 +49,10 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
         check(run, profile, photos)
     missing = ", ".join(stage for stage in STAGES if stage not in runs)
     if not runs:
-        raise FileNotFoundError(f"nothing to publish: {profile.outputs} has no run of {missing} on {photos}. "
-                                "Train with `python -m g2g train STAGE`, or set G2G_DATA to those photos")
+        raise FileNotFoundError(
+            f"nothing to publish: {profile.outputs} has no run of {missing} on {photos}. "
+            "Train with `python -m g2g train STAGE`, or set G2G_DATA to those photos"
+        )
     if missing:
         print(f"no finished run of {missing} on these photos: left out of what is published")
     texts = {"table1": evaluation.evaluate_profile(profile, photos, note), "runs": runs_table(runs)}
@@ -98,8 +99,9 @@ def _collect(folder, runs, profile, colors, texts):
 def teaser(nets: dict, profile: Profile) -> dict:
     """Three bundled photographs at 384 px, coloured as one's own would be: lightness kept, colour predicted small."""
     photos = showcase(dataclasses.replace(profile, size=384))[:3]
-    coloured = {name: [np.asarray(colorize(photo, net, size=profile.size)) for photo in photos]
-                for name, net in nets.items()}
+    coloured = {
+        name: [np.asarray(colorize(photo, net, size=profile.size)) for photo in photos] for name, net in nets.items()
+    }
     return {"gray": pictures({}, photos)["gray"], **coloured, "truth": photos}
 
 
@@ -125,16 +127,43 @@ def showcase(profile: Profile) -> np.ndarray:
 
 def runs_table(runs: dict) -> str:
     """What each run was, as a Markdown table."""
-    rows = [["model", "run", "photos", "px", "epochs", "learning rate", "batch", "seed", "encoder", "parameters",
-             "device", "minutes"], ["---"] * 12]
+    rows = [
+        [
+            "model",
+            "run",
+            "photos",
+            "px",
+            "epochs",
+            "learning rate",
+            "batch",
+            "seed",
+            "encoder",
+            "parameters",
+            "device",
+            "minutes",
+        ],
+        ["---"] * 12,
+    ]
     for stage, run in runs.items():
         it, recipe = run.record, run.recipe
         encoder = f"of {it['start']}" if recipe.start else Path(recipe.weights or "random weights").name
-        rows.append([TITLES[stage], run.id, f"{it['train']:,}", it["size"], recipe.epochs,
-                     f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
-                     + (f", D: {recipe.d_rate * recipe.lr:g}" if recipe.d_rate else ""), recipe.batch_size, recipe.seed,
-                     encoder if stage != "cnn" else "none", f"{models.count_parameters(run.model()):,}", it["device"],
-                     f"{it['minutes']:.1f}"])
+        rows.append(
+            [
+                TITLES[stage],
+                run.id,
+                f"{it['train']:,}",
+                it["size"],
+                recipe.epochs,
+                f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
+                + (f", D: {recipe.d_rate * recipe.lr:g}" if recipe.d_rate else ""),
+                recipe.batch_size,
+                recipe.seed,
+                encoder if stage != "cnn" else "none",
+                f"{models.count_parameters(run.model()):,}",
+                it["device"],
+                f"{it['minutes']:.1f}",
+            ]
+        )
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"
 
 

@@ -20,13 +20,23 @@ from g2g.profiles import QUOTED, Profile, get_profile, repo_root
 from report.claims import FAILED, HELD
 
 # What is varied, of which stage; the base recipe's own value is the first of each row. `seed` is the yardstick.
-FACTORS = {"seed": (None, (42, 43, 44, 45, 46)), "lr": ("unet", (1e-4, 1e-3, 1e-2)),
-           "batch_size": ("unet", (32, 8, 128)), "epochs": ("unet", (3, 1, 6)),
-           "receptive_field": ("cgan", (70, 1, 16, 34)), "lam": ("cgan", (100.0, 10.0, 1000.0)),
-           "beta1": ("cgan", (0.5, 0.9))}
-SMOKE_FACTORS = FACTORS | {"seed": (None, (42, 43)), "lr": ("unet", (1e-4, 1e-2)), "batch_size": ("unet", (8, 4)),
-                           "epochs": ("unet", (1, 2)), "receptive_field": ("cgan", (34, 16)),
-                           "lam": ("cgan", (100.0, 10.0))}
+FACTORS = {
+    "seed": (None, (42, 43, 44, 45, 46)),
+    "lr": ("unet", (1e-4, 1e-3, 1e-2)),
+    "batch_size": ("unet", (32, 8, 128)),
+    "epochs": ("unet", (3, 1, 6)),
+    "receptive_field": ("cgan", (70, 1, 16, 34)),
+    "lam": ("cgan", (100.0, 10.0, 1000.0)),
+    "beta1": ("cgan", (0.5, 0.9)),
+}
+SMOKE_FACTORS = FACTORS | {
+    "seed": (None, (42, 43)),
+    "lr": ("unet", (1e-4, 1e-2)),
+    "batch_size": ("unet", (8, 4)),
+    "epochs": ("unet", (1, 2)),
+    "receptive_field": ("cgan", (34, 16)),
+    "lam": ("cgan", (100.0, 10.0)),
+}
 PHOTOS = {"smoke": 17, "cpu": 240, "report": 2000}  # for training and validation, where fewer than the profile's
 KNOWN = {}  # what this process has measured: a notebook asks for the same runs many times
 
@@ -34,21 +44,39 @@ UNDECIDED = "not decidable at this scale"
 LEAST_PHOTOS, LEAST_SEEDS = 50, 3  # fewer validation photos or seeds decide nothing
 # factor: (the report's words, the rule, its effects: metric, from, to, sign); `base` is the base recipe's value
 CLAIMS = {
-    "lr": ("we kept it as 0.01 so as to avoid any irregularities and unstable updates that would have destabilized "
-           "the training", "the error is lower at the largest rate than at the smallest", [("mae", "min", "max", -1)]),
-    "batch_size": ("larger batch size required more memory and smaller ones lead to noiser gradients, we set the "
-                   "batch size as 32", "the error is lower at the base size than at the smallest",
-                   [("mae", "min", "base", -1)]),
-    "epochs": ("20 epochs, after which we were seeing results getting converged with no frther reductions in losses",
-               "the error falls no further after 20 epochs", [("mae", 20, "max", 0)]),
-    "receptive_field": ("Larger patches reduced sensitivity to finer details, while smaller patches improved local "
-                        "consistency at the expense of global structure",
-                        "from the smallest field to the largest, detail falls and so does the error of structure",
-                        [("detail", "min", "max", -1), ("structure", "min", "max", -1)]),
-    "lam": (None, "from the smallest λ to the largest, the error falls and so does colourfulness",
-            [("mae", "min", "max", -1), ("colorfulness", "min", "max", -1)]),
-    "beta1": ("We kept it as 0.5 to prevent any rapid updates, which allowed for stable training especially in "
-              "earlier stages", "the error is higher at the larger β1", [("mae", "min", "max", 1)]),
+    "lr": (
+        "we kept it as 0.01 so as to avoid any irregularities and unstable updates that would have destabilized "
+        "the training",
+        "the error is lower at the largest rate than at the smallest",
+        [("mae", "min", "max", -1)],
+    ),
+    "batch_size": (
+        "larger batch size required more memory and smaller ones lead to noiser gradients, we set the batch size as 32",
+        "the error is lower at the base size than at the smallest",
+        [("mae", "min", "base", -1)],
+    ),
+    "epochs": (
+        "20 epochs, after which we were seeing results getting converged with no frther reductions in losses",
+        "the error falls no further after 20 epochs",
+        [("mae", 20, "max", 0)],
+    ),
+    "receptive_field": (
+        "Larger patches reduced sensitivity to finer details, while smaller patches improved local "
+        "consistency at the expense of global structure",
+        "from the smallest field to the largest, detail falls and so does the error of structure",
+        [("detail", "min", "max", -1), ("structure", "min", "max", -1)],
+    ),
+    "lam": (
+        None,
+        "from the smallest λ to the largest, the error falls and so does colourfulness",
+        [("mae", "min", "max", -1), ("colorfulness", "min", "max", -1)],
+    ),
+    "beta1": (
+        "We kept it as 0.5 to prevent any rapid updates, which allowed for stable training especially in "
+        "earlier stages",
+        "the error is higher at the larger β1",
+        [("mae", "min", "max", 1)],
+    ),
 }
 
 
@@ -68,8 +96,12 @@ def plan(profile) -> pd.DataFrame:
         shared = {"schedule": "constant", **{name: own[name][1] for name in ("epochs", "batch_size", "seed")}}
         changes = shared | {name: value for name, (of, value) in own.items() if of == stage}
         base = dataclasses.replace(stages.RECIPES[profile.name][stage], **changes)
-        rows += [(factor, value, stage, dataclasses.replace(base, **{factor: value}))
-                 for factor, (of, values) in factors.items() if of in (stage, None) for value in values]
+        rows += [
+            (factor, value, stage, dataclasses.replace(base, **{factor: value}))
+            for factor, (of, values) in factors.items()
+            if of in (stage, None)
+            for value in values
+        ]
     return pd.DataFrame(rows, columns=["factor", "value", "stage", "recipe"])
 
 
@@ -83,9 +115,14 @@ def measure(model, photos) -> dict:
     for rgb, L, ab, pred in predictions(model, photos, "valid", show=False):
         block = max(ab.shape[-1] // 8, 1)
         variation = [(x.diff(dim=2).abs().mean() + x.diff(dim=3).abs().mean()) * len(ab) for x in (pred, ab)]
-        batch = {"mae": mae_ab(pred, ab).sum(), "detail": variation[0], "detail_truth": variation[1],
-                 "structure": mae_ab(F.avg_pool2d(pred, block), F.avg_pool2d(ab, block)).sum(),
-                 "colorfulness": colorfulness(to_rgb(L, pred)).sum(), "colorfulness_truth": colorfulness(rgb).sum()}
+        batch = {
+            "mae": mae_ab(pred, ab).sum(),
+            "detail": variation[0],
+            "detail_truth": variation[1],
+            "structure": mae_ab(F.avg_pool2d(pred, block), F.avg_pool2d(ab, block)).sum(),
+            "colorfulness": colorfulness(to_rgb(L, pred)).sum(),
+            "colorfulness_truth": colorfulness(rgb).sum(),
+        }
         sums = {name: sums.get(name, 0) + float(value) for name, value in batch.items()}
         count += len(ab)
     means = {name: total / count for name, total in sums.items()}
@@ -161,10 +198,15 @@ def verdict(table, factor: str) -> tuple[str, str]:
         margin = student.ppf(0.975, max(n - 1, 1)) * spread * sum(1 / len(g) for g in groups) ** 0.5
         falls_or_rises = np.sign(change) * (abs(change) > margin)
         # sign 0 claims that nothing falls any more
-        outcomes.append((HELD if falls_or_rises >= 0 else FAILED) if sign == 0 else
-                        {sign: HELD, -sign: FAILED}.get(falls_or_rises, UNDECIDED))
-        words.append(f"{metric} goes from {groups[0].mean():.4g} at {low:g} to {groups[1].mean():.4g} at {high:g}, a "
-                     f"change of {change:+.2g}; by chance up to ±{margin:.2g} ({n} seeds)")
+        outcomes.append(
+            (HELD if falls_or_rises >= 0 else FAILED)
+            if sign == 0
+            else {sign: HELD, -sign: FAILED}.get(falls_or_rises, UNDECIDED)
+        )
+        words.append(
+            f"{metric} goes from {groups[0].mean():.4g} at {low:g} to {groups[1].mean():.4g} at {high:g}, a "
+            f"change of {change:+.2g}; by chance up to ±{margin:.2g} ({n} seeds)"
+        )
     why, valid = "; ".join(words), runs["valid"].min()
     if (runs["profile"] == "smoke").any() or valid < LEAST_PHOTOS or n < LEAST_SEEDS:
         facts = f"{n} seeds, validation photos: {valid}, profile {runs['profile'].iloc[0]}"

@@ -9,8 +9,16 @@ from torch.overrides import TorchFunctionMode
 
 CONTAINERS = {"Sequential", "ModuleList", "SequentialEx", "DynamicUnet"}  # looked into; else a unit
 SILENT = ("Norm", "ReLU", "SiLU", "GELU", "Dropout", "Identity", "ResizeToOrig", "ToTensorBase")  # no label
-NAMES = {"MaxPool2d": "max pool", "AvgPool2d": "average pool", "Upsample": "upsample", "MergeLayer": "concat",
-         "PixelShuffle": "shuffle", "PixelShuffle_ICNR": "shuffle", "Tanh": "tanh", "Sigmoid": "sigmoid"}
+NAMES = {
+    "MaxPool2d": "max pool",
+    "AvgPool2d": "average pool",
+    "Upsample": "upsample",
+    "MergeLayer": "concat",
+    "PixelShuffle": "shuffle",
+    "PixelShuffle_ICNR": "shuffle",
+    "Tanh": "tanh",
+    "Sigmoid": "sigmoid",
+}
 
 
 @dataclass

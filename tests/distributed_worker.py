@@ -14,8 +14,14 @@ from g2g.profiles import get_profile
 
 stage, out = sys.argv[1], Path(sys.argv[2])
 photos = prepare(dataclasses.replace(get_profile("smoke"), size=32, n_train=19, n_test=2), progress=False)
-recipe = dataclasses.replace(stages.RECIPES["smoke"][stage], width=8, batch_size=int(sys.argv[3]), start=None,
-                             receptive_field=16, schedule="constant")
+recipe = dataclasses.replace(
+    stages.RECIPES["smoke"][stage],
+    width=8,
+    batch_size=int(sys.argv[3]),
+    start=None,
+    receptive_field=16,
+    schedule="constant",
+)
 learn = stages.learner(recipe, photos)
 for module in [learn.model, getattr(learn, "discriminator", torch.nn.Identity())]:
     for norm in (m for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d)):

@@ -16,8 +16,14 @@ PROFILE = get_profile("class")
 def scores(n=200, noise=0.001, **means):
     """A score table with these column means; the same photos for all."""
     rng = np.random.default_rng(1)
-    table = {"mae": 0.08, "ssim": 0.9, "delta_e": 8.0, "lpips": np.nan, "colorfulness": 30.0,
-             "colorfulness_truth": 40.0} | means
+    table = {
+        "mae": 0.08,
+        "ssim": 0.9,
+        "delta_e": 8.0,
+        "lpips": np.nan,
+        "colorfulness": 30.0,
+        "colorfulness_truth": 40.0,
+    } | means
     frame = pd.DataFrame({k: v * (1 + noise * rng.standard_normal(n)) for k, v in table.items()})
     return frame.assign(file=[f"{i}.jpg" for i in range(n)], chroma=20.0)
 
@@ -30,11 +36,15 @@ def counts(a, b):
 
 
 def verdicts(profile=PROFILE, epochs=20, brown=(10, 20), drop=(), n=200, **rows):
-    base = {row: scores(n, **rows.get(row, {})) for row in ("gray", "cnn", "unet", "unet_long", "cgan")
-            if row not in drop}
+    base = {
+        row: scores(n, **rows.get(row, {})) for row in ("gray", "cnn", "unet", "unet_long", "cgan") if row not in drop
+    }
     colors = {"truth": counts(30, -30), "cnn": counts(*brown)}
-    runs = {stage: SimpleNamespace(recipe=dataclasses.replace(recipe, epochs=epochs))
-            for stage, recipe in RECIPES["report"].items() if stage not in drop}
+    runs = {
+        stage: SimpleNamespace(recipe=dataclasses.replace(recipe, epochs=epochs))
+        for stage, recipe in RECIPES["report"].items()
+        if stage not in drop
+    }
     return claims.verdicts(base, colors, runs, profile)
 
 
@@ -43,31 +53,38 @@ def verdict(word, **world):
     return found.loc[found["claim"].str.contains(word), "verdict"].item()
 
 
-@pytest.mark.parametrize("word, world, expected", [
-    ("brownish", {}, "held"),
-    ("brownish", {"brown": (-20, -20)}, "cannot be told here"),  # no less brown than the truth: neither
-    ("brownish", {"cnn": {"colorfulness": 50}}, "did not hold"),
-    ("grayish", {"unet": {"colorfulness": 10}}, "held"),
-    ("grayish", {"unet": {"colorfulness": 35}}, "did not hold"),
-    ("no further", {"unet_long": {"mae": 0.0799}}, "held"),
-    ("no further", {"unet_long": {"mae": 0.09}}, "held"),
-    ("no further", {"unet_long": {"mae": 0.07}}, "did not hold"),
-    ("no further", {"unet_long": {"mae": 0.07}, "epochs": 6}, "cannot be told here"),
-    ("artifacts", {"cgan": {"ssim": 0.8}}, "did not hold"),
-    ("artifacts", {"cgan": {"ssim": 0.95}}, "cannot be told here"),  # no LPIPS
-    ("artifacts", {"cgan": {"ssim": 0.95, "lpips": 0.1}, "unet_long": {"lpips": 0.2}}, "held"),
-    ("artifacts", {"cgan": {"ssim": 0.95, "lpips": 0.3}, "unet_long": {"lpips": 0.2}}, "did not hold"),
-    ("most realistic", {"cgan": {"colorfulness": 20}}, "did not hold"),
-    ("most realistic", {"cgan": {"colorfulness": 40}}, "cannot be told here"),
-    ("most realistic", {"cgan": {"colorfulness": 40, "lpips": 0.1}}
-     | {row: {"lpips": 0.2} for row in ("cnn", "unet", "unet_long")}, "held"),
-    ("complexity", {"unet": {"mae": 0.07}, "cgan": {"mae": 0.06}}, "held"),
-    ("complexity", {"unet": {"mae": 0.07}, "cgan": {"mae": 0.075}}, "did not hold"),
-    ("complexity", {"unet": {"mae": 0.07}, "cgan": {"mae": 0.07}}, "cannot be told here"),
-    ("multiple datasets", {}, "did not hold"),
-    ("storage", {}, "did not hold"),
-    ("storage", {"unet": {"delta_e": 1.5}}, "held"),
-])
+@pytest.mark.parametrize(
+    "word, world, expected",
+    [
+        ("brownish", {}, "held"),
+        ("brownish", {"brown": (-20, -20)}, "cannot be told here"),  # no less brown than the truth: neither
+        ("brownish", {"cnn": {"colorfulness": 50}}, "did not hold"),
+        ("grayish", {"unet": {"colorfulness": 10}}, "held"),
+        ("grayish", {"unet": {"colorfulness": 35}}, "did not hold"),
+        ("no further", {"unet_long": {"mae": 0.0799}}, "held"),
+        ("no further", {"unet_long": {"mae": 0.09}}, "held"),
+        ("no further", {"unet_long": {"mae": 0.07}}, "did not hold"),
+        ("no further", {"unet_long": {"mae": 0.07}, "epochs": 6}, "cannot be told here"),
+        ("artifacts", {"cgan": {"ssim": 0.8}}, "did not hold"),
+        ("artifacts", {"cgan": {"ssim": 0.95}}, "cannot be told here"),  # no LPIPS
+        ("artifacts", {"cgan": {"ssim": 0.95, "lpips": 0.1}, "unet_long": {"lpips": 0.2}}, "held"),
+        ("artifacts", {"cgan": {"ssim": 0.95, "lpips": 0.3}, "unet_long": {"lpips": 0.2}}, "did not hold"),
+        ("most realistic", {"cgan": {"colorfulness": 20}}, "did not hold"),
+        ("most realistic", {"cgan": {"colorfulness": 40}}, "cannot be told here"),
+        (
+            "most realistic",
+            {"cgan": {"colorfulness": 40, "lpips": 0.1}}
+            | {row: {"lpips": 0.2} for row in ("cnn", "unet", "unet_long")},
+            "held",
+        ),
+        ("complexity", {"unet": {"mae": 0.07}, "cgan": {"mae": 0.06}}, "held"),
+        ("complexity", {"unet": {"mae": 0.07}, "cgan": {"mae": 0.075}}, "did not hold"),
+        ("complexity", {"unet": {"mae": 0.07}, "cgan": {"mae": 0.07}}, "cannot be told here"),
+        ("multiple datasets", {}, "did not hold"),
+        ("storage", {}, "did not hold"),
+        ("storage", {"unet": {"delta_e": 1.5}}, "held"),
+    ],
+)
 def test_rules(word, world, expected):
     assert verdict(word, **world) == expected
 

@@ -104,8 +104,10 @@ def test_black_and_white_stay_so_in_any_colour():
 
 def test_saturation_scales_the_colour():
     source = Image.new("L", (40, 40), 128)
-    chroma = [np.hypot(*skimage.color.rgb2lab(np.asarray(colorize(source, paints((0.1, 0.1)), saturation=s)))
-                       [0, 0, 1:]) for s in (0.5, 1, 1.5)]
+    chroma = [
+        np.hypot(*skimage.color.rgb2lab(np.asarray(colorize(source, paints((0.1, 0.1)), saturation=s)))[0, 0, 1:])
+        for s in (0.5, 1, 1.5)
+    ]
     assert np.allclose(chroma, np.array([0.5, 1, 1.5]) * 11 * 2**0.5, atol=0.6)
 
 
@@ -174,7 +176,7 @@ def test_any_size_and_shape(size):
 
     result = colorize(photo(*size), model, size=128)
     assert result.size == size
-    (h, w), = seen
+    ((h, w),) = seen
     assert h % 32 == w % 32 == 0 and h * w <= 4 * 128**2  # multiples of 32 add much to thin shapes
     if min(size) >= 20:
         assert 0.5 < (w / h) / (size[0] / size[1]) < 2 or min(h, w) == 32
@@ -196,16 +198,22 @@ def test_model_runs_in_eval_mode_without_gradients_and_gets_its_mode_back():
     assert model.training
 
 
-@pytest.mark.parametrize("options, error, words", [
-    ({"saturation": -1}, ValueError, "saturation"), ({"saturation": float("nan")}, ValueError, "saturation"),
-    ({"size": 8}, ValueError, "size")])
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ({"saturation": -1}, ValueError, "saturation"),
+        ({"saturation": float("nan")}, ValueError, "saturation"),
+        ({"size": 8}, ValueError, "size"),
+    ],
+)
 def test_bad_options_are_named(options, error, words):
     with pytest.raises(error, match=words):
         colorize(photo(), paints(ORANGE), **options)
 
 
-@pytest.mark.parametrize("array", [np.zeros((4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8),
-                                   np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 4, 3), np.uint8)]
+)
 def test_arrays_that_are_no_photo(array):
     with pytest.raises(ValueError, match="photo"):
         colorize(array, paints(ORANGE))
@@ -231,14 +239,28 @@ def test_a_prediction_that_is_not_finite_is_an_error():
 # -------------------------------------------------------------------------------------------- kinds of file
 
 
-@pytest.mark.parametrize("name, mode, options, out", [
-    ("a.png", "RGB", {}, ".png"), ("a.png", "L", {}, ".png"), ("a.png", "P", {}, ".png"),
-    ("a.png", "1", {}, ".png"), ("a.jpg", "RGB", {"quality": 98}, ".jpg"), ("a.JPEG", "L", {}, ".JPEG"),
-    ("a.jpg", "CMYK", {"quality": 98}, ".jpg"), ("a.webp", "RGB", {"lossless": True}, ".webp"),
-    ("a.tif", "RGB", {}, ".tif"), ("a.tiff", "L", {"compression": "tiff_lzw"}, ".tiff"),
-    ("a.bmp", "P", {}, ".bmp"), ("a.tif", "CMYK", {}, ".tif"), ("a.tif", "LAB", {}, ".tif"),
-    ("a.gif", "P", {}, ".png"), ("a.pgm", "L", {}, ".png"),
-    ("a.png.jpg", "RGB", {"format": "PNG"}, ".png"), ("a.avif", "RGB", {"quality": 95}, ".avif")])
+@pytest.mark.parametrize(
+    "name, mode, options, out",
+    [
+        ("a.png", "RGB", {}, ".png"),
+        ("a.png", "L", {}, ".png"),
+        ("a.png", "P", {}, ".png"),
+        ("a.png", "1", {}, ".png"),
+        ("a.jpg", "RGB", {"quality": 98}, ".jpg"),
+        ("a.JPEG", "L", {}, ".JPEG"),
+        ("a.jpg", "CMYK", {"quality": 98}, ".jpg"),
+        ("a.webp", "RGB", {"lossless": True}, ".webp"),
+        ("a.tif", "RGB", {}, ".tif"),
+        ("a.tiff", "L", {"compression": "tiff_lzw"}, ".tiff"),
+        ("a.bmp", "P", {}, ".bmp"),
+        ("a.tif", "CMYK", {}, ".tif"),
+        ("a.tif", "LAB", {}, ".tif"),
+        ("a.gif", "P", {}, ".png"),
+        ("a.pgm", "L", {}, ".png"),
+        ("a.png.jpg", "RGB", {"format": "PNG"}, ".png"),
+        ("a.avif", "RGB", {"quality": 95}, ".avif"),
+    ],
+)
 def test_formats_and_modes(tmp_path, name, mode, options, out):
     if name.endswith("avif") and not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
@@ -262,10 +284,13 @@ def test_formats_and_modes(tmp_path, name, mode, options, out):
 def test_alpha_is_kept(tmp_path):
     alpha = Image.fromarray(np.tile(np.arange(90, dtype=np.uint8), (60, 1)))
     rgba, palette = Image.merge("RGBA", (*photo().split(), alpha)), photo().convert("P")
-    sources = {"rgba.png": (rgba, {}), "rgba.tif": (rgba, {}),
-               "rgba.webp": (rgba, {"lossless": True, "exact": True}),
-               "la.png": (Image.merge("LA", (photo().convert("L"), alpha)), {}),
-               "palette.png": (palette, {"transparency": 5})}
+    sources = {
+        "rgba.png": (rgba, {}),
+        "rgba.tif": (rgba, {}),
+        "rgba.webp": (rgba, {"lossless": True, "exact": True}),
+        "la.png": (Image.merge("LA", (photo().convert("L"), alpha)), {}),
+        "palette.png": (palette, {"transparency": 5}),
+    }
     for name, (source, options) in sources.items():
         path = saved(source, tmp_path / name, **options)
         (written,), failed = colorize_files([path], tmp_path / "o", paints(ORANGE))
@@ -500,8 +525,9 @@ def test_twelve_megapixels_take_seconds_and_little_memory(tmp_path):
     path = saved(Image.fromarray(skimage.data.coffee()).resize((4000, 3000)), tmp_path / "a.jpg")
     root = os.path.dirname(os.path.dirname(module.__file__))
     command = [sys.executable, "-W", "ignore", "-c", MEASURE, str(path), str(tmp_path / "out")]
-    result = subprocess.run(command, cwd=root, env=os.environ | {"OMP_NUM_THREADS": "2"}, capture_output=True,
-                            text=True)
+    result = subprocess.run(
+        command, cwd=root, env=os.environ | {"OMP_NUM_THREADS": "2"}, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     measured = json.loads(result.stdout.splitlines()[-1])
     print(measured)

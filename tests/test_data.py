@@ -122,15 +122,20 @@ def test_bad_files_are_listed_and_skipped(tmp_path, capsys):
     os.symlink("nowhere.jpg", tmp_path / "train/link.jpg")
     photos = prepare(profile)
     skipped = photos.manifest[photos.manifest["skipped"] != ""]
-    assert sorted(skipped["file"]) == ["test/text.jpg", "train/NA.png", "train/dot.png", "train/link.jpg",
-                                       "train/zero.jpg"]
+    assert sorted(skipped["file"]) == [
+        "test/text.jpg",
+        "train/NA.png",
+        "train/dot.png",
+        "train/link.jpg",
+        "train/zero.jpg",
+    ]
     assert len(photos.train) + len(photos.valid) == 20 and len(photos.test) == 5
     said = capsys.readouterr().out
     assert "train/zero.jpg: empty file" in said and "test/text.jpg: not an image" in said
 
 
 def test_names_that_are_hard_to_write_down(tmp_path):
-    names = ["train/NA.png", "train/a,b \"c\".png", "train/ü €.png", "train/new\nline.png", "train/nan.png"]
+    names = ["train/NA.png", 'train/a,b "c".png', "train/ü €.png", "train/new\nline.png", "train/nan.png"]
     make(tmp_path, names)
     raw = os.fsencode(tmp_path) + b"/train/\xff\xfe.png"
     make(tmp_path, ["other.png"], seed=2)
@@ -165,8 +170,12 @@ def test_near_gray_photos_are_known_and_can_be_left_out_of_training(tmp_path):
     for name in ("train/gray0.png", "train/gray1.png", "test/gray2.png"):
         Image.effect_noise((50, 50), 60 + len(name) + int(name[-5])).convert("RGB").save(tmp_path / name)
     photos = prepare(profile)
-    gray = [name for split in data.SPLITS for name, is_gray in
-            zip(photos.files(split), photos.near_gray(split), strict=True) if is_gray]
+    gray = [
+        name
+        for split in data.SPLITS
+        for name, is_gray in zip(photos.files(split), photos.near_gray(split), strict=True)
+        if is_gray
+    ]
     assert sorted(gray) == ["test/gray2.png", "train/gray0.png", "train/gray1.png"]
     colourful = prepare(profile, min_chroma=5)
     assert len(colourful.train) + len(colourful.valid) == 10
@@ -195,8 +204,12 @@ def test_changed_photos_or_settings_make_another_cache(tmp_path):
     profile = splits(tmp_path)
     first = prepare(profile)
     assert prepare(profile).folder == first.folder
-    other = [prepare(dataclasses.replace(profile, size=48)), prepare(profile, fit="crop"),
-             prepare(profile, min_chroma=1), prepare(dataclasses.replace(profile, n_train=10))]
+    other = [
+        prepare(dataclasses.replace(profile, size=48)),
+        prepare(profile, fit="crop"),
+        prepare(profile, min_chroma=1),
+        prepare(dataclasses.replace(profile, n_train=10)),
+    ]
     name = first.files("train")[0]
     image = Image.open(tmp_path / name).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     image.save(tmp_path / name)
@@ -229,10 +242,15 @@ def test_a_source_is_one_function(tmp_path, monkeypatch):
     assert photos.files("test") == ["6", "7", "8"] and len(photos.train) == 5
 
 
-@pytest.mark.parametrize("damage", [
-    lambda folder: os.truncate(folder / "train.npy", 5000), lambda folder: (folder / "test.npy").unlink(),
-    lambda folder: (folder / "manifest.csv").write_text("file\n"),
-    lambda folder: (folder / "about.json").write_text("{")])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: os.truncate(folder / "train.npy", 5000),
+        lambda folder: (folder / "test.npy").unlink(),
+        lambda folder: (folder / "manifest.csv").write_text("file\n"),
+        lambda folder: (folder / "about.json").write_text("{"),
+    ],
+)
 def test_a_damaged_cache_is_made_again(tmp_path, capsys, damage):
     profile = splits(tmp_path)
     photos = prepare(profile)
@@ -269,8 +287,12 @@ PREPARE = """
 
 
 def start(*arguments):
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(PREPARE), *map(str, arguments)], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PREPARE), *map(str, arguments)],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, own_cache):
@@ -281,8 +303,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, own_cache):
     assert not leftovers(own_cache) and not finished(own_cache)
 
 
-@pytest.mark.parametrize("stop, fractions", [(signal.SIGKILL, (0, random.random(), 0.9)),
-                                             (signal.SIGINT, (0,))])
+@pytest.mark.parametrize("stop, fractions", [(signal.SIGKILL, (0, random.random(), 0.9)), (signal.SIGINT, (0,))])
 def test_stopped_at_any_time_it_starts_again_and_ends_the_same(tmp_path, own_cache, stop, fractions):
     make(tmp_path / "photos", [f"{i:04d}.png" for i in range(1500)])
     profile = own(tmp_path / "photos", 2000, 500)

@@ -52,8 +52,15 @@ def test_resize_is_bicubic_with_antialiasing(tmp_path):
 
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_exif_rotation_is_honoured(tmp_path, turn):
-    undo = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90",
-            7: "TRANSVERSE", 8: "ROTATE_270"}  # how a camera held that way stores the picture
+    undo = {
+        2: "FLIP_LEFT_RIGHT",
+        3: "ROTATE_180",
+        4: "FLIP_TOP_BOTTOM",
+        5: "TRANSPOSE",
+        6: "ROTATE_90",
+        7: "TRANSVERSE",
+        8: "ROTATE_270",
+    }  # how a camera held that way stores the picture
     stored = picture() if turn == 1 else picture().transpose(Image.Transpose[undo[turn]])
     exif = Image.Exif()
     exif[0x0112] = turn
@@ -77,9 +84,19 @@ def test_transparency_is_laid_on_white(tmp_path):
     assert abs(use(tmp_path / "la.png")[1].mean() - 127) < 2
 
 
-@pytest.mark.parametrize("mode, suffix", [
-    ("CMYK", "jpg"), ("P", "png"), ("RGB", "webp"), ("RGB", "bmp"), ("RGB", "tif"), ("CMYK", "tif"),
-    ("P", "gif"), ("YCbCr", "jpg")])
+@pytest.mark.parametrize(
+    "mode, suffix",
+    [
+        ("CMYK", "jpg"),
+        ("P", "png"),
+        ("RGB", "webp"),
+        ("RGB", "bmp"),
+        ("RGB", "tif"),
+        ("CMYK", "tif"),
+        ("P", "gif"),
+        ("YCbCr", "jpg"),
+    ],
+)
 def test_other_modes_and_formats_give_the_same_picture(tmp_path, mode, suffix):
     image = picture().convert(mode, palette=Image.Palette.ADAPTIVE)
     path = tmp_path / f"a.{suffix}"
@@ -119,11 +136,11 @@ def test_a_photo_is_used_whatever_its_suffix_says(tmp_path):
 def test_what_cannot_be_used_is_refused_with_a_reason(tmp_path):
     data = io.BytesIO()
     Image.effect_noise((200, 200), 50).convert("RGB").save(data, format="JPEG")
-    (tmp_path / "cut.jpg").write_bytes(data.getvalue()[:len(data.getvalue()) // 2])
+    (tmp_path / "cut.jpg").write_bytes(data.getvalue()[: len(data.getvalue()) // 2])
     assert "truncated" in refuse(tmp_path / "cut.jpg")
     data = io.BytesIO()
     Image.effect_noise((200, 200), 50).save(data, format="PNG")
-    (tmp_path / "cut.png").write_bytes(data.getvalue()[:len(data.getvalue()) // 2])
+    (tmp_path / "cut.png").write_bytes(data.getvalue()[: len(data.getvalue()) // 2])
     refuse(tmp_path / "cut.png")
     (tmp_path / "empty.jpg").touch()
     assert refuse(tmp_path / "empty.jpg") == "empty file"

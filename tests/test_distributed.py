@@ -19,14 +19,27 @@ def launch(command, processes, **env):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    env = os.environ | {"PYTHONPATH": str(WORKER.parent.parent), "OMP_NUM_THREADS": "1",
-                        "CUDA_VISIBLE_DEVICES": ""} | env
+    env = (
+        os.environ | {"PYTHONPATH": str(WORKER.parent.parent), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | env
+    )
     if processes > 1:
-        env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes),
-                "ACCELERATE_USE_CPU": "true"}
+        env |= {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "WORLD_SIZE": str(processes),
+            "ACCELERATE_USE_CPU": "true",
+        }
     command = [sys.executable, "-W", "ignore", *map(str, command)]
-    ranks = [subprocess.Popen(command, env=env | ({"RANK": str(r), "LOCAL_RANK": str(r)} if processes > 1 else {}),
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for r in range(processes)]
+    ranks = [
+        subprocess.Popen(
+            command,
+            env=env | ({"RANK": str(r), "LOCAL_RANK": str(r)} if processes > 1 else {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for r in range(processes)
+    ]
     outputs = [p.communicate(timeout=300)[0] for p in ranks]
     assert all(p.returncode == 0 for p in ranks), "\n".join(outputs)
     return outputs
@@ -40,8 +53,9 @@ def work(stage, out, batch, epochs, processes):
 
 def difference(a, b):
     """The largest difference of a tensor in two sets of networks, relative to its length as a vector."""
-    return max(float((a[n][k] - b[n][k]).double().norm() / b[n][k].double().norm().clamp(min=1e-9))
-               for n in a for k in a[n])
+    return max(
+        float((a[n][k] - b[n][k]).double().norm() / b[n][k].double().norm().clamp(min=1e-9)) for n in a for k in a[n]
+    )
 
 
 @pytest.mark.parametrize("stage", ["cnn", "cgan"])

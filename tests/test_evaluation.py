@@ -19,8 +19,9 @@ def made_photos(array, train=None):
     """Photos from an array; reading a split that was not given fails."""
     files = [f"photo_{i}.jpg" for i in range(len(array))]
     splits = {"test": array} if train is None else {"train": train}
-    return SimpleNamespace(**splits, size=array.shape[1], files=lambda split: files,
-                           near_gray=lambda split: np.zeros(len(files), bool))
+    return SimpleNamespace(
+        **splits, size=array.shape[1], files=lambda split: files, near_gray=lambda split: np.zeros(len(files), bool)
+    )
 
 
 @pytest.fixture
@@ -31,9 +32,16 @@ def noise():
 def frame(mae, **columns):
     """A score table with the given errors and otherwise plain values."""
     mae = np.asarray(mae, dtype=float)
-    plain = {"psnr": 20.0, "ssim": 0.9, "delta_e": 9.0, "lpips": math.nan,
-             "lpips_note": "no VGG_16 & 100% sure", "colorfulness": 10.0, "colorfulness_truth": 30.0,
-             "chroma": 12.0}
+    plain = {
+        "psnr": 20.0,
+        "ssim": 0.9,
+        "delta_e": 9.0,
+        "lpips": math.nan,
+        "lpips_note": "no VGG_16 & 100% sure",
+        "colorfulness": 10.0,
+        "colorfulness_truth": 30.0,
+        "chroma": 12.0,
+    }
     return pd.DataFrame({"file": [f"{i}.jpg" for i in range(len(mae))], "mae": mae} | plain | columns)
 
 
@@ -194,8 +202,9 @@ def test_ab_histograms_count_every_pixel(noise):
     assert predicted[33, 43] == predicted.sum() == truth.sum() == 5 * 16 * 16
 
 
-@pytest.mark.parametrize(("fooled", "total", "low", "high"),
-                         [(0, 10, 0, 0.2775), (5, 10, 0.2366, 0.7634), (8, 10, 0.4902, 0.9433)])
+@pytest.mark.parametrize(
+    ("fooled", "total", "low", "high"), [(0, 10, 0, 0.2775), (5, 10, 0.2366, 0.7634), (8, 10, 0.4902, 0.9433)]
+)
 def test_fooling_rate_with_the_published_wilson_intervals(fooled, total, low, high):
     answers = ["right"] * fooled + ["left"] * (total - fooled)
     assert fooling(answers, ["left"] * total) == pytest.approx((fooled / total, low, high), abs=1e-4)
@@ -211,8 +220,14 @@ def test_table_has_the_rows_in_order_and_the_reports_numbers_apart():
     keys = ("cgan", "unet_long", "unet", "cnn", "constant", "gray")
     scores = {key: frame([0.01 * i, 0.02 * i + 0.1]) for i, key in enumerate(keys)}
     table = table1(scores, more_epochs=3)
-    assert table["model"].tolist() == ["gray (ab = 0)", "best constant colour", "CNN", "U-Net",
-                                       "U-Net (3 more epochs)", "cGAN"]
+    assert table["model"].tolist() == [
+        "gray (ab = 0)",
+        "best constant colour",
+        "CNN",
+        "U-Net",
+        "U-Net (3 more epochs)",
+        "cGAN",
+    ]
     assert table["mae"].tolist() == pytest.approx([0.125, 0.11, 0.095, 0.08, 0.065, 0.05])
     assert (table["mae_low"] < table["mae"]).all() and (table["mae"] < table["mae_high"]).all()
     reported = table.set_index("row")[tables.REPORTED_COLUMNS[:4]]
@@ -249,21 +264,29 @@ def written(tmp_path):
 
 
 def test_the_csv_has_numbers_and_gaps(written):
-    assert sorted(p.name for p in written.iterdir()) == ["scores_gray.csv", "scores_unet.csv", "table1.csv",
-                                                         "table1.md", "table1.tex"]
+    assert sorted(p.name for p in written.iterdir()) == [
+        "scores_gray.csv",
+        "scores_unet.csv",
+        "table1.csv",
+        "table1.md",
+        "table1.tex",
+    ]
     table = pd.read_csv(written / "table1.csv")
     assert table["mae"].tolist() == pytest.approx([0.085, 0.08])
     assert np.isnan(table.loc[0, "lpips"]) and table.loc[1, "lpips"] == pytest.approx(0.15)
     text = {"row", "model", "lpips_note", "reported_loss_is"}
     assert all(pd.api.types.is_numeric_dtype(table[c]) for c in set(table) - text)
-    pd.testing.assert_frame_equal(pd.read_csv(written / "scores_unet.csv")[["file", "mae"]],
-                                  frame([0.07, 0.09])[["file", "mae"]])
+    pd.testing.assert_frame_equal(
+        pd.read_csv(written / "scores_unet.csv")[["file", "mae"]], frame([0.07, 0.09])[["file", "mae"]]
+    )
 
 
 def test_a_quoted_run_is_told_beside_gray_and_the_report(written):
     line = evaluation.quoted_score(SimpleNamespace(stage="unet", folder=written / "unet"))
-    assert line == ("test MAE 0.0800 [0.0700, 0.0900], gray 0.0850 [0.0800, 0.0900], on 2 photos; "
-                    "the report, on its own photos: 0.0846")
+    assert line == (
+        "test MAE 0.0800 [0.0700, 0.0900], gray 0.0850 [0.0800, 0.0900], on 2 photos; "
+        "the report, on its own photos: 0.0846"
+    )
     assert "report" not in evaluation.quoted_score(SimpleNamespace(stage="gray", folder=written / "gray"))
 
 
@@ -300,13 +323,13 @@ def test_a_table_is_written_whole_or_not_at_all(written, monkeypatch):
 
 def test_stamp_replaces_between_markers_and_checks(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("A\n<!-- g2g:t -->\nold\n<!-- /g2g:t -->\n"
-                    "MAE <!-- g2g:m -->0.1<!-- /g2g:m -->, really.\n")
+    page.write_text("A\n<!-- g2g:t -->\nold\n<!-- /g2g:t -->\nMAE <!-- g2g:m -->0.1<!-- /g2g:m -->, really.\n")
     before = page.read_bytes()
     assert stamp(page, "t", "| a |\n| \\1 |", check=True) and page.read_bytes() == before
     assert stamp(page, "t", "| a |\n| \\1 |\n") and stamp(page, "m", "0.2")
-    assert page.read_text() == ("A\n<!-- g2g:t -->\n| a |\n| \\1 |\n<!-- /g2g:t -->\n"
-                                "MAE <!-- g2g:m -->0.2<!-- /g2g:m -->, really.\n")
+    assert page.read_text() == (
+        "A\n<!-- g2g:t -->\n| a |\n| \\1 |\n<!-- /g2g:t -->\nMAE <!-- g2g:m -->0.2<!-- /g2g:m -->, really.\n"
+    )
     assert not stamp(page, "m", "0.2", check=True) and not stamp(page, "m", "0.2")
 
 

@@ -36,9 +36,13 @@ def scores(factor):
     return pd.DataFrame({"chroma": chroma, "mae": factor * chroma / 100})
 
 
-SWEEP = pd.DataFrame([{"factor": f, "value": v, "stage": "cgan", "mae": 0.08 + v / 1e3, "detail": 1 / v}
-                      for f, vs in (("seed", (42, 43)), ("receptive_field", (1, 70)), ("lr", (1e-4, 1e-2)))
-                      for v in vs])
+SWEEP = pd.DataFrame(
+    [
+        {"factor": f, "value": v, "stage": "cgan", "mae": 0.08 + v / 1e3, "detail": 1 / v}
+        for f, vs in (("seed", (42, 43)), ("receptive_field", (1, 70)), ("lr", (1e-4, 1e-2)))
+        for v in vs
+    ]
+)
 FIGURES = {
     "teaser": lambda: figs.teaser({k: v[0] for k, v in COLUMNS.items()}),
     "image_row": lambda: figs.image_row([TRUTH[0], L[0], Image.fromarray(TRUTH[1])], ["photo", "L", "PIL"]),
@@ -94,10 +98,13 @@ def test_figure(name, tmp_path):
 def test_no_words_overlap(name):
     fig = drawn(name)
     draw = FigureCanvasAgg(fig).get_renderer()
-    boxes = [(t.get_text(), t.get_window_extent(draw)) for t in fig.findobj(plt.Text)
-             if t.get_text().strip() and t.get_visible() and t.axes and shown(t)]
+    boxes = [
+        (t.get_text(), t.get_window_extent(draw))
+        for t in fig.findobj(plt.Text)
+        if t.get_text().strip() and t.get_visible() and t.axes and shown(t)
+    ]
     for i, (a, box) in enumerate(boxes):
-        for b, other in boxes[i + 1:]:
+        for b, other in boxes[i + 1 :]:
             w = min(box.x1, other.x1) - max(box.x0, other.x0)
             h = min(box.y1, other.y1) - max(box.y0, other.y0)
             assert w < 1.5 or h < 1.5, f"{a!r} overlaps {b!r}"
@@ -113,8 +120,10 @@ def shown(text):
 
 
 def test_bytes_do_not_depend_on_the_process(tmp_path):
-    code = ("import sys, g2g.figures as f, numpy as np\n"
-            "f.save(f.image_row([np.eye(9), np.eye(8)], ['a', 'b']), 'row', sys.argv[1], 'Two.')")
+    code = (
+        "import sys, g2g.figures as f, numpy as np\n"
+        "f.save(f.image_row([np.eye(9), np.eye(8)], ['a', 'b']), 'row', sys.argv[1], 'Two.')"
+    )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True)
     figs.save(figs.image_row([np.eye(9), np.eye(8)], ["a", "b"]), "row", tmp_path / "b", "Two.")
     for file in ("row.png", "row.pdf", "captions.md"):

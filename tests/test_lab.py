@@ -8,8 +8,7 @@ from skimage.color import lab2rgb, rgb2lab
 
 from g2g import lab
 
-SPECIAL = [[0, 0, 0], [1, 1, 1], [0.04045] * 3, [-0.3, 0.5, 1.4], [-1, -1, -1], [2, 2, 2], [0, 0, 1],
-           [1e-8] * 3]
+SPECIAL = [[0, 0, 0], [1, 1, 1], [0.04045] * 3, [-0.3, 0.5, 1.4], [-1, -1, -1], [2, 2, 2], [0, 0, 1], [1e-8] * 3]
 
 
 def colors(values, dtype=torch.float64):
@@ -20,7 +19,7 @@ def colors(values, dtype=torch.float64):
 def test_every_8bit_color_agrees_with_skimage_and_comes_back():
     levels = np.arange(256, dtype=np.uint8)
     for r in range(0, 256, 16):  # 16 chunks of 1,048,576 colours
-        cube = np.stack(np.meshgrid(levels[r:r + 16], levels, levels, indexing="ij"), axis=-1)
+        cube = np.stack(np.meshgrid(levels[r : r + 16], levels, levels, indexing="ij"), axis=-1)
         cube = cube.reshape(1024, 1024, 3)
         rgb = torch.from_numpy(cube.transpose(2, 0, 1).astype(np.float32) / 255)
         out = lab.rgb_to_lab(rgb)
@@ -105,19 +104,22 @@ def test_normalize_and_back():
     assert lab.to_rgb(L, ab * 5).aminmax() == (0, 1)
 
 
-@pytest.mark.parametrize("call, says", [
-    (lambda: lab.rgb_to_lab(torch.rand(2, 8, 8, 3)), "rgb: expected .*float32.*got torch.float32 \\(2, 8"),
-    (lambda: lab.rgb_to_lab(torch.rand(3, 8)), "rgb: expected"),
-    (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), "got torch.uint8"),
-    (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16)), "got torch.bfloat16"),
-    (lambda: lab.rgb_to_lab(np.zeros((3, 8, 8), np.float32)), "got ndarray"),
-    (lambda: lab.lab_to_rgb(torch.rand(1, 2, 8, 8)), "lab: expected"),
-    (lambda: lab.normalize(torch.rand(1, 1, 8, 8)), "lab: expected"),
-    (lambda: lab.to_rgb(torch.rand(1, 1, 8, 8), torch.rand(1, 2, 8, 9)), "expected L \\(B,1,H,W\\) and ab"),
-    (lambda: lab.denormalize(torch.rand(1, 1, 8, 8), torch.rand(2, 8, 8)), "expected L"),
-    (lambda: lab.photos_to_lab(np.zeros((8, 8, 3), np.uint8)), "expected uint8 \\(B,H,W,3\\)"),
-    (lambda: lab.photos_to_lab(torch.zeros(1, 8, 8, 3)), "got torch.float32"),
-])
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda: lab.rgb_to_lab(torch.rand(2, 8, 8, 3)), "rgb: expected .*float32.*got torch.float32 \\(2, 8"),
+        (lambda: lab.rgb_to_lab(torch.rand(3, 8)), "rgb: expected"),
+        (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), "got torch.uint8"),
+        (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16)), "got torch.bfloat16"),
+        (lambda: lab.rgb_to_lab(np.zeros((3, 8, 8), np.float32)), "got ndarray"),
+        (lambda: lab.lab_to_rgb(torch.rand(1, 2, 8, 8)), "lab: expected"),
+        (lambda: lab.normalize(torch.rand(1, 1, 8, 8)), "lab: expected"),
+        (lambda: lab.to_rgb(torch.rand(1, 1, 8, 8), torch.rand(1, 2, 8, 9)), "expected L \\(B,1,H,W\\) and ab"),
+        (lambda: lab.denormalize(torch.rand(1, 1, 8, 8), torch.rand(2, 8, 8)), "expected L"),
+        (lambda: lab.photos_to_lab(np.zeros((8, 8, 3), np.uint8)), "expected uint8 \\(B,H,W,3\\)"),
+        (lambda: lab.photos_to_lab(torch.zeros(1, 8, 8, 3)), "got torch.float32"),
+    ],
+)
 def test_wrong_input_says_what_was_expected(call, says):
     with pytest.raises(ValueError, match=says):
         call()

@@ -43,8 +43,12 @@ def identify(L, ab, truth):
     """(photo, mirrored?) of each item of an epoch; fails if one is neither a photo nor its mirror image."""
     found = []
     for item in zip(L, ab, strict=True):
-        hits = [(i, flipped) for flipped, (one, two) in enumerate(truth) for i in range(len(one))
-                if torch.allclose(item[0], one[i], atol=1e-5) and torch.allclose(item[1], two[i], atol=1e-5)]
+        hits = [
+            (i, flipped)
+            for flipped, (one, two) in enumerate(truth)
+            for i in range(len(one))
+            if torch.allclose(item[0], one[i], atol=1e-5) and torch.allclose(item[1], two[i], atol=1e-5)
+        ]
         assert len(hits) == 1
         found += hits
     return found
@@ -56,7 +60,7 @@ def test_an_epoch_has_every_photo_once_and_flips_some(photos, truth):
     order, flips = zip(*found, strict=True)
     assert sorted(order) == list(range(37)) and list(order) != sorted(order)
     assert 8 < sum(flips) < 29
-    in_batches = [flips[i:i + 8] for i in range(0, 32, 8)]
+    in_batches = [flips[i : i + 8] for i in range(0, 32, 8)]
     assert any(0 < sum(flip) < 8 for flip in in_batches), "flips are drawn per photo, not per batch"
 
 
@@ -109,8 +113,7 @@ def test_shapes_and_ranges(photos):
     assert -1 <= L.min() and L.max() <= 1.00001 and ab.abs().max() < 1
 
 
-@pytest.mark.parametrize("size, n, last", [(8, 5, 5), (36, 1, 36), (37, 1, 37), (100, 1, 37), (1, 37, 1),
-                                           (12, 3, 12)])
+@pytest.mark.parametrize("size, n, last", [(8, 5, 5), (36, 1, 36), (37, 1, 37), (100, 1, 37), (1, 37, 1), (12, 3, 12)])
 def test_no_batch_of_one_unless_asked_for(photos, size, n, last):
     dls = dataloaders(photos, size, device="cpu")
     found = list(dls.train)

@@ -42,9 +42,14 @@ def test_any_size_from_32_px(models, name, size):
 
 
 @both
-@pytest.mark.parametrize("shape, says", [((1, 1, 31, 64), "at least 32 px.*(31, 64)"),
-                                         ((1, 3, 64, 64), r"expected \(B,1,H,W\), got \(1, 3"),
-                                         ((1, 64, 64), r"expected \(B,1,H,W\)")])
+@pytest.mark.parametrize(
+    "shape, says",
+    [
+        ((1, 1, 31, 64), "at least 32 px.*(31, 64)"),
+        ((1, 3, 64, 64), r"expected \(B,1,H,W\), got \(1, 3"),
+        ((1, 64, 64), r"expected \(B,1,H,W\)"),
+    ],
+)
 def test_other_inputs_say_why_not(models, name, shape, says):
     with pytest.raises(ValueError, match=says):
         models[name](torch.rand(shape))
@@ -107,7 +112,7 @@ def test_channels_last_and_bf16(models, name):
 def test_learns_16_crops(name):
     scenes = (data.astronaut(), data.chelsea(), data.coffee(), data.rocket())
     corners = (40, 60), (40, 200), (160, 60), (160, 200)
-    crops = [scene[y:y + 128:4, x:x + 128:4] for scene in scenes for y, x in corners]
+    crops = [scene[y : y + 128 : 4, x : x + 128 : 4] for scene in scenes for y, x in corners]
     L, ab = photos_to_lab(np.stack(crops))
     torch.manual_seed(0)
     model = GENERATORS[name]().train()
@@ -140,8 +145,9 @@ def resnet_state():
 def assert_weights_arrived(model, state):
     # the encoder's children are those of ResNet-18, in order and without names
     names = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
-    encoder = {f"{names[int(k.split('.')[0])]}.{k.split('.', 1)[1]}": v
-               for k, v in model.layers[0].state_dict().items()}
+    encoder = {
+        f"{names[int(k.split('.')[0])]}.{k.split('.', 1)[1]}": v for k, v in model.layers[0].state_dict().items()
+    }
     assert encoder.keys() == {k for k in state if not k.startswith("fc.")}
     assert torch.equal(encoder.pop("conv1.weight"), state["conv1.weight"].sum(dim=1, keepdim=True))
     assert all(torch.equal(v, state[k]) for k, v in encoder.items())

@@ -18,8 +18,16 @@ import colab_check  # noqa: E402
 import execute  # noqa: E402
 import stamp  # noqa: E402
 
-CHAPTERS = {"01_data_prep", "02_cnn_baseline", "03_unet_finetune", "04_cgan", "05_evaluation",
-            "06_qualitative_grids", "07_your_photos", "08_parameter_analysis"}
+CHAPTERS = {
+    "01_data_prep",
+    "02_cnn_baseline",
+    "03_unet_finetune",
+    "04_cgan",
+    "05_evaluation",
+    "06_qualitative_grids",
+    "07_your_photos",
+    "08_parameter_analysis",
+}
 NOTEBOOKS = execute.numbered(solutions=True)
 # Folders that exist on one machine only; spelt in pieces, so that no committed file names them
 FOLDERS = "|".join(("ho" + "me", "Use" + "rs", "ro" + "ot", "wo" + "rk", "tmp", "private", "var/folders"))
@@ -51,8 +59,10 @@ def test_the_six_chapters_are_there_and_paired():
 @each
 def test_ipynb_and_text_agree(path):
     text = jupytext.read(path.parent / "py" / f"{path.stem}.py")
-    mine, paired = ([(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
-                    for notebook in (nbformat.read(path, as_version=4), text))
+    mine, paired = (
+        [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
+        for notebook in (nbformat.read(path, as_version=4), text)
+    )
     assert mine == paired, "make badges (or jupytext --sync)"
 
 
@@ -107,7 +117,7 @@ def test_saved_renders_on_github(path):
 @each
 def test_saved_shows_no_machine_path(path):
     found = MACHINE_PATH.search(said(path))
-    assert not found, said(path)[max(0, found.start() - 60):found.end() + 60]
+    assert not found, said(path)[max(0, found.start() - 60) : found.end() + 60]
 
 
 def test_machine_paths_are_found_and_cleaned():
@@ -124,12 +134,13 @@ def test_machine_paths_are_found_and_cleaned():
 def test_an_address_changed_in_one_place_reaches_badge_and_cell(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/ada/colour/"\n')
     new = nbformat.v4
-    notebook = new.new_notebook(cells=[new.new_markdown_cell("# Title\n\ntext"),
-                                       new.new_code_cell("", metadata={"tags": ["setup"]})])
+    notebook = new.new_notebook(
+        cells=[new.new_markdown_cell("# Title\n\ntext"), new.new_code_cell("", metadata={"tags": ["setup"]})]
+    )
     assert stamp.stamp(notebook, "notebooks/01_x.ipynb", tmp_path) == ["badge", "setup cell"]
     assert stamp.stamp(notebook, "notebooks/01_x.ipynb", tmp_path) == []
     assert "github/ada/colour/blob/main/notebooks/01_x.ipynb" in notebook.cells[0].source
-    assert "https://github.com/ada/colour\"" in notebook.cells[1].source
+    assert 'https://github.com/ada/colour"' in notebook.cells[1].source
     assert "@NAME" not in notebook.cells[1].source and "@REPO" not in notebook.cells[1].source
     page = "[b](https://colab.research.google.com/github/old/name/blob/main/notebooks/01_x.ipynb)"
     assert "github/ada/colour/blob" in stamp.stamp_text(page, tmp_path)
@@ -170,8 +181,9 @@ def colab(tmp_path):
 
     def run(times=1, **changes):
         code = f"cell = open({str(cell)!r}).read()\n" + "exec(cell)\n" * times
-        return subprocess.run([sys.executable, "-c", code], cwd=runtime / "lone", env=env | changes,
-                              capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=runtime / "lone", env=env | changes, capture_output=True, text=True
+        )
 
     run.root, run.origin = runtime / "content" / stamp.repository().rsplit("/", 1)[-1], origin
     return run

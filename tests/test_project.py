@@ -77,9 +77,13 @@ def test_version_is_the_same_everywhere():
 def test_committed_text_names_no_machine():
     # spelt in pieces, so that this file does not name them either
     forbidden = re.compile("/wo" + "rk/|/ro" + "ot/|/ho" + r"me/\w|/Use" + r"rs/\w|pypi" + r"\.org")
-    found = [f"{path.relative_to(ROOT)}: {match[0]}" for path in tracked()
-             if path.suffix in {".py", ".md", ".toml", ".txt", ".yml", ".ipynb", ".sh", ".csv", ".json", ""}
-             for match in [forbidden.search(path.read_text(encoding="utf-8", errors="replace"))] if match]
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in tracked()
+        if path.suffix in {".py", ".md", ".toml", ".txt", ".yml", ".ipynb", ".sh", ".csv", ".json", ""}
+        for match in [forbidden.search(path.read_text(encoding="utf-8", errors="replace"))]
+        if match
+    ]
     assert not found
 
 

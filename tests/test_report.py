@@ -28,8 +28,10 @@ def world(tmp_path_factory):
         patch.delenv("G2G_DATA", raising=False)
         patch.setattr("g2g.evaluation.lpips_or_reason", lambda device, **kwargs: "no weights in this test")
         profile = dataclasses.replace(get_profile("smoke"), n_train=8, n_test=4)
-        short = {stage: dataclasses.replace(recipe, epochs=1, batch_size=4)
-                 for stage, recipe in stages.RECIPES["smoke"].items()}
+        short = {
+            stage: dataclasses.replace(recipe, epochs=1, batch_size=4)
+            for stage, recipe in stages.RECIPES["smoke"].items()
+        }
         patch.setitem(stages.RECIPES, "smoke", short)
         yield root, profile, report.make_report(profile)
 
@@ -96,11 +98,18 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
     (stale / "old.csv").write_text("old")
     folder = publishing.publish(profile, "cpu", tmp_path)
     names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    assert names == {"table1.csv", "table1.md", "table1.tex", "runs.md", "claims.md", "figures/captions.md",
-                     *(f"{stage}/{file}" for stage in STAGES for file in ("history.csv", "run.json")),
-                     "figures/qualitative_grid.png", "figures/teaser.png",
-                     *(f"figures/{name}.{kind}" for name in ("loss_curves", "ab_histograms")
-                       for kind in ("png", "pdf"))}
+    assert names == {
+        "table1.csv",
+        "table1.md",
+        "table1.tex",
+        "runs.md",
+        "claims.md",
+        "figures/captions.md",
+        *(f"{stage}/{file}" for stage in STAGES for file in ("history.csv", "run.json")),
+        "figures/qualitative_grid.png",
+        "figures/teaser.png",
+        *(f"figures/{name}.{kind}" for name in ("loss_curves", "ab_histograms") for kind in ("png", "pdf")),
+    }
     assert sum((folder / name).stat().st_size for name in names) < 1_500_000
     assert folder.stat().st_mode & 0o077
     for stage in STAGES:
@@ -131,8 +140,12 @@ def test_nothing_to_publish_is_an_error_that_names_what_is_missing(world, tmp_pa
 
 
 def test_numbers_in_readme_and_docs_are_those_in_results():
-    stamped = [(page, marker) for page in publishing.pages() for marker in ("table1", "runs", "claims")
-               if f"<!-- g2g:{marker} -->" in page.read_text(encoding="utf-8")]
+    stamped = [
+        (page, marker)
+        for page in publishing.pages()
+        for marker in ("table1", "runs", "claims")
+        if f"<!-- g2g:{marker} -->" in page.read_text(encoding="utf-8")
+    ]
     if not stamped:
         pytest.skip("no page has a marker <!-- g2g:table1 --> yet")
     name = publishing.quoted_name()

@@ -119,8 +119,14 @@ from g2g.profiles import RECIPES
 for profile in ("smoke", "class", "report"):
     print(RECIPES[profile]["unet"].weights)
 """
-    done = subprocess.run([sys.executable, "-c", script], env=os.environ | {"G2G_WEIGHTS": asked}, text=True,
-                          capture_output=True, cwd=stages.repo_root(), check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"G2G_WEIGHTS": asked},
+        text=True,
+        capture_output=True,
+        cwd=stages.repo_root(),
+        check=True,
+    )
     assert done.stdout.split() == ["None", str(expected), str(expected)]
 
 
@@ -155,5 +161,14 @@ def test_command_line_edits_a_recipe_and_names_errors(world, capsys):
 
 def test_record_is_json_a_reader_can_trace(world):
     record = json.loads((world[3].folder / "run.json").read_text())
-    assert {"recipe", "profile", "device", "precision", "versions", "minutes", "photos_per_second", "train",
-            "valid"} <= set(record)
+    assert {
+        "recipe",
+        "profile",
+        "device",
+        "precision",
+        "versions",
+        "minutes",
+        "photos_per_second",
+        "train",
+        "valid",
+    } <= set(record)

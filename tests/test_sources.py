@@ -54,8 +54,15 @@ def test_bundled_crops_are_fixed_and_varied():
 
 
 def test_a_folder_is_searched_and_split(tmp_path):
-    touch(tmp_path, *[f"deep/er/{i:02d}.JPG" for i in range(50)], *[f"{i}.png" for i in range(50)], "a.txt",
-          ".hidden/x.jpg", "deep/.cache/y.jpg", "._z.jpg")
+    touch(
+        tmp_path,
+        *[f"deep/er/{i:02d}.JPG" for i in range(50)],
+        *[f"{i}.png" for i in range(50)],
+        "a.txt",
+        ".hidden/x.jpg",
+        "deep/.cache/y.jpg",
+        "._z.jpg",
+    )
     train, test = choose(tmp_path)
     assert (len(train), len(test)) == (80, 20)
     assert names(train) == sorted(names(train)) and names(test) == sorted(names(test))
@@ -183,7 +190,7 @@ def test_coco_fetches_itself_once(serve, own_cache):
 
 def test_a_broken_download_starts_again(serve, capsys):
     whole = archive()
-    asked = serve((200, len(whole), whole[:len(whole) // 2]), (503, 4, b"busy"), (200, len(whole), whole))
+    asked = serve((200, len(whole), whole[: len(whole) // 2]), (503, 4, b"busy"), (200, len(whole), whole))
     train, test = sources.coco_sample(COCO)
     assert len(train + test) == 40 and len(asked) == 3
     said = capsys.readouterr().out
@@ -198,14 +205,18 @@ def test_a_download_that_stays_broken_leaves_nothing(serve, own_cache):
     assert nothing_left(own_cache)
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda whole: whole[:len(whole) // 2] + bytes(100) + whole[len(whole) // 2 + 100:],  # wrong bytes
-    lambda whole: whole[:len(whole) // 2],  # cut off, and the server thinks that is all
-    lambda whole: whole[:-6],  # all photos are there, the end of the checksum is not
-    lambda whole: whole[:-8] + bytes(4) + whole[-4:],  # the checksum is another
-    lambda whole: b"<html>please log in</html>" * 100,
-    lambda whole: b"",
-    lambda whole: archive(n=0)])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda whole: whole[: len(whole) // 2] + bytes(100) + whole[len(whole) // 2 + 100 :],  # wrong bytes
+        lambda whole: whole[: len(whole) // 2],  # cut off, and the server thinks that is all
+        lambda whole: whole[:-6],  # all photos are there, the end of the checksum is not
+        lambda whole: whole[:-8] + bytes(4) + whole[-4:],  # the checksum is another
+        lambda whole: b"<html>please log in</html>" * 100,
+        lambda whole: b"",
+        lambda whole: archive(n=0),
+    ],
+)
 def test_an_archive_that_is_not_whole_is_refused(serve, own_cache, spoil):
     spoilt = spoil(archive())
     serve((200, len(spoilt), spoilt))

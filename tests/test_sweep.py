@@ -26,8 +26,9 @@ def test_every_run_is_the_base_recipe_with_one_change(name):
             changed = {k: v for k, v in dataclasses.asdict(row.recipe).items() if v != base[k]}
             assert changed == ({} if row.value == base[row.factor] else {row.factor: row.value})
             assert row.recipe.stage == stage and row.recipe.schedule == "constant"
-    assert all(rows["value"].iloc[0] == getattr(rows["recipe"].iloc[0], factor)
-               for factor, rows in plan.groupby("factor")), "the first value is the base recipe's"
+    assert all(
+        rows["value"].iloc[0] == getattr(rows["recipe"].iloc[0], factor) for factor, rows in plan.groupby("factor")
+    ), "the first value is the base recipe's"
 
 
 def test_runs_of_a_sweep_lie_apart(monkeypatch):
@@ -92,6 +93,7 @@ def test_measure_knows_gray_and_the_truth(photos):
         return truth["ab"]
 
     from g2g.lab import photos_to_lab
+
     truth["ab"] = photos_to_lab(np.asarray(photos.valid))[1]
     best, none = sweep.measure(perfect, photos), sweep.measure(gray(), photos)
     assert best["mae"] == best["structure"] == 0 and best["detail"] == pytest.approx(1)
@@ -122,8 +124,9 @@ def test_a_sweep_trains_each_recipe_once_and_finds_it_again(quick, monkeypatch):
     monkeypatch.setattr(stages, "_train", lambda *a: pytest.fail("trained again"))
     sweep.KNOWN.clear()
     part = sweep.sweep(quick, factors=["seed", "lam"])
-    pd.testing.assert_frame_equal(part, table[table["factor"].isin(["seed", "lam"])].reset_index(drop=True),
-                                  check_like=True, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        part, table[table["factor"].isin(["seed", "lam"])].reset_index(drop=True), check_like=True, check_dtype=False
+    )
     assert len(pd.read_csv(quick.outputs / "results" / "sweep.csv")) == len(table), "a part leaves the file alone"
 
 

@@ -32,8 +32,9 @@ def tiny(tmp_path_factory):
 
 def generator(seed=0):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
-                         nn.Conv2d(8, 2, 3, padding=1))
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 3, padding=1)
+    )
 
 
 def discriminator(seed=1):
@@ -124,8 +125,9 @@ class Interrupt(Callback):
 
 
 def recipe_for(stage):
-    return dataclasses.replace(stages.RECIPES["smoke"][stage], epochs=3, batch_size=4, receptive_field=16,
-                               width=8, start=None)
+    return dataclasses.replace(
+        stages.RECIPES["smoke"][stage], epochs=3, batch_size=4, receptive_field=16, width=8, start=None
+    )
 
 
 def train(stage, tiny, folder, interrupt=None):
@@ -228,12 +230,24 @@ def test_any_batch_size_trains(batch_size, tiny, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["cnn", "cgan"])
 def test_killed_at_random_points_it_ends_as_if_nothing_had_happened(stage, tiny, tmp_path):
-    script = ("import sys, pickle; sys.path[:0] = [sys.argv[3], sys.argv[4]]; import test_training as t\n"
-              "from pathlib import Path\n"
-              "t.train(sys.argv[1], pickle.loads(bytes.fromhex(sys.argv[5])), Path(sys.argv[2]))")
+    script = (
+        "import sys, pickle; sys.path[:0] = [sys.argv[3], sys.argv[4]]; import test_training as t\n"
+        "from pathlib import Path\n"
+        "t.train(sys.argv[1], pickle.loads(bytes.fromhex(sys.argv[5])), Path(sys.argv[2]))"
+    )
     here = Path(__file__).parent
-    command = [sys.executable, "-W", "ignore", "-c", script, stage, str(tmp_path / "killed"), str(here),
-               str(here.parent), pickle.dumps(tiny).hex()]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        script,
+        stage,
+        str(tmp_path / "killed"),
+        str(here),
+        str(here.parent),
+        pickle.dumps(tiny).hex(),
+    ]
     delay, kills = 3.0, 0
     while True:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -37,9 +37,14 @@ def runtime(folder: Path, cut: bool) -> dict[str, str]:
     foreign = ("G2G_", "GIT_", "PYTHON", "VIRTUAL_ENV", "MPLBACKEND")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     env = kept | {
-        "HOME": str(folder / "home"), "PYTHONPATH": str(folder / "stub"), "G2G_PLAIN": "1",
-        "G2G_CONTENT": str(folder / "content"), "G2G_PROFILE": "smoke", "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf", "GIT_CONFIG_VALUE_0": stamp.repository(),
+        "HOME": str(folder / "home"),
+        "PYTHONPATH": str(folder / "stub"),
+        "G2G_PLAIN": "1",
+        "G2G_CONTENT": str(folder / "content"),
+        "G2G_PROFILE": "smoke",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
+        "GIT_CONFIG_VALUE_0": stamp.repository(),
     }
     if cut:  # nobody listens there: what is asked of the network fails at once
         env |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")

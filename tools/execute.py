@@ -64,8 +64,13 @@ def execute(path: Path, python: str = sys.executable, env: dict | None = None):
             print(f"\r  {path.stem}  cell {cell_index + 1} of {count}", end="\r", flush=True)
 
     client = NotebookClient(
-        notebook, km=manager, on_cell_start=started, store_widget_state=False, record_timing=False,
-        coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}},
+        notebook,
+        km=manager,
+        on_cell_start=started,
+        store_widget_state=False,
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
     )
 
     async def whole():
@@ -96,8 +101,13 @@ def clean(text: str, outputs: Path, cache: Path) -> str:
     """Text without the paths of this machine."""
     temporary = re.escape(tempfile.gettempdir())
     text = re.sub(temporary + r"/ipykernel_\d+/\d+\.py", "<cell>", ANSI.sub("", text))
-    known = ((outputs, "outputs/"), (cache, "data/cache/"), (ROOT, ""), (Path(sys.prefix), ".venv/"),
-             (Path.home(), "~/"))
+    known = (
+        (outputs, "outputs/"),
+        (cache, "data/cache/"),
+        (ROOT, ""),
+        (Path(sys.prefix), ".venv/"),
+        (Path.home(), "~/"),
+    )
     for folder, short in known:
         if folder != Path(folder.anchor):
             text = text.replace(f"{folder}/", short).replace(str(folder), short.rstrip("/") or ".")

@@ -21,4 +21,5 @@ else:  # on your own machine: the notebook lies somewhere inside the repository
         raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
 from g2g.setup import setup
+
 profile = setup(PROFILE, USE_DRIVE)

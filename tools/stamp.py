@@ -1,7 +1,7 @@
 """Stamp the setup cell and the Colab badges into all notebooks, from the one address in pyproject.toml.
 
-    python tools/stamp.py           (make badges)
-    python tools/stamp.py --check   changes nothing, exits 1 and names what differs
+python tools/stamp.py           (make badges)
+python tools/stamp.py --check   changes nothing, exits 1 and names what differs
 """
 
 import re
@@ -107,8 +107,10 @@ def minutes() -> str:
     numbers = range(1, len(MINUTES["smoke"]["alone"]) + 1)
     rows = [["profile", *(f"{n:02d}" for n in numbers), "all, in order", "how known"]]
     rows += [["---", *["---:"] * (len(numbers) + 1), "---"]]
-    rows += [[f"`{name}`", *(f"{m:g}" for m in about["alone"]), f"{about['all']:g}", about["how"]]
-             for name, about in MINUTES.items()]
+    rows += [
+        [f"`{name}`", *(f"{m:g}" for m in about["alone"]), f"{about['all']:g}", about["how"]]
+        for name, about in MINUTES.items()
+    ]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

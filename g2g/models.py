@@ -173,12 +173,53 @@ def _init_pix2pix(module):
         nn.init.normal_(module.weight, 1, 0.02)
 
 
+# ------------------------------------------------------------------------------------------- prediction
+
+
+@torch.no_grad()
+def predict(model, L: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
+    """What `model` answers: ab (B,2,H,W), float32, on the device of L, not clipped, without gradients.
+
+    Args:
+        model: a generator (used in eval mode, on its own device), or any function L -> ab.
+        L: lightness (B,1,H,W) in [-1, 1].
+        batch_size: photos at a time.
+
+    Raises:
+        ValueError: the answer has another shape, or is not finite.
+    """
+    device, was_training = L.device, getattr(model, "training", False)
+    if isinstance(model, nn.Module):
+        device = next(model.parameters(), L).device
+        model.eval()
+    answers = [model(part.to(device)).float().to(L.device) for part in L.split(batch_size)]
+    if was_training:
+        model.train()
+    ab = torch.cat(answers)
+    expected = (len(L), 2, *L.shape[2:])
+    if ab.shape != expected:
+        raise ValueError(f"the model answers {tuple(ab.shape)}, expected ab {expected}")
+    if not ab.isfinite().all():
+        raise ValueError("the model predicts NaN or infinity: its training diverged, or its weights are damaged")
+    return ab
+
+
 # ---------------------------------------------------------------------------------------------- helpers
 
 
 def count_parameters(model: nn.Module) -> int:
     """Number of trainable and frozen parameters."""
     return sum(p.numel() for p in model.parameters())
+
+
+def receptive_field(model: nn.Module) -> int:
+    """Side in px of what one output of a plain chain of convolutions sees."""
+    side, jump = 1, 1
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            side += (layer.kernel_size[0] - 1) * jump
+            jump *= layer.stride[0]
+    return side
 
 
 def load_weights(model: nn.Module, path: str | Path) -> nn.Module:

@@ -1,6 +1,7 @@
 """The few results that are committed: `publish` makes `results/NAME` of finished runs, fills in pages."""
 
 import dataclasses
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,9 +15,10 @@ from g2g.checkpoints import write_json
 from g2g.colorize import colorize
 from g2g.data import prepare
 from g2g.decode import decode
+from g2g.files import save_atomic
 from g2g.profiles import QUOTED, STAGES, TITLES, Profile, get_profile, repo_root
 from g2g.sources import Item, bundled
-from g2g.tables import read_scores, stamp
+from g2g.tables import read_scores
 from report import claims
 from report.build import check, color_counts, pictures
 from report.page import shrunk
@@ -170,3 +172,27 @@ def runs_table(runs: dict) -> str:
 def claims_list(verdicts: pd.DataFrame) -> str:
     """The report's claims with their verdicts, as a Markdown list."""
     return "".join(f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n" for row in verdicts.itertuples())
+
+
+def stamp(path, name: str, text: str, check: bool = False) -> bool:
+    """Replace what stands between `<!-- g2g:NAME -->` and `<!-- /g2g:NAME -->` in a Markdown file by `text`.
+
+    A text of several lines gets lines of its own; one line stays in the sentence if the markers stand in one.
+    Returns whether the file differed; with `check` nothing is written.
+
+    Raises:
+        ValueError: the file has no such pair of markers, or one of them alone.
+    """
+    path, text = Path(path), text.strip()
+    old = path.read_bytes().decode()
+    begin, end = f"<!-- g2g:{name} -->", f"<!-- /g2g:{name} -->"
+    pairs = re.findall(f"{re.escape(begin)}(.*?){re.escape(end)}", old, re.DOTALL)
+    if not pairs or not len(pairs) == old.count(begin) == old.count(end):
+        raise ValueError(f"{path.name} needs {begin} and {end}, in pairs")
+    new = old
+    for inside in pairs:
+        line = "\n" if "\n" in inside + text else ""
+        new = new.replace(f"{begin}{inside}{end}", f"{begin}{line}{text}{line}{end}")
+    if new != old and not check:
+        save_atomic(lambda temporary: temporary.write_bytes(new.encode()), path)
+    return new != old

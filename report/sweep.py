@@ -4,11 +4,13 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch.nn.functional as F
 from scipy.stats import t as student
 
+from g2g import figures
 from g2g import runs as stages
 from g2g.checkpoints import TrainingDiverged
 from g2g.data import prepare
@@ -218,3 +220,35 @@ def quoted() -> tuple[str, pd.DataFrame] | None:
     """The sweep that the course quotes: its file, relative to the repository, and its table; None if there is none."""
     files = [Path("results", name, "sweep.csv") for name in QUOTED]
     return next(((f.as_posix(), pd.read_csv(repo_root() / f)) for f in files if (repo_root() / f).is_file()), None)
+
+
+@figures.figure("What changing one parameter at a time does; gray band: the base recipe with other seeds.")
+def parameter_analysis(table, metrics=None):
+    """A row of panels for each factor of a sweep, a column for each metric.
+
+    Args:
+        table: as from `sweep`, a row for each run: `factor`, `value`, `stage` and the metrics. Runs
+            whose factor is `seed` become the band.
+        metrics: columns to draw, by default those that are there of mae, structure, detail and colorfulness.
+    """
+    metrics = metrics or [m for m in ("mae", "structure", "detail", "colorfulness") if m in table]
+    factors = [f for f in dict.fromkeys(table["factor"]) if f != "seed"]
+    shape = {"nrows": len(factors), "ncols": len(metrics), "squeeze": False, "sharey": "col"}
+    size = min(7, 0.5 + 2.2 * len(metrics)), 0.3 + 1.3 * len(factors)
+    fig, cells = plt.subplots(**shape, figsize=size, layout="constrained")
+    for row, factor in zip(cells, factors, strict=True):
+        runs = table[table["factor"] == factor]
+        stage, values = runs["stage"].iloc[0], sorted(runs["value"].unique())
+        seeds = table[(table["factor"] == "seed") & (table["stage"] == stage)]
+        x = runs["value"].map(values.index)
+        for ax, metric in zip(row, metrics, strict=True):
+            if len(seeds):
+                ax.axhspan(seeds[metric].min(), seeds[metric].max(), color="#DDDDDD", lw=0)
+            ax.plot(runs[metric].groupby(x).mean(), color=figures.color(stage))
+            ax.plot(x, runs[metric], "o", color=figures.color(stage))
+            ax.set_xticks(range(len(values)), [f"{v:g}" for v in values])
+            ax.margins(0.15)
+        row[0].set_ylabel(f"{factor.replace('_', ' ')}\n({figures.title(stage)})")
+    for ax, metric in zip(cells[0], metrics, strict=True):
+        ax.set_title(metric)
+    return fig

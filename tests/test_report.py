@@ -12,7 +12,6 @@ import pytest
 from g2g import runs as stages
 from g2g.data import prepare
 from g2g.profiles import STAGES, get_profile
-from g2g.tables import stamp
 from report import build as report
 from report import publish as publishing
 from report.__main__ import main
@@ -153,4 +152,4 @@ def test_numbers_in_readme_and_docs_are_those_in_results():
     folder = publishing.repo_root() / "results" / name
     for page, marker in stamped:
         text = (folder / f"{marker}.md").read_text(encoding="utf-8")
-        assert not stamp(page, marker, text, check=True), f"{page.name} differs: python -m report publish"
+        assert not publishing.stamp(page, marker, text, check=True), f"{page.name} differs: python -m report publish"

@@ -1,12 +1,14 @@
-"""What a run costs: the profiles `smoke`, `class` and `report`, and where things are written."""
+"""What a run costs and learns: the profiles `smoke`, `cpu`, `class` and `report`, and their table of recipes."""
 
 import dataclasses
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 SEED = 42  # one default seed for the choice of photos, the split and the training
+STAGES = ("cnn", "unet", "unet_long", "cgan")
+TITLES = {"cnn": "CNN", "unet": "U-Net", "unet_long": "U-Net (trained on)", "cgan": "cGAN"}
+QUOTED = ("report", "class", "cpu")  # folders of results/: the course quotes the first that is there
 
 
 @dataclass(frozen=True)
@@ -14,12 +16,13 @@ class Profile:
     """A size of the whole course.
 
     Attributes:
-        name: `smoke`, `cpu`, `class` or `report`.
+        name: `smoke`, `cpu`, `class` or `report`: its row of RECIPES.
         source: key of `g2g.sources.SOURCES`: `bundled`, `coco_sample` or `folder`.
         size: side of the square training photos, in pixels.
         n_train, n_test: at most so many photos, counted before any is skipped; validation comes out of n_train.
         purpose: one sentence for a reader.
         data_dir: the folder of one's own photos when source is `folder`.
+        outputs_name: the folder below `outputs/`; None is `name`.
     """
 
     name: str
@@ -29,41 +32,40 @@ class Profile:
     n_test: int
     purpose: str
     data_dir: Path | None = None
+    outputs_name: str | None = None
 
     @property
     def outputs(self) -> Path:
         """Folder of this profile's runs, tables and figures (`G2G_OUTPUTS` moves the root, to Drive say)."""
-        return Path(os.environ.get("G2G_OUTPUTS") or repo_root() / "outputs") / self.name
+        root = os.environ.get("G2G_OUTPUTS") or repo_root() / "outputs"
+        return Path(root) / (self.outputs_name or self.name)
 
 
+_SMOKE = "shows that everything runs, on two CPU cores and without network; its scores mean nothing"
+_CPU = "the report's protocol scaled to an evening on two CPU cores"
+_CLASS = "a lesson on a T4 or L4: colour within minutes"
+_REPORT = "the report's protocol on an L4"
 PROFILES = {
-    p.name: p
-    for p in (
-        Profile(
-            "smoke",
-            "bundled",
-            64,
-            48,
-            24,
-            "shows that everything runs, on two CPU cores and without network; its scores mean nothing",
-        ),
-        Profile("cpu", "coco_sample", 64, 2000, 500, "the report's protocol scaled to an evening on two CPU cores"),
-        Profile("class", "coco_sample", 128, 2000, 500, "a lesson on a T4 or L4: colour within minutes"),
-        Profile("report", "coco_sample", 256, 8000, 2000, "the report's protocol on an L4"),
-    )
+    "smoke": Profile("smoke", "bundled", size=64, n_train=48, n_test=24, purpose=_SMOKE),
+    "cpu": Profile("cpu", "coco_sample", size=64, n_train=2000, n_test=500, purpose=_CPU),
+    "class": Profile("class", "coco_sample", size=128, n_train=2000, n_test=500, purpose=_CLASS),
+    "report": Profile("report", "coco_sample", size=256, n_train=8000, n_test=2000, purpose=_REPORT),
 }
 
 
-def get_profile(name: str | None = None) -> Profile:
-    """The profile called `name`; None or `auto` reads `G2G_PROFILE`, else `class` on a CUDA GPU and `smoke` without.
+def get_profile(profile: Profile | str | None = None) -> Profile:
+    """The profile of that name; None or `auto` reads `G2G_PROFILE`, else `class` on a CUDA GPU and `smoke` without.
 
-    `G2G_DATA=/folder` replaces the photos of any profile by the folder's own.
+    A `Profile` comes back as it is. `G2G_DATA=/folder` replaces the photos of a named one by the folder's own.
 
     Raises:
         ValueError: unknown profile (lists the known ones).
         FileNotFoundError: `G2G_DATA` is not a folder.
     """
-    if name in (None, "", "auto"):
+    if isinstance(profile, Profile):
+        return profile
+    name = profile or "auto"
+    if name == "auto":
         name = os.environ.get("G2G_PROFILE") or "auto"
     if name == "auto":
         import torch  # late: `python -m g2g --help` need not wait for it
@@ -71,33 +73,20 @@ def get_profile(name: str | None = None) -> Profile:
         name = "class" if torch.cuda.is_available() else "smoke"
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; known: auto, {', '.join(PROFILES)} (see G2G_PROFILE)")
-    profile = PROFILES[name]
-    if own := os.environ.get("G2G_DATA"):
-        folder = Path(own).expanduser().resolve()
-        if not folder.is_dir():
-            raise FileNotFoundError(f"G2G_DATA={own} is not a folder; set it to a folder of photos, or unset it")
-        profile = dataclasses.replace(profile, source="folder", data_dir=folder)
-    return profile
-
-
-def repo_root() -> Path:
-    """The folder that holds `g2g/` and `notebooks/`."""
-    return Path(__file__).resolve().parent.parent
-
-
-def cache_root() -> Path:
-    """Where downloads and prepared photos live: `G2G_CACHE`, else `data/cache` in the repository."""
-    return Path(os.environ.get("G2G_CACHE") or repo_root() / "data" / "cache")
-
-
-STAGES = ("cnn", "unet", "unet_long", "cgan")
-QUOTED = ("report", "class", "cpu")  # folders of results/: the course quotes the first that is there
-TITLES = {"cnn": "CNN", "unet": "U-Net", "unet_long": "U-Net (trained on)", "cgan": "cGAN"}
+    own = os.environ.get("G2G_DATA")
+    if not own:
+        return PROFILES[name]
+    folder = Path(own).expanduser().resolve()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"G2G_DATA={own} is not a folder; set it to a folder of photos, or unset it")
+    return dataclasses.replace(PROFILES[name], source="folder", data_dir=folder)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """All that decides what a run learns, beside its photos. Edit with `dataclasses.replace(recipe, lr=1e-3)`.
+
+    A run's id is made of the fields that differ from these defaults, so a new field with a default renames no run.
 
     Attributes:
         stage: one of STAGES.
@@ -106,9 +95,8 @@ class Recipe:
         width: channels of the CNN's first convolution (cnn).
         weights: the U-Net's encoder: `imagenet`, None (random) or a path (unet).
         start: stage whose trained U-Net this run starts from (unet_long, cgan).
-        beta1: of Adam, of both in the cGAN; None is 0.9.
-        lam: weight of the L1 term; d_rate: D's learning rate, as a share of `lr`; receptive_field: of the PatchGAN,
-            in px (cgan).
+        beta1: of Adam, of both in the cGAN.
+        lam, d_rate, receptive_field: weight of the L1 term; D's learning rate as a share of `lr`; px (cgan).
     """
 
     stage: str
@@ -120,42 +108,64 @@ class Recipe:
     width: int | None = None
     weights: str | None = None
     start: str | None = None
+    beta1: float = 0.9
     lam: float | None = None
-    beta1: float | None = None
     d_rate: float | None = None
     receptive_field: int | None = None
 
 
-def _recipes(weights: str | None) -> dict[str, dict[str, Recipe]]:
-    cnn, unet = partial(Recipe, "cnn"), partial(Recipe, "unet")
-    # λ = 100, 2e-4 and β1 = 0.5 as in pix2pix (Isola et al. 2017), the decay as in its authors' later PyTorch code;
-    # the report names β1 only. The control is the cGAN's recipe without the adversary.
-    common = {"lr": 2e-4, "schedule": "linear_decay", "start": "unet", "beta1": 0.5}
-    long, cgan = partial(Recipe, "unet_long", **common), partial(Recipe, "cgan", lam=100.0, d_rate=1.0, **common)
-    rows = {
-        "smoke": (
-            cnn(8, 3e-3, "one_cycle", 16, width=16),
-            unet(4, 1e-3, "one_cycle", 16),
-            long(3, batch_size=16),
-            cgan(3, batch_size=16, receptive_field=34),
-        ),
-        "cpu": (
-            cnn(20, 2e-3, "one_cycle", width=64),
-            unet(10, 1e-3, "one_cycle"),
-            long(4),
-            cgan(4, receptive_field=34, d_rate=0.25),
-        ),  # docs/training.md says why
-        "class": (
-            cnn(20, 2e-3, "one_cycle", width=64),
-            unet(5, 1e-3, "one_cycle", weights=weights),
-            long(5),
-            cgan(5, receptive_field=70, d_rate=0.25),
-        ),
-        "report": (cnn(100, 1e-3, width=64), unet(20, 1e-4, weights=weights), long(20), cgan(20, receptive_field=70)),
-    }
-    return {profile: dict(zip(STAGES, row, strict=True)) for profile, row in rows.items()}
+# 2e-4, β1 = 0.5 and λ = 100 as in pix2pix (Isola et al. 2017), the decay as in its authors' later PyTorch code;
+# the report names β1 only. unet_long, the control, is the cGAN's recipe without the adversary.
+_PIX2PIX = {"lr": 2e-4, "beta1": 0.5, "schedule": "linear_decay", "start": "unet"}
+_GAN = _PIX2PIX | {"lam": 100.0}
+RECIPES = {
+    "smoke": {
+        "cnn": Recipe("cnn", epochs=8, lr=3e-3, schedule="one_cycle", batch_size=16, width=16),
+        "unet": Recipe("unet", epochs=4, lr=1e-3, schedule="one_cycle", batch_size=16),
+        "unet_long": Recipe("unet_long", epochs=3, batch_size=16, **_PIX2PIX),
+        "cgan": Recipe("cgan", epochs=3, batch_size=16, d_rate=1.0, receptive_field=34, **_GAN),
+    },
+    "cpu": {  # docs/training.md says why d_rate is 0.25
+        "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle", width=64),
+        "unet": Recipe("unet", epochs=10, lr=1e-3, schedule="one_cycle"),
+        "unet_long": Recipe("unet_long", epochs=4, **_PIX2PIX),
+        "cgan": Recipe("cgan", epochs=4, d_rate=0.25, receptive_field=34, **_GAN),
+    },
+    "class": {
+        "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle", width=64),
+        "unet": Recipe("unet", epochs=5, lr=1e-3, schedule="one_cycle", weights="imagenet"),
+        "unet_long": Recipe("unet_long", epochs=5, **_PIX2PIX),
+        "cgan": Recipe("cgan", epochs=5, d_rate=0.25, receptive_field=70, **_GAN),
+    },
+    "report": {
+        "cnn": Recipe("cnn", epochs=100, lr=1e-3, width=64),
+        "unet": Recipe("unet", epochs=20, lr=1e-4, weights="imagenet"),
+        "unet_long": Recipe("unet_long", epochs=20, **_PIX2PIX),
+        "cgan": Recipe("cgan", epochs=20, d_rate=1.0, receptive_field=70, **_GAN),
+    },
+}
 
 
-# G2G_WEIGHTS: where ImageNet weights cannot be downloaded, a ResNet-18 state dict's path, or `none` for random ones
-_asked = os.environ.get("G2G_WEIGHTS") or "imagenet"
-RECIPES = _recipes(None if _asked == "none" else _asked)
+def get_recipe(stage: str, profile: Profile | str | None = None) -> Recipe:
+    """The table's recipe of a stage. ValueError for an unknown stage or profile lists the known ones.
+
+    `G2G_WEIGHTS` replaces its ImageNet weights: the path of a ResNet-18 state dict, or `none` for random ones.
+    """
+    profile = get_profile(profile)
+    if stage not in STAGES:
+        raise ValueError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
+    recipe = RECIPES[profile.name][stage]
+    asked = os.environ.get("G2G_WEIGHTS")
+    if not asked or recipe.weights is None:
+        return recipe
+    return dataclasses.replace(recipe, weights=None if asked == "none" else asked)
+
+
+def repo_root() -> Path:
+    """The folder that holds `g2g/` and `notebooks/`."""
+    return Path(__file__).resolve().parent.parent
+
+
+def cache_root() -> Path:
+    """Where downloads and prepared photos live: `G2G_CACHE`, else `data/cache` in the repository."""
+    return Path(os.environ.get("G2G_CACHE") or repo_root() / "data" / "cache")

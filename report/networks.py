@@ -1,0 +1,186 @@
+"""The diagrams in docs/networks, drawn from hand-kept tables of blocks: `python -m report.networks`.
+
+Sizes are for photographs of 256 px, channels those of the profile `report`. A test compares them with the modules.
+"""
+
+from itertools import pairwise
+from math import log2, sqrt
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyBboxPatch, Patch
+
+from g2g.profiles import repo_root
+
+
+class Block(NamedTuple):
+    """The output of a module: its kind (a key of COLORS), channels, side in px, and its name if it has one."""
+
+    module: str
+    kind: str
+    channels: int
+    size: int
+    name: str = ""
+
+
+ENCODER_DECODER = [
+    Block("input", "data", 1, 256, "L"),
+    Block("encoder.0", "down", 64, 128),
+    Block("encoder.1", "down", 128, 64),
+    Block("encoder.2", "down", 256, 32),
+    Block("encoder.3", "down", 512, 16),
+    Block("latent", "middle", 512, 16),
+    Block("decoder.0", "up", 256, 32),
+    Block("decoder.1", "up", 128, 64),
+    Block("decoder.2", "up", 64, 128),
+    Block("decoder.3", "up", 32, 256),
+    Block("output", "data", 2, 256, "ab"),
+]
+UNET = [
+    Block("input", "data", 1, 256, "L"),
+    Block("layers.0.2", "down", 64, 128),
+    Block("layers.0.4", "down", 64, 64),
+    Block("layers.0.5", "down", 128, 32),
+    Block("layers.0.6", "down", 256, 16),
+    Block("layers.0.7", "down", 512, 8),
+    Block("layers.3", "middle", 512, 8),
+    Block("layers.4", "up", 512, 16),
+    Block("layers.5", "up", 384, 32),
+    Block("layers.6", "up", 256, 64),
+    Block("layers.7", "up", 96, 128),
+    Block("layers.8", "up", 96, 256),
+    Block("layers.11", "middle", 97, 256),
+    Block("layers.12", "data", 2, 256, "ab"),
+]
+SKIPS = [(0, 12), (1, 10), (2, 9), (3, 8), (4, 7)]  # of the U-Net, by number of the block
+DISCRIMINATOR = [
+    Block("input", "data", 3, 256, "L, ab"),
+    Block("layers.0", "down", 64, 128),
+    Block("layers.2", "down", 128, 64),
+    Block("layers.5", "down", 256, 32),
+    Block("layers.8", "down", 512, 31),
+    Block("layers.11", "data", 1, 30),
+]
+COLORS = {"down": "#9CD3F2", "up": "#F3C46B", "middle": "#D9A8C4", "data": "#D9D9D9"}
+INK, GRAY, BLUE = "#444444", "#666666", "#0072B2"
+CNN_WORDS = {
+    "down": "convolution 3×3, max pooling",
+    "up": "upsampling, convolution 3×3",
+    "middle": "convolution 3×3",
+    "data": "L in; ab out: convolution 3×3, tanh",
+}
+UNET_WORDS = {
+    "down": "ResNet-18: convolution 7×7, four stages",
+    "up": "pixel shuffle; up to 128 px two convolutions 3×3",
+    "middle": "two convolutions 3×3",
+    "data": "L in; ab out: convolution 1×1",
+}
+
+
+def valley(blocks, left, right, top, tall):
+    """Places (x, y) for the blocks of a generator: from left to right, one row for each resolution."""
+    rows = {}
+    for size in sorted({block.size for block in blocks}, reverse=True):
+        height = tall * sqrt(size / 256)
+        rows[size] = top - height / 2
+        top -= height + 0.3 * tall
+    step = (right - left) / (len(blocks) - 1)
+    return [(left + i * step, rows[block.size]) for i, block in enumerate(blocks)]
+
+
+def draw(ax, blocks, places, skips=(), tall=0.9):
+    """Draw blocks at their places, channels above, arrows from each to the next. `tall`: inches for 256 px."""
+    boxes = []
+    for block, (x, y) in zip(blocks, places, strict=True):
+        height = tall * sqrt(block.size / 256)
+        width = tall * (0.1 + 0.05 * log2(block.channels))
+        box = FancyBboxPatch((x - width / 2, y - height / 2), width, height, "round,pad=0,rounding_size=0.03")
+        box.set(facecolor=COLORS[block.kind], edgecolor=INK, linewidth=0.8)
+        boxes.append(ax.add_patch(box))
+        words = f"{block.name}: {block.channels}" if block.name else block.channels
+        ax.text(x, y + height / 2 + 0.03, words, ha="center", va="bottom", weight="bold")
+    for first, second in pairwise(range(len(blocks))):
+        descent = places[first][1] - places[second][1]
+        bend = "arc3"
+        if descent > 0:
+            bend = "angle,angleA=90,angleB=0,rad=4"
+        elif descent < 0:
+            bend = "angle,angleA=0,angleB=90,rad=4"
+        arrow(ax, places[first], places[second], patchA=boxes[first], patchB=boxes[second], connectionstyle=bend)
+    for first, second in skips:
+        style = {"color": BLUE, "linestyle": "--", "patchA": boxes[first], "patchB": boxes[second]}
+        arrow(ax, places[first], places[second], **style)
+
+
+def arrow(ax, start, end, **style):
+    """An arrow below all boxes; `patchA` and `patchB`, if given, cut its ends off."""
+    style = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8} | style
+    ax.annotate("", end, start, arrowprops=style | {"zorder": 0})
+
+
+def canvas(height):
+    """A figure 9 inches wide, and axes whose units are inches."""
+    fig = plt.figure(figsize=(9, height))
+    ax = fig.add_axes((0, 0, 1, 1), xlim=(0, 9), ylim=(0, height))
+    ax.axis("off")
+    return fig, ax
+
+
+def generator(blocks, words, height, skips=()):
+    """The diagram of one generator; `words` explain the colours."""
+    fig, ax = canvas(height)
+    places = valley(blocks, 1.2, 8.7, height - 0.3, 0.9)
+    draw(ax, blocks, places, skips)
+    rows = {block.size: y for block, (_, y) in zip(blocks, places, strict=True)}
+    for size, y in rows.items():
+        ax.text(0.1, y, f"{size} × {size}", va="center", color=GRAY)
+    handles = [Patch(facecolor=COLORS[kind], edgecolor=INK, label=text) for kind, text in words.items()]
+    if skips:
+        handles.append(Line2D([], [], color=BLUE, linestyle="--", label="skip connection: concatenation"))
+    ax.legend(handles=handles, loc="lower left", ncols=2, frameon=False)
+    return fig
+
+
+def gan():
+    """The conditional GAN: the generator above, the discriminator and its verdicts below."""
+    fig, ax = canvas(4.8)
+    ax.text(0.1, 4.62, "Generator: the U-Net")
+    places = valley(UNET, 0.5, 6.3, 4.3, 0.5)
+    draw(ax, UNET, places, SKIPS, tall=0.5)
+    (left, top), (right, _) = places[0], places[-1]
+    draw(ax, [Block("", "data", 2, 256, "real ab")], [(8.3, top)], tall=0.5)
+    arrow(ax, (6.5, top), (8.1, top), arrowstyle="<|-|>")
+    ax.text(7.3, top + 0.06, "λ · L1 loss", ha="center")
+    for x in (right, 8.3):
+        ax.plot([x, x, left], [top - 0.25, 1.65, 1.65], color=INK, linewidth=1)
+    ax.text(7.3, 1.71, "one or the other", ha="center")
+    arrow(ax, (left, top - 0.25), (left, 1.37))
+
+    ax.text(0.1, 0.12, "Discriminator: PatchGAN")
+    steps = [(left + 0.85 * i, 0.9) for i in range(len(DISCRIMINATOR))]
+    draw(ax, DISCRIMINATOR, steps, tall=0.5)
+    for block, (x, y) in zip(DISCRIMINATOR, steps, strict=True):
+        ax.text(x, y - 0.32, f"{block.size}×{block.size}", ha="center", va="top", color=GRAY)
+    arrow(ax, (4.85, 0.9), (5.6, 0.9))
+    for i in range(31):
+        ax.plot([5.7, 6.7], [0.4 + i / 30, 0.4 + i / 30], color=INK, linewidth=0.4)
+        ax.plot([5.7 + i / 30, 5.7 + i / 30], [0.4, 1.4], color=INK, linewidth=0.4)
+    ax.text(6.85, 0.9, "30 × 30 verdicts, each on\na patch of 70 × 70 px:\nreal or generated?", va="center")
+    return fig
+
+
+def main(folder):
+    """Write the three diagrams into `folder`, a Path."""
+    figures = {
+        "encoder_decoder": generator(ENCODER_DECODER, CNN_WORDS, 4.6),
+        "unet": generator(UNET, UNET_WORDS, 5.3, SKIPS),
+        "cgan": gan(),
+    }
+    with plt.rc_context({"svg.hashsalt": "g2g"}):  # the same bytes each time
+        for name, fig in figures.items():
+            fig.savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(repo_root() / "docs" / "networks")

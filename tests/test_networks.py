@@ -1,0 +1,45 @@
+"""The diagrams in docs/networks show the networks that the course trains."""
+
+import re
+
+import pytest
+import torch
+
+from g2g.models import EncoderDecoder, PatchGAN, resnet18_unet
+from g2g.profiles import repo_root
+from report import networks
+
+
+@pytest.mark.parametrize(
+    "build, blocks",
+    [
+        (lambda: EncoderDecoder(64), networks.ENCODER_DECODER),
+        (lambda: resnet18_unet(None), networks.UNET),
+        (lambda: PatchGAN(70), networks.DISCRIMINATOR),
+    ],
+)
+def test_the_tables_agree_with_the_modules(build, blocks):
+    model, seen = build().eval(), {}
+    for block in blocks[1:]:
+
+        def note(module, inputs, output, name=block.module):
+            seen[name] = tuple(output.shape[1:])
+
+        model.get_submodule(block.module).register_forward_hook(note)
+    planes = torch.zeros(1, blocks[0].channels, 256, 256)
+    with torch.no_grad():
+        model(*planes.split([1, 2], dim=1) if len(planes[0]) == 3 else [planes])
+    assert seen == {block.module: (block.channels, block.size, block.size) for block in blocks[1:]}
+
+
+def test_skips_join_what_has_the_same_size():
+    sizes = [(networks.UNET[first].size, networks.UNET[last].size) for first, last in networks.SKIPS]
+    assert sizes == [(size, size) for size in (256, 128, 64, 32, 16)]
+
+
+def test_the_committed_diagrams_are_those_that_the_script_draws(tmp_path):
+    networks.main(tmp_path)
+    for new in tmp_path.iterdir():
+        old = repo_root() / "docs" / "networks" / new.name
+        words = [re.findall("<!-- (.*?) -->", path.read_text()) for path in (old, new)]
+        assert words[0] == words[1] and len(words[0]) > 10, f"{new.name}: python -m report.networks"

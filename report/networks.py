@@ -15,53 +15,38 @@ from g2g.profiles import repo_root
 
 
 class Block(NamedTuple):
-    """The output of a module: its kind (a key of COLORS), channels, side in px, and its name if it has one."""
+    """The output of a module: its kind (a key of COLORS), channels, side in px."""
 
     module: str
     kind: str
     channels: int
     size: int
-    name: str = ""
 
 
-ENCODER_DECODER = [
-    Block("input", "data", 1, 256, "L"),
-    Block("encoder.0", "down", 64, 128),
-    Block("encoder.1", "down", 128, 64),
-    Block("encoder.2", "down", 256, 32),
-    Block("encoder.3", "down", 512, 16),
-    Block("latent", "middle", 512, 16),
-    Block("decoder.0", "up", 256, 32),
-    Block("decoder.1", "up", 128, 64),
-    Block("decoder.2", "up", 64, 128),
-    Block("decoder.3", "up", 32, 256),
-    Block("output", "data", 2, 256, "ab"),
-]
-UNET = [
-    Block("input", "data", 1, 256, "L"),
-    Block("layers.0.2", "down", 64, 128),
-    Block("layers.0.4", "down", 64, 64),
-    Block("layers.0.5", "down", 128, 32),
-    Block("layers.0.6", "down", 256, 16),
-    Block("layers.0.7", "down", 512, 8),
-    Block("layers.3", "middle", 512, 8),
-    Block("layers.4", "up", 512, 16),
-    Block("layers.5", "up", 384, 32),
-    Block("layers.6", "up", 256, 64),
-    Block("layers.7", "up", 96, 128),
-    Block("layers.8", "up", 96, 256),
-    Block("layers.11", "middle", 97, 256),
-    Block("layers.12", "data", 2, 256, "ab"),
-]
+def _blocks(modules, kinds, channels, sizes):
+    return [Block(*row) for row in zip(modules.split(), kinds.split(), channels, sizes, strict=True)]
+
+
+ENCODER_DECODER = _blocks(
+    "L encoder.0 encoder.1 encoder.2 encoder.3 latent decoder.0 decoder.1 decoder.2 decoder.3 output",
+    "data down down down down middle up up up up data",
+    [1, 64, 128, 256, 512, 512, 256, 128, 64, 32, 2],
+    [256, 128, 64, 32, 16, 16, 32, 64, 128, 256, 256],
+)
+UNET = _blocks(
+    "L layers.0.2 layers.0.4 layers.0.5 layers.0.6 layers.0.7 layers.3 "
+    "layers.4 layers.5 layers.6 layers.7 layers.8 layers.11 layers.12",
+    "data down down down down down middle up up up up up middle data",
+    [1, 64, 64, 128, 256, 512, 512, 512, 384, 256, 96, 96, 97, 2],
+    [256, 128, 64, 32, 16, 8, 8, 16, 32, 64, 128, 256, 256, 256],
+)
 SKIPS = [(0, 12), (1, 10), (2, 9), (3, 8), (4, 7)]  # of the U-Net, by number of the block
-DISCRIMINATOR = [
-    Block("input", "data", 3, 256, "L, ab"),
-    Block("layers.0", "down", 64, 128),
-    Block("layers.2", "down", 128, 64),
-    Block("layers.5", "down", 256, 32),
-    Block("layers.8", "down", 512, 31),
-    Block("layers.11", "data", 1, 30),
-]
+DISCRIMINATOR = _blocks(
+    "L,ab layers.0 layers.2 layers.5 layers.8 layers.11",
+    "data down down down down data",
+    [3, 64, 128, 256, 512, 1],
+    [256, 128, 64, 32, 31, 30],
+)
 COLORS = {"down": "#9CD3F2", "up": "#F3C46B", "middle": "#D9A8C4", "data": "#D9D9D9"}
 INK, GRAY, BLUE = "#444444", "#666666", "#0072B2"
 CNN_WORDS = {
@@ -98,8 +83,7 @@ def draw(ax, blocks, places, skips=(), tall=0.9):
         box = FancyBboxPatch((x - width / 2, y - height / 2), width, height, "round,pad=0,rounding_size=0.03")
         box.set(facecolor=COLORS[block.kind], edgecolor=INK, linewidth=0.8)
         boxes.append(ax.add_patch(box))
-        words = f"{block.name}: {block.channels}" if block.name else block.channels
-        ax.text(x, y + height / 2 + 0.03, words, ha="center", va="bottom", weight="bold")
+        ax.text(x, y + height / 2 + 0.03, block.channels, ha="center", va="bottom", weight="bold")
     for first, second in pairwise(range(len(blocks))):
         descent = places[first][1] - places[second][1]
         bend = "arc3"
@@ -130,8 +114,10 @@ def canvas(height):
 def generator(blocks, words, height, skips=()):
     """The diagram of one generator; `words` explain the colours."""
     fig, ax = canvas(height)
-    places = valley(blocks, 1.2, 8.7, height - 0.3, 0.9)
+    places = valley(blocks, 1.3, 8.6, height - 0.3, 0.9)
     draw(ax, blocks, places, skips)
+    ax.text(1.2, places[0][1], "L", ha="right", va="center")
+    ax.text(8.7, places[-1][1], "ab", va="center")
     rows = {block.size: y for block, (_, y) in zip(blocks, places, strict=True)}
     for size, y in rows.items():
         ax.text(0.1, y, f"{size} × {size}", va="center", color=GRAY)
@@ -146,19 +132,23 @@ def gan():
     """The conditional GAN: the generator above, the discriminator and its verdicts below."""
     fig, ax = canvas(4.8)
     ax.text(0.1, 4.62, "Generator: the U-Net")
-    places = valley(UNET, 0.5, 6.3, 4.3, 0.5)
+    places = valley(UNET, 0.6, 6.3, 4.3, 0.5)
     draw(ax, UNET, places, SKIPS, tall=0.5)
     (left, top), (right, _) = places[0], places[-1]
-    draw(ax, [Block("", "data", 2, 256, "real ab")], [(8.3, top)], tall=0.5)
+    draw(ax, UNET[-1:], [(8.2, top)], tall=0.5)
+    ax.text(0.5, top, "L", ha="right", va="center")
+    ax.text(8.3, top, "real ab", va="center")
+    ax.text(6.4, top - 0.4, "generated ab", va="center")
     arrow(ax, (6.5, top), (8.1, top), arrowstyle="<|-|>")
     ax.text(7.3, top + 0.06, "λ · L1 loss", ha="center")
-    for x in (right, 8.3):
+    for x in (right, 8.2):
         ax.plot([x, x, left], [top - 0.25, 1.65, 1.65], color=INK, linewidth=1)
     ax.text(7.3, 1.71, "one or the other", ha="center")
     arrow(ax, (left, top - 0.25), (left, 1.37))
 
     ax.text(0.1, 0.12, "Discriminator: PatchGAN")
-    steps = [(left + 0.85 * i, 0.9) for i in range(len(DISCRIMINATOR))]
+    ax.text(0.5, 0.9, "L, ab", ha="right", va="center")
+    steps = [(left + 0.83 * i, 0.9) for i in range(len(DISCRIMINATOR))]
     draw(ax, DISCRIMINATOR, steps, tall=0.5)
     for block, (x, y) in zip(DISCRIMINATOR, steps, strict=True):
         ax.text(x, y - 0.32, f"{block.size}×{block.size}", ha="center", va="top", color=GRAY)

@@ -1,40 +1,181 @@
-"""Every figure of the report, one function each: images, tables or runs in, a matplotlib Figure out.
+"""The style that all figures share, and the figures that more than one place draws.
 
 An image is (H,W,3) or (3,H,W), uint8 or float in [0, 1], an array, tensor or PIL image; a plane of floats
 (H,W) or (1,H,W) is normalised L in [-1, 1]. Names may be those of stages (`cnn` is written CNN). Figures are
 at most 7 inches wide, two columns of a paper; `save` writes them.
 """
 
+import functools
+import itertools
+import math
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import MaxNLocator
 
-from g2g import plotting
-from g2g.lab import AB_SCALE, normalize, rgb_to_lab
-from g2g.plotting import COLORS, color, figure, grid, image, save, show, title
-from report import diagrams
+from g2g.files import save_atomic
+from g2g.lab import AB_SCALE, rgb_to_lab
+from g2g.profiles import TITLES
+from g2g.tables import error_by_chroma
 
-__all__ = [
-    "ab_histogram",
-    "ab_histograms",
-    "best_and_worst",
-    "cnn_architecture",
-    "error_against_chroma",
-    "gan_architecture",
-    "image_row",
-    "lab_planes",
-    "loss_curves",
-    "parameter_analysis",
-    "patch_map",
-    "preprocessing",
-    "qualitative_grid",
-    "save",
-    "teaser",
-    "unet_architecture",
-]
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": "medium",
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.02,
+    "figure.constrained_layout.h_pad": 0.02,
+    "figure.constrained_layout.wspace": 0.01,
+    "figure.constrained_layout.hspace": 0.01,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3,
+    "pdf.fonttype": 42,
+}
+# of Okabe & Ito's palette, which the colour-blind can tell apart
+COLORS = {
+    "gray": "#777777",
+    "constant": "#CC79A7",
+    "cnn": "#E69F00",
+    "unet": "#0072B2",
+    "unet_long": "#56B4E9",
+    "cgan": "#D55E00",
+    "truth": "#000000",
+}
+OTHER = "#009E73"
+DOTS = {"marker": "o", "markevery": 0.1}  # some on each curve; a curve of one epoch is nothing else
+GREEN_MAGENTA = "PiYG_r"
+BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#0072B2", "#F7F7F7", "#B88A00"])
 
-# -------------------------------------------------------------------------------------------- photographs
+
+def figure(caption: str):
+    """Decorator for a function that draws a figure: one style whatever the user's, and a default caption.
+
+    The layout is frozen, so that every format shows the same, and the figure is closed: a notebook shows it
+    once, as a cell's value, and none piles up in memory.
+    """
+
+    def decorate(draw):
+        @functools.wraps(draw)
+        def drawn(*args, **kwargs):
+            plt.get_backend()  # settled here: inside the style's context it would be undone, and cells show nothing
+            with plt.style.context(["default", STYLE]):
+                fig = draw(*args, **kwargs)
+                fig.draw_without_rendering()
+                fig.set_layout_engine("none")
+            plt.close(fig)
+            fig.caption = caption
+            return fig
+
+        return drawn
+
+    return decorate
+
+
+def save(fig, name: str, folder, caption: str | None = None) -> Path:
+    """Writes `name`.png (200 dpi) and .pdf to `folder`, the caption to captions.md; returns the png's path.
+
+    The same figure gives the same bytes. Each file is written aside and then moved into place.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with plt.style.context(["default", STYLE]):
+        for kind, undated in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+            write = functools.partial(fig.savefig, format=kind, dpi=200, metadata=undated)
+            save_atomic(write, folder / f"{name}.{kind}")
+    captions = folder / "captions.md"
+    old = captions.read_text(encoding="utf-8") if captions.exists() else ""
+    entries = [entry for entry in old.split("## ")[1:] if not entry.startswith(f"{name}\n")]
+    entries.append(f"{name}\n\n{caption or fig.caption}")
+    text = "\n".join(f"## {entry.strip()}\n" for entry in sorted(entries))
+    save_atomic(lambda part: part.write_text(text, encoding="utf-8"), captions)
+    return folder / f"{name}.png"
+
+
+def title(name: str) -> str:
+    """`cnn` -> `CNN`; any other name stays."""
+    return TITLES.get(name, str(name))
+
+
+def color(name: str) -> str:
+    """The colour of a stage or baseline, green for any other name."""
+    return COLORS.get(name, OTHER)
+
+
+def image(x) -> np.ndarray:
+    """An image of any kind (see above) as (H,W,3) or (H,W) in [0, 1].
+
+    Raises:
+        ValueError: another shape, NaN or infinite values.
+    """
+    x = np.asarray(x.detach().cpu() if isinstance(x, torch.Tensor) else x)
+    if x.ndim == 3 and x.shape[0] in (1, 3):
+        x = x.transpose(1, 2, 0)
+    if x.shape[2:] == (1,):
+        x = x[:, :, 0]
+    if x.ndim != 2 and x.shape[2:] != (3,):
+        raise ValueError(f"image: expected (H,W,3), (3,H,W) or a plane (H,W), got {x.shape}")
+    if x.dtype == np.uint8:
+        return x / 255
+    if not np.isfinite(x).all():
+        raise ValueError("image: holds NaN or infinite values; look at the model that made it")
+    if x.ndim == 2:
+        x = (x + 1) / 2
+    return x.clip(0.0, 1.0)
+
+
+def show(ax, x, words="", cmap="gray", vmin=0, vmax=1, extent=None):
+    """Shows an array without ticks; below 256 px it is smoothed, where the default would show blocks.
+
+    extent: (width, height) to stretch it to.
+    """
+    x = np.asarray(x)
+    smooth = "bicubic" if max(x.shape[:2]) < 256 else None
+    box = (0, extent[0], extent[1], 0) if extent else None
+    shown = ax.imshow(x, cmap=cmap, vmin=vmin, vmax=vmax, interpolation=smooth, extent=box)
+    ax.set(xticks=[], yticks=[], title=words)
+    ax.spines[:].set_visible(False)
+    return shown
+
+
+def axes(rows: int, columns: int, shape, extra=0.0, side=0.0):
+    """A figure with rows × columns axes for images of `shape`, at most 7 inches wide.
+
+    Inches beside the images, for words: `extra` in height, `side` in width.
+    """
+    width = min(2.0, (7 - side) / columns)
+    height = width * shape[0] / shape[1]
+    size = (width * columns + side, height * rows + extra)
+    return plt.subplots(rows, columns, figsize=size, squeeze=False)
+
+
+def grid(rows, top=(), left=()):
+    """Rows of images; `top` names the columns, `left` the rows.
+
+    Raises:
+        ValueError: no image, or rows of different length.
+    """
+    rows = [[image(x) for x in row] for row in rows]
+    lengths = [len(row) for row in rows]
+    if len(set(lengths)) != 1 or 0 in lengths:
+        raise ValueError(f"expected rows of equally many images, got {lengths}")
+    extra = 0.28 if top else 0
+    side = 0.25 if left else 0
+    fig, cells = axes(len(rows), lengths[0], rows[0][0].shape, extra, side)
+    for ax, x in zip(cells.flat, itertools.chain(*rows), strict=True):
+        show(ax, x)
+    for ax, name in zip(cells[0], top, strict=False):
+        ax.set_title(title(name))
+    for ax, name in zip(cells[:, 0], left, strict=False):
+        ax.set_ylabel(name)
+    return fig
 
 
 @figure("Photographs.")
@@ -43,16 +184,10 @@ def image_row(images, titles=()):
     return grid([images], titles)
 
 
-@figure("One photograph as the models see it and as they colour it.")
-def teaser(columns: dict):
-    """One row: name -> image, as gray, CNN, U-Net, cGAN, truth."""
-    return grid([columns.values()], columns)
-
-
 @figure("Photographs of the test set: what the models are given, what they answer, and the truth.")
 def qualitative_grid(columns: dict, rows=()):
     """One row a photo, one column a name: name -> N images; `rows` are the names of the photos, if any."""
-    return grid(zip(*columns.values(), strict=True), columns, rows)
+    return grid(zip(*columns.values(), strict=True), list(columns), rows)
 
 
 @figure("For each model the photographs of lowest and of highest error: its answer above the truth.")
@@ -61,43 +196,20 @@ def best_and_worst(truth, predictions: dict, scores: dict, n: int = 3):
 
     Args:
         truth: N images.
-        predictions: name -> N images, or a function from a photo's number to its image.
-        scores: name -> N numbers, lower is better.
+        predictions: name -> function from a photo's number to its image.
+        scores: name -> N numbers, at least 2n; lower is better.
     """
     rows, notes, left = [], [], []
-    for name, images in predictions.items():
-        score = np.asarray(scores[name], float)
-        order = np.argsort(score, kind="stable").tolist()
-        few = min(n, max(1, len(order) // 2))
-        chosen = order[:few] + order[len(order) - few :]
-        rows += [[images(i) if callable(images) else images[i] for i in chosen], [truth[i] for i in chosen]]
-        words = ["best"] * few + ["worst"] * few
-        notes += [[f"{w}: {score[i]:.3f}" for w, i in zip(words, chosen, strict=True)], [""] * 2 * few]
+    for name, predicted in predictions.items():
+        order = np.argsort(scores[name]).tolist()
+        chosen = order[:n] + order[-n:]
+        rows.append([predicted(i) for i in chosen])
+        rows.append([truth[i] for i in chosen])
+        notes += [f"{scores[name][i]:.3f}" for i in chosen] + [""] * len(chosen)
         left += [title(name), "truth"]
-    return grid(rows, (), left, notes)
-
-
-@figure("The discriminator's verdict on each patch: 0 looks generated, 1 looks real.")
-def patch_map(pictures: dict):
-    """name -> (image, logits (h,w) or (1,h,w)): the images, and under them the sigmoid of their logits."""
-    maps = [torch.as_tensor(x).detach().sigmoid().squeeze().cpu().numpy() for _, x in pictures.values()]
-    images = [image(x) for x, _ in pictures.values()]
-    fig, cells = plotting.axes(2, len(images), images[0].shape, extra=0.4, side=0.7)
-    for (above, below), name, picture, p in zip(cells.T, pictures, images, maps, strict=True):
-        show(above, picture, title(name))
-        shown = show(below, np.atleast_2d(p), f"mean {p.mean():.2f}", "cividis", extent=picture.shape[1::-1])
-    fig.colorbar(shown, ax=cells, label="probability of real", shrink=0.6)
-    return fig
-
-
-# ---------------------------------------------------------------------------------------- Lab and colours
-
-
-@figure("A photograph and its L*, a* and b* planes, in CIE units.")
-def lab_planes(rgb):
-    """The photo and its three Lab planes, with colour bars and the ranges that they span."""
-    fig, cells = plotting.axes(1, 4, image(rgb).shape, notes=0.75)
-    plotting.planes(cells[0], _lab(rgb), rgb)
+    fig = grid(rows, ["best"] * n + ["worst"] * n, left)
+    for ax, note in zip(fig.axes, notes, strict=True):
+        ax.set_xlabel(note)
     return fig
 
 
@@ -107,19 +219,28 @@ def lab_planes(rgb):
 )
 def preprocessing(rgb):
     """The photo and its Lab planes; under them the normalised ones, with the range that each really spans."""
-    fig, cells = plotting.axes(2, 4, image(rgb).shape, notes=0.75)
-    plotting.planes(cells[0], _lab(rgb), rgb)
+    photo = image(rgb)
+    L, a, b = rgb_to_lab(torch.from_numpy(photo).movedim(-1, 0))
+    most = 10 * math.ceil(max(a.abs().max(), b.abs().max()) / 10)
+    planes = {
+        "L*": (L, "gray", 0, 100),
+        "a*": (a, GREEN_MAGENTA, -most, most),
+        "b*": (b, BLUE_YELLOW, -most, most),
+        "input L = L*/50 − 1": (L / 50 - 1, "gray", -1, 1),
+        f"target a = a*/{AB_SCALE:.0f}": (a / AB_SCALE, GREEN_MAGENTA, -1, 1),
+        f"target b = b*/{AB_SCALE:.0f}": (b / AB_SCALE, BLUE_YELLOW, -1, 1),
+    }
+    fig, cells = axes(2, 4, photo.shape, extra=1.5)
+    fig.get_layout_engine().set(wspace=0.05)  # room between the ends of the bars
+    shown = show(cells[0, 0], photo, "photo\n(sRGB)")
+    unseen = fig.colorbar(shown, ax=cells[0, 0], location="bottom", pad=0.03)  # it keeps the photo in line
+    unseen.ax.set_visible(False)
     cells[1, 0].axis("off")
-    formulas = f"L = L*/50 − 1\n\na = a*/{AB_SCALE:.0f}\n\nb = b*/{AB_SCALE:.0f}"
-    cells[1, 0].text(0.5, 0.5, formulas, ha="center", va="center", transform=cells[1, 0].transAxes)
-    plotting.planes(cells[1], torch.cat(normalize(_lab(rgb))))
+    for ax, (name, (plane, cmap, low, high)) in zip(cells[:, 1:].flat, planes.items(), strict=True):
+        span = f"{plane.min():z.2f} … {plane.max():z.2f}".replace("-", "−")  # z: no minus zero
+        shown = show(ax, plane, f"{name}\n{span}", cmap, low, high)
+        fig.colorbar(shown, ax=ax, location="bottom", ticks=[low, (low + high) / 2, high], pad=0.03)
     return fig
-
-
-@figure("Joint density of a* and b* over all pixels, on a log scale; the line is the gamut of sRGB.")
-def ab_histogram(ab):
-    """How often each colour occurs; `ab` as in `ab_histograms`."""
-    return plotting.histograms({"": ab})
 
 
 @figure(
@@ -128,138 +249,110 @@ def ab_histogram(ab):
 )
 def ab_histograms(colors: dict):
     """Side by side: name -> ab (B,2,H,W), or counts (bins,bins) as from `evaluation.ab_histograms`."""
-    return plotting.histograms(colors)
+    densities = {name: _density(x) for name, x in colors.items()}
+    highest = max(density.max() for density in densities.values())
+    norm = LogNorm(1e-5 * highest, highest)
+    fig, cells = axes(1, len(densities), (1, 1), extra=0.6, side=0.8)
+    for ax, (name, density) in zip(cells[0], densities.items(), strict=True):
+        middles = np.linspace(-AB_SCALE, AB_SCALE, 2 * len(density) + 1)[1::2]  # of the bins
+        chroma = np.hypot(middles[:, None], middles)
+        mean = np.average(chroma, weights=density)
+        shown = ax.imshow(density.T, norm=norm, origin="lower", extent=[-AB_SCALE, AB_SCALE] * 2)
+        ax.plot(*_gamut(), color=COLORS["gray"], lw=0.8)
+        words = f"{title(name)}\nmean chroma {mean:.1f}".strip()
+        ax.set(title=words, xlabel="a*", xticks=[-100, 0, 100], ylabel="b*", yticks=[-100, 0, 100])
+        ax.label_outer()
+    fig.colorbar(shown, ax=cells, shrink=0.7, label="share of pixels per unit²")
+    return fig
+
+
+def _density(x):
+    """ab or counts as the share of pixels per unit² of the plane of a* and b*."""
+    counts = np.asarray(x)
+    if counts.ndim == 4:
+        a, b = (counts * AB_SCALE).clip(-AB_SCALE, AB_SCALE).swapaxes(0, 1).reshape(2, -1)
+        counts = np.histogram2d(a, b, 110, [[-AB_SCALE, AB_SCALE]] * 2)[0]
+    side = 2 * AB_SCALE / len(counts)
+    return counts / counts.sum() / side**2
+
+
+def _gamut():
+    """a* and b* along the edge of the sRGB gamut: from red over yellow, green, cyan, blue, magenta to red."""
+    corners = [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0]]
+    corners = torch.tensor(corners).float().T
+    edge = torch.nn.functional.interpolate(corners[None], 301, mode="linear", align_corners=True)
+    _, a, b = rgb_to_lab(edge[0, :, :, None])
+    return a, b
 
 
 @figure(
     "Error against the mean chroma of the photograph, with 95% bootstrap intervals; under the axis, "
     "the bins in CIE units and their photos."
 )
-def error_against_chroma(scores: dict, column: str = "mae"):
+def error_against_chroma(scores: dict):
     """name -> scores by photo (see `evaluation.score`); give the gray baseline too, its line is dashed."""
-    from g2g.tables import error_by_chroma
-
-    fig, ax = plt.subplots(figsize=(3.4, 2.6), layout="constrained")
-    for i, (name, table) in enumerate(scores.items()):
-        bins = error_by_chroma(table, column)
-        x = np.arange(len(bins)) + 0.08 * (i - (len(scores) - 1) / 2)  # side by side: intervals would overlap
-        spread = np.abs(bins[["low", "high"]].to_numpy().T - bins["mean"].to_numpy())
-        ax.errorbar(
-            x,
-            bins["mean"],
-            spread,
-            ls="--" if name == "gray" else "-",
-            marker="osD^vP"[i % 6],
-            elinewidth=0.8,
-            color=color(name),
-            label=title(name),
-        )
-    ranges = [f"{low:g}–{high:g}" for low, high in zip(bins["from"], bins["to"], strict=True)]
-    ranges[-1] = f"> {bins['from'].iloc[-1]:g}"
-    ax.set_xticks(range(len(bins)), [f"{r}\n({n})" for r, n in zip(ranges, bins["photos"], strict=True)])
-    ax.set(
-        xlabel="mean chroma of the photo (number of photos)",
-        ylim=(0, None),
-        ylabel="MAE of ab/110" if column == "mae" else column,
-    )
+    fig, ax = plt.subplots(figsize=(3.4, 2.6))
+    for name, table in scores.items():
+        bins = error_by_chroma(table)
+        line = "o--" if name == "gray" else "o-"
+        ax.plot(bins.index, bins["mean"], line, color=color(name), label=title(name))
+        ax.fill_between(bins.index, bins["low"], bins["high"], color=color(name), alpha=0.2, lw=0)
+    ranges = zip(bins["from"], bins["to"], bins["photos"], strict=True)
+    ax.set_xticks(bins.index, [f"{low:g}–{high:g}\n({photos})" for low, high, photos in ranges])
+    ax.set_xlabel("mean chroma of the photo (number of photos)")
+    ax.set_ylabel("MAE of ab/110")
+    ax.set_ylim(0)
     ax.legend()
     return fig
-
-
-# --------------------------------------------------------------------------------------- runs and networks
 
 
 @figure(
     "Losses by epoch. Above: L1 of ab in training (dotted) and validation; dashed: a gray answer. "
     "Below, where a GAN was trained: the discriminator's loss and the generator's two terms."
 )
-def loss_curves(runs, gray: float | None = None):
-    """L1 curves, a panel for each run, and the GAN's losses apart.
-
-    Args:
-        runs: a run or a history, a list of runs, or a dict of name -> either.
-        gray: validation L1 of the gray answer; None takes what the runs recorded.
-    """
+def loss_curves(runs):
+    """L1 curves, a panel for each run, and the GAN's losses apart; `runs` is one `runs.Run`, or name -> Run."""
     if not isinstance(runs, dict):
-        runs = {getattr(r, "stage", ""): r for r in (runs if isinstance(runs, list | tuple) else [runs])}
-    tables = {name: getattr(run, "history", run) for name, run in runs.items()}
-    gans = {name: table for name, table in tables.items() if "d_loss" in table}
-    size = 7 if gans or len(tables) > 1 else 3.4, 4.2 if gans else 2.3
-    fig = plt.figure(figsize=size, layout="constrained")
-    parts = np.atleast_1d(fig.subfigures(1 + bool(gans), 1))
-    panels = parts[0].subplots(1, len(tables), sharey=True, squeeze=False)[0]
-    for ax, (name, table) in zip(panels, tables.items(), strict=True):
-        look, train = _look(name, table), table["g_l1" if name in gans else "train_loss"]
-        ax.plot(table.epoch, train, ":", label="training", **look)
-        ax.plot(table.epoch, table.valid_loss, "-", label="validation", **look)
-        level = gray or (getattr(runs[name], "record", None) or {}).get("gray_valid_loss")
-        if level:
-            ax.axhline(level, color=COLORS["gray"], ls="--", lw=1, label="gray")
-        ax.set(title=title(name), xlabel="epoch")
-    panels[-1].legend()
-    panels[0].set_ylabel("L1 of ab/110")
-    terms = {"d_loss": "D: binary cross-entropy", "g_adv": "G: adversarial term", "g_l1": "G: L1 before λ"}
+        runs = {runs.stage: runs}
+    gans = {name: run for name, run in runs.items() if "d_loss" in run.history}
+    fig = plt.figure(figsize=(7, 4.2 if gans else 2.3))
+    upper = fig
     if gans:
-        for ax, (key, what) in zip(parts[1].subplots(1, 3), terms.items(), strict=True):
-            for name, table in gans.items():
-                ax.plot(table.epoch, table[key], **_look(name, table), label=title(name))
-            ax.set(title=what, xlabel="epoch")
-        if len(gans) > 1:
-            ax.legend()
+        upper, lower = fig.subfigures(2, 1)
+        _gan_terms(lower.subplots(1, 3), gans)
+    panels = upper.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+    for ax, (name, run) in zip(panels, runs.items(), strict=True):
+        history = run.history
+        train = history["g_l1" if name in gans else "train_loss"]
+        ax.plot(history["epoch"], train, ":", label="training", color=color(name), **DOTS)
+        ax.plot(history["epoch"], history["valid_loss"], label="validation", color=color(name), **DOTS)
+        ax.axhline(run.record["gray_valid_loss"], color=COLORS["gray"], ls="--", label="gray")
+        ax.set(title=title(name), xlabel="epoch")
+    panels[0].set_ylabel("L1 of ab/110")
+    panels[-1].legend()
     for ax in fig.axes:
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     return fig
 
 
-@figure("What changing one parameter at a time does; gray band: the base recipe with other seeds.")
-def parameter_analysis(table, metrics=None):
-    """A row of panels for each factor of a sweep, a column for each metric.
+def _gan_terms(panels, gans):
+    terms = {"d_loss": "D: binary cross-entropy", "g_adv": "G: adversarial term", "g_l1": "G: L1 before λ"}
+    for ax, (term, words) in zip(panels, terms.items(), strict=True):
+        for name, run in gans.items():
+            ax.plot(run.history["epoch"], run.history[term], label=title(name), color=color(name), **DOTS)
+        ax.set(title=words, xlabel="epoch")
+    if len(gans) > 1:
+        panels[-1].legend()
 
-    Args:
-        table: as from `report.sweep.sweep`, a row for each run: `factor`, `value`, `stage` and the metrics. Runs
-            whose factor is `seed` become the band.
-        metrics: columns to draw, by default those that are there of mae, structure, detail and colorfulness.
-    """
-    metrics = metrics or [m for m in ("mae", "structure", "detail", "colorfulness") if m in table]
-    factors = [f for f in dict.fromkeys(table["factor"]) if f != "seed"]
-    shape = {"nrows": len(factors), "ncols": len(metrics), "squeeze": False, "sharey": "col"}
-    size = min(7, 0.5 + 2.2 * len(metrics)), 0.3 + 1.3 * len(factors)
-    fig, cells = plt.subplots(**shape, figsize=size, layout="constrained")
-    for row, factor in zip(cells, factors, strict=True):
-        runs = table[table["factor"] == factor]
-        stage, values = runs["stage"].iloc[0], sorted(runs["value"].unique())
-        seeds = table[(table["factor"] == "seed") & (table["stage"] == stage)]
-        x = runs["value"].map(values.index)
-        for ax, metric in zip(row, metrics, strict=True):
-            if len(seeds):
-                ax.axhspan(seeds[metric].min(), seeds[metric].max(), color="#DDDDDD", lw=0)
-            ax.plot(runs[metric].groupby(x).mean(), color=color(stage))
-            ax.plot(x, runs[metric], "o", color=color(stage))
-            ax.set_xticks(range(len(values)), [f"{v:g}" for v in values])
-            ax.margins(0.15)
-        row[0].set_ylabel(f"{factor.replace('_', ' ')}\n({title(stage)})")
-    for ax, metric in zip(cells[0], metrics, strict=True):
-        ax.set_title(metric)
+
+@figure("The discriminator's verdict on each patch: 0 looks generated, 1 looks real.")
+def patch_map(pictures: dict):  # until notebook 04 has it
+    """name -> (image, logits (h,w) or (1,h,w)): the images, and under them the sigmoid of their logits."""
+    maps = [torch.as_tensor(x).detach().sigmoid().squeeze().cpu().numpy() for _, x in pictures.values()]
+    images = [image(x) for x, _ in pictures.values()]
+    fig, cells = axes(2, len(images), images[0].shape, extra=0.4, side=0.7)
+    for (above, below), name, picture, p in zip(cells.T, pictures, images, maps, strict=True):
+        show(above, picture, title(name))
+        shown = show(below, np.atleast_2d(p), f"mean {p.mean():.2f}", "cividis", extent=picture.shape[1::-1])
+    fig.colorbar(shown, ax=cells, label="probability of real", shrink=0.6)
     return fig
-
-
-cnn_architecture = figure("The encoder-decoder CNN, drawn from the module itself.")(diagrams.network)
-unet_architecture = figure(
-    "The U-Net with its ResNet-18 encoder, drawn from the module itself; dashed: skip connections."
-)(diagrams.network)
-gan_architecture = figure(
-    "The conditional GAN, drawn from its modules: the generator answers ab for L, the "
-    "discriminator judges every patch of L joined with the generated or the real "
-    "ab."
-)(diagrams.gan)
-
-
-# ------------------------------------------------------------------------------------------------ helpers
-
-
-def _look(name, table):
-    return {"color": color(name), "marker": "o" if len(table) < 30 else ""}
-
-
-def _lab(rgb):
-    return rgb_to_lab(torch.from_numpy(image(rgb)).movedim(-1, 0))

@@ -3,7 +3,7 @@
     python benchmarks/training_speed.py [--profile NAME] [--steps 3] [--turns 3]
 
 The plain loop is what everybody writes: fp32, contiguous tensors, default Adam, photos opened and converted one by
-one in the workers of a PyTorch `DataLoader`. The library's way is `stages.learner`, as the course trains. Both take the
+one in the workers of a PyTorch `DataLoader`. The library's way is `runs.learner`, as the course trains. Both take the
 same photos (640×480 JPEG crops of the bundled photographs), batch and size, in turns; of the turns the median counts.
 The first step of each turn warms up.
 """
@@ -19,15 +19,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from data_speed import PerImage, make_photos, write  # the script beside this one, which finds g2g
+from fastai.callback.core import Callback, CancelFitException
 from fastcore.all import num_cpus
 from torch.utils.flop_counter import FlopCounterMode
 
-from g2g import runs as stages
-from g2g import training
+from g2g import runs, training
 from g2g.data import prepare
 from g2g.models import EncoderDecoder, PatchGAN, resnet18_unet
-from g2g.profiles import get_profile
-from g2g.timing import Stopwatch
+from g2g.profiles import RECIPES, TITLES, get_profile
 
 
 def plain_step(recipe, size, device):
@@ -72,12 +71,30 @@ def plain_speed(recipe, paths, size, device, steps):
     raise ValueError(f"{len(paths)} photos are too few for {steps + 1} steps")
 
 
+class Stopwatch(Callback):
+    """Times so many training steps, then ends the fit; the first step warms up."""
+
+    order = 70
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def after_batch(self):
+        if self.x.is_cuda:
+            torch.cuda.synchronize()
+        if self.iter == 0:
+            self.began = time.perf_counter()
+        elif self.iter == self.steps:
+            self.seconds = time.perf_counter() - self.began
+            raise CancelFitException()
+
+
 def library_speed(recipe, photos, steps):
     """Photos per second of the library's way."""
-    learn, watch = stages.learner(recipe, photos), Stopwatch(steps)
+    learn, watch = runs.learner(recipe, photos), Stopwatch(steps)
     with learn.no_logging(), learn.no_mbar():
         learn.fit(1, lr=1e-5, cbs=watch)
-    return watch.counted / watch.seconds
+    return steps * recipe.batch_size / watch.seconds
 
 
 def flops(recipe, size):
@@ -114,17 +131,15 @@ def measure(recipe, photos, paths, device, options):
 
 
 def main():
-    device = stages.device()
+    device = runs.device()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="report" if device.type == "cuda" else "cpu")
     parser.add_argument("--steps", type=int, default=30 if device.type == "cuda" else 3, help="timed, of a turn")
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     profile = get_profile(options.profile)
-    recipes = {
-        stage: dataclasses.replace(stages.RECIPES[profile.name][stage], weights=None)
-        for stage in ("cnn", "unet", "cgan")
-    }
+    table = RECIPES[profile.name]
+    recipes = {stage: dataclasses.replace(table[stage], weights=None) for stage in ("cnn", "unet", "cgan")}
     n = (options.steps + 2) * max(recipe.batch_size for recipe in recipes.values())
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["G2G_CACHE"] = str(Path(scratch) / "cache")
@@ -159,7 +174,7 @@ def report(rows, rate, size, device, options):
     ]
     for stage, (recipe, plain, ours, work) in rows.items():
         lines.append(
-            f"| {stages.TITLES[stage]} | {recipe.batch_size} | {plain:,.1f} | {ours:,.1f} | "
+            f"| {TITLES[stage]} | {recipe.batch_size} | {plain:,.1f} | {ours:,.1f} | "
             f"{ours / plain:.2f} | {work / 1e9:.1f} | {ours * work / 1e12:.2f} | {ours * work / rate:.0%} |"
         )
     if device.type != "cuda":

@@ -6,40 +6,51 @@ Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong argum
 import argparse
 import dataclasses
 import sys
+import typing
 
 from g2g.photos import MAX_MEGAPIXELS, find_photos
+from g2g.profiles import STAGES, Recipe, get_profile, get_recipe
+
+# What needs torch is imported by the command that uses it: `--help` need not wait for it
+
+
+def _read(text, kind):
+    """`text` as a value of a recipe's field, whose type is `int` or `float | None`, say."""
+    kinds = typing.get_args(kind) or (kind,)
+    if text == "none" and type(None) in kinds:
+        return None
+    return kinds[0](text)
 
 
 def _edited(recipe, changes):
-    """`recipe` with KEY=VALUE strings applied, each value read as the type of the field it replaces."""
-    known = {f.name: f.type for f in dataclasses.fields(recipe)}
+    """`recipe` with KEY=VALUE strings applied. Raises ValueError that names the change and what it may be."""
+    kinds = {field.name: field.type for field in dataclasses.fields(Recipe) if field.name != "stage"}
     edits = {}
     for change in changes:
-        key, _, value = change.partition("=")
-        if key not in known or key == "stage":
-            raise ValueError(f"--set {change}: no such field; known: {', '.join(k for k in known if k != 'stage')}")
-        kind = next((t for t in (int, float) if t.__name__ in str(known[key])), str)
-        edits[key] = None if value == "none" else kind(value)
+        key, _, text = change.partition("=")
+        if key not in kinds:
+            raise ValueError(f"--set {change}: no such field; known: {', '.join(kinds)}")
+        try:
+            edits[key] = _read(text, kinds[key])
+        except ValueError:
+            kind = getattr(kinds[key], "__name__", kinds[key])
+            raise ValueError(f"--set {change}: {key} is of type {kind}, which {text!r} is not") from None
     return dataclasses.replace(recipe, **edits)
-
-
-def _train(args):
-    from g2g import runs as stages
-
-    profile = stages.get_profile(args.profile)
-    run = stages.load_or_train(args.stage, profile, recipe=_edited(stages.RECIPES[profile.name][args.stage], args.set))
-    print(
-        f"{run.stage}: best validation L1 {run.record['best_valid_loss']:.4f} "
-        f"(gray {run.record['gray_valid_loss']:.4f}); kept in {run.folder}"
-    )
 
 
 def _prepare(args):
     from g2g.data import prepare
-    from g2g.profiles import get_profile
 
-    photos = prepare(get_profile(args.profile), min_chroma=args.min_chroma, fit=args.fit)
-    print(photos)
+    print(prepare(get_profile(args.profile), min_chroma=args.min_chroma, fit=args.fit))
+
+
+def _train(args):
+    from g2g.runs import load_or_train
+
+    recipe = _edited(get_recipe(args.stage, args.profile), args.set)
+    run = load_or_train(args.stage, args.profile, recipe=recipe)
+    best, gray = run.record["best_valid_loss"], run.record["gray_valid_loss"]
+    print(f"{run.stage}: best validation L1 {best:.4f} (gray {gray:.4f}); kept in {run.folder}")
 
 
 def _evaluate(args):
@@ -49,15 +60,15 @@ def _evaluate(args):
 
 
 def _colorize(args):
-    from g2g import runs as stages
     from g2g.colorize import colorize_files
+    from g2g.runs import best_available
 
     photos, missing = find_photos(args.photos)
     for path in missing:
         print(f"no photo at {path}", file=sys.stderr)
     if not photos:
         return 2
-    model, size, description = stages.best_available()
+    model, size, description = best_available()
     print(f"colouring with {description}")
     _, failed = colorize_files(
         photos,
@@ -74,58 +85,42 @@ def _colorize(args):
     return 1 if failed or missing else 0
 
 
-def main(argv=None) -> int:
-    """Run one subcommand; returns its exit code."""
+def _parser():
     parser = argparse.ArgumentParser("python -m g2g", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(function, name, text):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(function=function)
-        if name != "colorize":
-            sub.add_argument("--profile", help="smoke, cpu, class, report or auto (default: G2G_PROFILE, else auto)")
         return sub
 
     prepare = command(_prepare, "prepare", "decode and resize the photos once")
     prepare.add_argument("--min-chroma", type=float, default=0.0, help="leave near-gray photos out of training (5)")
     prepare.add_argument("--fit", choices=("squash", "crop"), default="squash")
+
     train = command(_train, "train", "train one stage, going on where it was interrupted")
-    train.add_argument("stage", choices=("cnn", "unet", "unet_long", "cgan"))
+    train.add_argument("stage", choices=STAGES)
     train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
-    command(_evaluate, "evaluate", "score all stages on the test photos and write table 1")
-    colorize = command(_colorize, "colorize", "colour photos of any size")
-    colorize.add_argument(
-        "photos", nargs="+", metavar="PHOTO", help="files, folders (searched recursively) or patterns"
-    )
-    colorize.add_argument(
-        "-o",
-        "--output",
-        default="colorized",
-        metavar="FOLDER",
-        help="where NAME-color.jpg goes (default: %(default)s); nothing is ever overwritten",
-    )
-    colorize.add_argument(
-        "--saturation",
-        type=float,
-        default=1.0,
-        metavar="FACTOR",
-        help="more than 1 for stronger colours, less for weaker ones (default: 1)",
-    )
-    colorize.add_argument("--compare", action="store_true", help="write gray and colour side by side, too")
-    colorize.add_argument(
-        "--size",
-        type=int,
-        metavar="PIXELS",
-        help="colour is predicted on so many pixels squared (default: the model's training size)",
-    )
-    colorize.add_argument(
-        "--max-megapixels",
-        type=float,
-        default=MAX_MEGAPIXELS,
-        metavar="N",
-        help="refuse larger photos before decoding them (default: %(default)s)",
-    )
-    args = parser.parse_args(argv)
+
+    evaluate = command(_evaluate, "evaluate", "score all stages on the test photos and write table 1")
+    for sub in (prepare, train, evaluate):
+        sub.add_argument("--profile", help="smoke, cpu, class, report or auto (default: G2G_PROFILE, else auto)")
+
+    colorize = command(_colorize, "colorize", "colour photos of any size; nothing is ever overwritten")
+    option = colorize.add_argument
+    option("photos", nargs="+", metavar="PHOTO", help="files, folders (searched recursively) or patterns")
+    option("-o", "--output", default="colorized", metavar="FOLDER", help="where NAME-color.jpg goes (%(default)s)")
+    option("--saturation", type=float, default=1.0, metavar="FACTOR", help="above 1 for stronger colours (%(default)s)")
+    option("--compare", action="store_true", help="write gray and colour side by side, too")
+    option("--size", type=int, metavar="PIXELS", help="predict colour on so many pixels squared (as in training)")
+    limit = "refuse larger photos before decoding them (%(default)s)"
+    option("--max-megapixels", type=float, default=MAX_MEGAPIXELS, metavar="N", help=limit)
+    return parser
+
+
+def main(argv=None) -> int:
+    """Run one subcommand; returns its exit code."""
+    args = _parser().parse_args(argv)
     try:
         return args.function(args) or 0
     except KeyboardInterrupt:

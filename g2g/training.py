@@ -1,7 +1,7 @@
 """Training: L1 through fastai's `Learner`, the conditional GAN as a `Learner` with two optimizers."""
 
 import os
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -10,20 +10,14 @@ import torch
 import torch.nn.functional as F
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
-from fastai.callback.schedule import ParamScheduler, SchedLin, SchedNo, combine_scheds
+from fastai.callback.schedule import ParamScheduler, SchedLin, SchedNo, combine_scheds, combined_cos
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
-from fastai.torch_core import num_distrib, rank_distrib
-from torch import nn
+from fastai.torch_core import rank_distrib
+from fastcore.imports import IN_NOTEBOOK
 
-from g2g.checkpoints import Keeper, bare, load_checkpoint
-
-SCHEDULES = ("constant", "one_cycle", "linear_decay")
-
-
-def adam(betas=(0.9, 0.999)):
-    """torch's Adam as a fastai `opt_func`; the fused kernel on CUDA."""
-    return partial(OptimWrapper, opt=partial(torch.optim.Adam, betas=betas, fused=torch.cuda.is_available()))
+from g2g import checkpoints
+from g2g.distributed import bare, say, several_processes
 
 
 def precision(device) -> str:
@@ -53,17 +47,28 @@ def hardware(device) -> dict:
     }
 
 
-def _mixed(device) -> list:
-    return [] if (mode := precision(device)) == "fp32" else [MixedPrecision(amp_mode=mode)]
+def adam(betas=(0.9, 0.999)):
+    """torch's Adam as a function of parameters, with the fused kernel on CUDA."""
+    return partial(torch.optim.Adam, betas=betas, fused=torch.cuda.is_available())
 
 
 def _prepare(model, device):
     return model.to(device, memory_format=torch.channels_last)
 
 
+def _options(dls, betas):
+    """What all learners share: L1, Adam, and the precision of the hardware."""
+    mode = precision(dls.device)
+    return {
+        "loss_func": F.l1_loss,
+        "opt_func": partial(OptimWrapper, opt=adam(betas)),
+        "cbs": None if mode == "fp32" else MixedPrecision(amp_mode=mode),
+    }
+
+
 def l1_learner(dls, model, betas=(0.9, 0.999)) -> Learner:
     """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's Adam, in the precision of the hardware."""
-    learn = Learner(dls, _prepare(model, dls.device), loss_func=F.l1_loss, opt_func=adam(betas), cbs=_mixed(dls.device))
+    learn = Learner(dls, _prepare(model, dls.device), **_options(dls, betas))
     learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
     return learn
 
@@ -73,9 +78,11 @@ def discriminator_loss(D, L, real_ab, fake_ab) -> torch.Tensor:
 
     Detaches `fake_ab`: D's step does not reach G. A D that cannot tell scores ln 2 = 0.693.
     """
-    real, fake = D(L, real_ab), D(L, fake_ab.detach())
-    bce = F.binary_cross_entropy_with_logits
-    return 0.5 * (bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake)))
+    real = D(L, real_ab)
+    fake = D(L, fake_ab.detach())
+    loss_real = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
+    loss_fake = F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+    return 0.5 * (loss_real + loss_fake)
 
 
 def generator_loss(D, L, fake_ab, real_ab, lam=100.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -98,28 +105,17 @@ class GANLearner(Learner):
     """
 
     def __init__(self, dls, generator, discriminator, *, lam=100.0, betas=(0.5, 0.999), d_rate=1.0):
-        super().__init__(
-            dls,
-            _prepare(generator, dls.device),
-            loss_func=F.l1_loss,
-            opt_func=adam(betas=betas),
-            cbs=_mixed(dls.device),
-        )
+        super().__init__(dls, _prepare(generator, dls.device), **_options(dls, betas))
         self.remove_cb(ProgressCallback)
-        self.discriminator, self.lam, self.d_rate = _prepare(discriminator, dls.device), lam, d_rate
-        self.d_opt = torch.optim.Adam(discriminator.parameters(), betas=betas, fused=torch.cuda.is_available())
+        self.discriminator = _prepare(discriminator, dls.device)
+        self.lam = lam
+        self.d_rate = d_rate
+        self.d_opt = adam(betas)(discriminator.parameters())
         self.d_scaler = torch.amp.GradScaler("cuda", enabled=precision(dls.device) == "fp16")
 
     def _do_fit(self):
         self.discriminator.train()
-        if distributed := getattr(self, "distributed_trainer", None):
-            if distributed.sync_bn:
-                self.discriminator = nn.SyncBatchNorm.convert_sync_batchnorm(self.discriminator)
-            self.discriminator = distributed.accelerator.prepare(self.discriminator)
-        try:
-            super()._do_fit()
-        finally:
-            self.discriminator = bare(self.discriminator)
+        super()._do_fit()
 
     def _discriminator_step(self, L, ab, fake):
         for group in self.d_opt.param_groups:
@@ -148,14 +144,31 @@ class GANLearner(Learner):
         self._do_grad_opt()
 
 
-def predict(model, L, batch_size=32) -> torch.Tensor:
-    """ab (B,2,H,W) for L (B,1,H,W) in [-1, 1], float32 on L's device, in eval mode and without gradients."""
-    device, was_training = next(model.parameters()).device, model.training
-    model.eval()
-    with torch.no_grad():
-        ab = torch.cat([model(part.to(device)).float().to(L.device) for part in L.split(batch_size)])
-    model.train(was_training)
-    return ab
+def gray_loss(batches) -> float:
+    """Mean |ab| over batches of (L, ab): the L1 of a model that answers gray, to read a loss against."""
+    total = 0.0
+    photos = 0
+    for _, ab in batches:
+        total += float(ab.abs().mean()) * len(ab)
+        photos += len(ab)
+    return total / photos
+
+
+def _constant(lr):
+    return {"lr": SchedNo(lr, lr)}
+
+
+def _one_cycle(lr):
+    """Smith 2018, with the numbers of fastai's `fit_one_cycle`; `lr` is the maximum."""
+    return {"lr": combined_cos(0.25, lr / 25, lr, lr / 1e5), "mom": combined_cos(0.25, 0.95, 0.85, 0.95)}
+
+
+def _linear_decay(lr):
+    """Constant for half of the epochs, then in a straight line to 0 (CycleGAN, Zhu et al. 2017)."""
+    return {"lr": combine_scheds([0.5, 0.5], [SchedNo(lr, lr), SchedLin(lr, 0)])}
+
+
+SCHEDULES = {"constant": _constant, "one_cycle": _one_cycle, "linear_decay": _linear_decay}
 
 
 def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFrame:
@@ -177,38 +190,28 @@ def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFr
         raise ValueError(f"unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    bars = _in_notebook() and not os.environ.get("G2G_PLAIN") and not rank_distrib()
-    keeper = Keeper(folder, seed, bars)
-    learn.add_cbs([keeper, ProgressCallback()] if bars else [keeper])
-    try:
-        learn.create_opt()
-        if state := load_checkpoint(folder, learn.dls.device):
-            keeper.restore(state)
-            if not rank_distrib() and len(keeper.rows) < epochs:
-                print(f"going on after epoch {len(keeper.rows)} of {epochs}")
-        if len(keeper.rows) < epochs:
-            run = learn.fit_one_cycle if schedule == "one_cycle" else learn.fit
-            cbs = []
-            if schedule == "linear_decay":
-                cbs = [ParamScheduler({"lr": combine_scheds([0.5, 0.5], [SchedNo(lr, lr), SchedLin(lr, 0)])})]
-            with learn.no_logging(), stepping(learn), _several_processes(learn):  # Keeper prints a line per epoch
-                run(epochs, lr, cbs=cbs, start_epoch=len(keeper.rows))
-    finally:
-        learn.remove_cbs([ProgressCallback, keeper] if bars else [keeper])
-    return pd.DataFrame(keeper.rows)
-
-
-def gray_loss(batches) -> float:
-    """Mean |ab| over batches of (L, ab): the L1 of a model that answers gray, to read a loss against."""
-    total, photos = 0.0, 0
-    for _, ab in batches:
-        total, photos = total + float(ab.abs().mean()) * len(ab), photos + len(ab)
-    return total / photos
+    history = checkpoints.History()
+    callbacks = [checkpoints.SeedEpochs(seed), history, checkpoints.StopWhenDiverged()]
+    if rank_distrib() == 0:  # the first process speaks and writes
+        callbacks += [checkpoints.KeepWeights(folder), checkpoints.Checkpoints(folder), checkpoints.Report()]
+        if IN_NOTEBOOK and not os.environ.get("G2G_PLAIN"):
+            callbacks.append(ProgressCallback())
+    learn.create_opt()
+    state = checkpoints.load_checkpoint(folder, learn.dls.device)
+    if state:
+        checkpoints.restore(learn, state)
+        history.rows = state["rows"]
+        say(f"going on after epoch {len(history.rows)} of {epochs}")
+    if len(history.rows) < epochs:
+        scheduler = ParamScheduler(SCHEDULES[schedule](lr))
+        with learn.no_logging(), learn.added_cbs(callbacks), _breaking_cleanly(learn), several_processes(learn):
+            learn.fit(epochs, lr, cbs=scheduler, start_epoch=len(history.rows))
+    return pd.DataFrame(history.rows)
 
 
 @contextmanager
-def stepping(learn):
-    """Around training steps: says what to do when the GPU's memory is too small, and leaves autocast when they break.
+def _breaking_cleanly(learn):
+    """Around training: says what to do when the GPU's memory is too small, and leaves autocast when a step breaks.
 
     fastai would stay in autocast after an exception, whose cache of half-precision weights then never gets renewed.
     """
@@ -223,23 +226,3 @@ def stepping(learn):
     finally:
         if torch.is_autocast_enabled(learn.dls.device.type) and hasattr(learn, "mixed_precision"):
             learn.mixed_precision.autocast.__exit__(None, None, None)
-
-
-def _several_processes(learn):
-    """fastai's `distrib_ctx` when started by `accelerate launch`, else a context that does nothing."""
-    if num_distrib() < 2:
-        return nullcontext()
-    from accelerate import DistributedDataParallelKwargs
-    from fastai.distributed import DistributedDL
-
-    DistributedDL._broadcast = lambda self, idxs, rank: idxs  # the order follows from (seed, epoch) in every process
-    # D's step runs D twice before one backward pass: buffers must not be overwritten in between
-    buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
-    return learn.distrib_ctx(sync_bn=learn.dls.device.type == "cuda", kwargs_handlers=[buffers])
-
-
-def _in_notebook() -> bool:
-    try:
-        return get_ipython().__class__.__name__ in ("ZMQInteractiveShell", "Shell")  # Jupyter, Colab
-    except NameError:
-        return False

@@ -7,22 +7,22 @@ from pathlib import Path
 import torch
 from fastai.torch_core import rank_distrib
 
-from g2g import runs as stages
 from g2g import training
 from g2g.data import prepare
-from g2g.profiles import get_profile
+from g2g.profiles import get_profile, get_recipe
+from g2g.runs import learner
 
 stage, out = sys.argv[1], Path(sys.argv[2])
 photos = prepare(dataclasses.replace(get_profile("smoke"), size=32, n_train=19, n_test=2), progress=False)
 recipe = dataclasses.replace(
-    stages.RECIPES["smoke"][stage],
+    get_recipe(stage, "smoke"),
     width=8,
     batch_size=int(sys.argv[3]),
     start=None,
     receptive_field=16,
     schedule="constant",
 )
-learn = stages.learner(recipe, photos)
+learn = learner(recipe, photos)
 for module in [learn.model, getattr(learn, "discriminator", torch.nn.Identity())]:
     for norm in (m for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d)):
         norm.train = lambda mode=True: None  # batch statistics would differ between half and doubled batches

@@ -1,20 +1,17 @@
 """Named runs: found by recipe and photos, trained when missing, never mixed up."""
 
 import dataclasses
-import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
+from torchvision.models import resnet18
 
-from g2g import runs as stages
+from g2g import runs
 from g2g.__main__ import _edited, main
 from g2g.data import prepare
-from g2g.profiles import get_profile
+from g2g.profiles import RECIPES, STAGES, Recipe, get_profile, get_recipe, repo_root
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +23,8 @@ def world(tmp_path_factory):
         patch.delenv("G2G_DATA", raising=False)
         profile = dataclasses.replace(get_profile("smoke"), size=32, n_train=10, n_test=2)
         photos = prepare(profile, progress=False)
-        recipe = dataclasses.replace(stages.RECIPES["smoke"]["cnn"], epochs=1, width=8, batch_size=4)
-        yield profile, photos, recipe, stages.load_or_train("cnn", profile, recipe=recipe, photos=photos)
+        recipe = dataclasses.replace(get_recipe("cnn", "smoke"), epochs=1, width=8, batch_size=4)
+        yield profile, photos, recipe, runs.load_or_train("cnn", profile, recipe=recipe, photos=photos)
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +34,8 @@ def same_outputs(world, monkeypatch):
 
 def test_finished_run_is_found_and_not_trained_again(world, monkeypatch):
     profile, photos, recipe, run = world
-    monkeypatch.setattr(stages, "_train", lambda *a: pytest.fail("trained again"))
-    assert stages.load_or_train("cnn", profile, recipe=recipe, photos=photos).id == run.id
+    monkeypatch.setattr(runs, "_train", lambda *a: pytest.fail("trained again"))
+    assert runs.load_or_train("cnn", profile, recipe=recipe, photos=photos).id == run.id
     assert len(run.history) == 1 and {"train_loss", "valid_loss", "lr", "seconds"} <= set(run.history)
     assert run.record["gray_valid_loss"] > 0 and run.record["photos_hash"] == photos.hash
     assert not list(run.folder.glob("checkpoint-*"))
@@ -47,26 +44,24 @@ def test_finished_run_is_found_and_not_trained_again(world, monkeypatch):
 def test_hardware_settings_are_made_before_the_first_step(world, tmp_path, monkeypatch):
     profile, photos, recipe, _ = world
     monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
-    calls, learner, hardware = [], stages.learner, stages.training.hardware
-    monkeypatch.setattr(stages, "learner", lambda *a: calls.append("learner") or learner(*a))
-    monkeypatch.setattr(stages.training, "hardware", lambda device: calls.append("hardware") or hardware(device))
-    stages.load_or_train("cnn", profile, recipe=recipe, photos=photos)
+    calls, learner, hardware = [], runs.learner, runs.training.hardware
+    monkeypatch.setattr(runs, "learner", lambda *a: calls.append("learner") or learner(*a))
+    monkeypatch.setattr(runs.training, "hardware", lambda device: calls.append("hardware") or hardware(device))
+    runs.load_or_train("cnn", profile, recipe=recipe, photos=photos)
     assert calls[0] == "hardware" and "learner" in calls
 
 
 def test_edited_recipe_or_other_photos_are_runs_of_their_own(world):
     profile, photos, recipe, run = world
-    assert stages.find_run(dataclasses.replace(recipe, lr=9e-4), photos, profile) is None
+    assert runs.find_run(dataclasses.replace(recipe, lr=9e-4), photos, profile) is None
     other = dataclasses.replace(photos, hash="0" * 16)
-    assert stages.find_run(recipe, other, profile) is None
-    assert stages.find_run(recipe, photos, profile).id == run.id
+    assert runs.find_run(recipe, other, profile) is None
+    assert runs.find_run(recipe, photos, profile).id == run.id
 
 
-def test_a_gan_from_another_unet_is_another_run(world):
-    _, photos, recipe, run = world
-    cgan = stages.RECIPES["smoke"]["cgan"]
-    other = dataclasses.replace(run, folder=run.folder.with_name("unet-other"))
-    assert stages.run_id(cgan, photos, run) != stages.run_id(cgan, photos, other)
+def test_a_gan_from_another_unet_is_another_run():
+    cgan = get_recipe("cgan", "smoke")
+    assert runs.run_id(cgan, "photos", "unet-1") != runs.run_id(cgan, "photos", "unet-2")
 
 
 def test_unfinished_run_is_not_listed(world):
@@ -74,12 +69,12 @@ def test_unfinished_run_is_not_listed(world):
     half = run.folder.with_name("cnn-half")
     half.mkdir()
     (half / "history.csv").write_text("epoch\n1\n")
-    assert list(stages.runs(profile)["run"]) == [run.id]
+    assert list(runs.list_runs(profile)["run"]) == [run.id]
     with pytest.raises(FileNotFoundError, match=run.id):
-        stages.load_run("cnn-half", profile)
+        runs.load_run("cnn-half", profile)
     half.joinpath("run.json").write_text("{")
     with pytest.raises(ValueError, match="damaged"):
-        stages.load_run("cnn-half", profile)
+        runs.load_run("cnn-half", profile)
     shutil.rmtree(half)
 
 
@@ -95,63 +90,91 @@ def test_unknown_stage_profile_and_mismatched_recipe_are_named(world):
     with pytest.raises(ValueError, match="unknown profile 'big'; known: auto, smoke"):
         get_profile("big")
     with pytest.raises(ValueError, match="unknown stage 'unett'; known: cnn, unet, unet_long, cgan"):
-        stages.load_or_train("unett", world[0])
+        runs.load_or_train("unett", world[0])
     with pytest.raises(ValueError, match="one of 'cnn', not of 'unet'"):
-        stages.load_or_train("unet", world[0], recipe=world[2])
+        runs.load_or_train("unet", world[0], recipe=world[2])
 
 
 def test_recipes_follow_the_report():
-    rows = stages.RECIPES["report"]
-    assert [rows[s].epochs for s in stages.STAGES] == [100, 20, 20, 20]
+    rows = RECIPES["report"]
+    assert [rows[s].epochs for s in STAGES] == [100, 20, 20, 20]
     assert (rows["cnn"].lr, rows["unet"].lr) == (1e-3, 1e-4)
     assert rows["cgan"].beta1 == 0.5 and rows["cgan"].lam == 100 and rows["cgan"].start == "unet"
     assert all(r.batch_size == 32 for r in rows.values())
-    assert [rows[s].schedule for s in stages.STAGES] == ["constant", "constant", "linear_decay", "linear_decay"]
-    for table in stages.RECIPES.values():
+    assert [rows[s].schedule for s in STAGES] == ["constant", "constant", "linear_decay", "linear_decay"]
+    for table in RECIPES.values():
         adversary = dict.fromkeys(("lam", "d_rate", "receptive_field"))
         assert table["unet_long"] == dataclasses.replace(table["cgan"], stage="unet_long", **adversary), "the control"
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("", "imagenet"), ("none", None), ("/w/r18.pth", "/w/r18.pth")])
-def test_encoder_weights_of_the_table_can_be_named(asked, expected):
-    script = """
-from g2g.profiles import RECIPES
-for profile in ("smoke", "class", "report"):
-    print(RECIPES[profile]["unet"].weights)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"G2G_WEIGHTS": asked},
-        text=True,
-        capture_output=True,
-        cwd=stages.repo_root(),
-        check=True,
-    )
-    assert done.stdout.split() == ["None", str(expected), str(expected)]
+def test_encoder_weights_of_the_table_can_be_named(asked, expected, monkeypatch):
+    monkeypatch.setenv("G2G_WEIGHTS", asked)
+    assert [get_recipe("unet", name).weights for name in ("smoke", "class", "report")] == [None, expected, expected]
+    assert get_recipe("cgan", "class").weights is None
 
 
-def test_released_weights_serve_exactly_their_recipe(world, tmp_path, monkeypatch):
-    profile, photos, recipe, run = world
-    file = run.folder / "weights.safetensors"
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    monkeypatch.setitem(stages.RELEASED, run.id, (file.as_uri(), digest))
-    monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
-    monkeypatch.setattr(stages, "_train", lambda *a: pytest.fail("trained"))
-    fetched = stages.load_or_train("cnn", profile, recipe=recipe, photos=photos)
-    x = torch.rand(1, 1, 32, 32)
-    assert torch.equal(fetched.model()(x), run.model()(x))
-    monkeypatch.setitem(stages.RELEASED, run.id, (file.as_uri(), "0" * 64))
-    shutil.rmtree(fetched.folder)
-    monkeypatch.setattr(stages, "_train", lambda *a: "trained")
-    assert stages.load_or_train("cnn", profile, recipe=recipe, photos=photos) == "trained"
+def test_a_profile_may_keep_its_outputs_elsewhere_and_has_its_recipes_still():
+    profile = dataclasses.replace(get_profile("smoke"), outputs_name="smoke/sweep", size=32)
+    assert profile.outputs.parts[-2:] == ("smoke", "sweep")
+    assert get_recipe("cgan", profile) == RECIPES["smoke"]["cgan"]
+
+
+def test_a_new_field_renames_no_run_and_weights_count_by_content(tmp_path):
+    recipe = Recipe("unet", epochs=2, lr=1e-3)
+    Wider = dataclasses.make_dataclass("Wider", [("network", str | None, None)], bases=(Recipe,), frozen=True)
+    assert runs.run_id(Wider("unet", epochs=2, lr=1e-3), "photos") == runs.run_id(recipe, "photos")
+    assert runs.run_id(Wider("unet", epochs=2, lr=1e-3, network="x"), "photos") != runs.run_id(recipe, "photos")
+    ids = []
+    for name, content in (("one", b"same"), ("two", b"same"), ("three", b"other")):
+        (tmp_path / name).write_bytes(content)
+        ids.append(runs.run_id(dataclasses.replace(recipe, weights=str(tmp_path / name)), "photos"))
+    assert ids[0] == ids[1] != ids[2]
+    with pytest.raises(FileNotFoundError, match="no weights at gone.pth"):
+        runs.run_id(dataclasses.replace(recipe, weights="gone.pth"), "photos")
+
+
+def test_a_records_recipe_hashes_to_its_runs_id_without_the_file_of_weights(world, tmp_path):
+    profile, photos, _, _ = world
+    file = tmp_path / "resnet18.pth"
+    torch.save(resnet18(weights=None).state_dict(), file)
+    recipe = dataclasses.replace(get_recipe("unet", "smoke"), epochs=1, batch_size=4, weights=str(file))
+    run = runs.load_or_train("unet", profile, recipe=recipe, photos=photos)
+    file.unlink()
+    assert run.recipe.weights.startswith("sha256:")
+    assert runs.run_id(run.recipe, photos.hash) == run.id
+    assert str(tmp_path) not in (run.folder / "run.json").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(repo_root().glob("results/*/*/run.json")), ids=lambda path: path.parent.name)
+def test_a_published_record_hashes_to_its_id(path):
+    record = json.loads(path.read_text())
+    assert runs.run_id(Recipe(**record["recipe"]), record["photos_hash"], record["start"]) == record["run"]
+
+
+def test_weights_that_are_gone_are_said_with_the_remedy(world):
+    run = world[3]
+    weights = run.folder / "weights.safetensors"
+    weights.rename(run.folder / "elsewhere")
+    try:
+        with pytest.raises(FileNotFoundError, match=rf"{run.id} has no weights.*load_or_train\('cnn'\)"):
+            run.model()
+    finally:
+        (run.folder / "elsewhere").rename(weights)
 
 
 def test_command_line_edits_a_recipe_and_names_errors(world, capsys):
-    recipe = stages.RECIPES["smoke"]["cgan"]
+    recipe = get_recipe("cgan", "smoke")
     edited = _edited(recipe, ["epochs=5", "lr=0.01", "weights=none"])
     assert (edited.epochs, edited.lr, edited.weights) == (5, 0.01, None)
-    with pytest.raises(ValueError, match="no such field; known: epochs"):
-        _edited(recipe, ["epoch=5"])
+    for change, message in (
+        ("epoch=5", "no such field; known: epochs"),
+        ("epochs=ten", "--set epochs=ten: epochs is of type int, which 'ten' is not"),
+        ("epochs=none", "type int, which 'none' is not"),
+        ("lam=much", r"lam is of type float \| None, which 'much' is not"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _edited(recipe, [change])
     assert main(["train", "cnn", "--profile", "nope"]) == 1
     assert "unknown profile" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:

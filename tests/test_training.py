@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import math
 import pickle
 import subprocess
@@ -14,11 +15,11 @@ import torch.nn.functional as F
 from fastai.callback.core import Callback
 from torch import nn
 
-from g2g import checkpoints, timing, training
-from g2g import runs as stages
+from g2g import checkpoints, training
 from g2g.data import dataloaders, prepare
 from g2g.models import PatchGAN
-from g2g.profiles import get_profile
+from g2g.profiles import get_profile, get_recipe
+from g2g.runs import learner
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +127,15 @@ class Interrupt(Callback):
 
 def recipe_for(stage):
     return dataclasses.replace(
-        stages.RECIPES["smoke"][stage], epochs=3, batch_size=4, receptive_field=16, width=8, start=None
+        get_recipe(stage, "smoke"), epochs=3, batch_size=4, receptive_field=16, width=8, start=None
     )
 
 
 def train(stage, tiny, folder, interrupt=None):
     recipe = recipe_for(stage)
-    learn = stages.learner(recipe, tiny)
-    learn.add_cbs(interrupt and Interrupt(interrupt))
+    learn = learner(recipe, tiny)
+    if interrupt:
+        learn.add_cb(Interrupt(interrupt))
     history = training.fit(learn, folder, epochs=3, lr=recipe.lr, schedule=recipe.schedule, seed=recipe.seed)
     return learn, history
 
@@ -203,7 +205,7 @@ def test_exploding_loss_stops_with_the_last_good_epoch_kept(tiny, tmp_path):
             if self.training and self.epoch == 1:
                 self.learn.pred = self.pred * float("nan")
 
-    learn = stages.learner(recipe_for("cnn"), tiny)
+    learn = learner(recipe_for("cnn"), tiny)
     learn.add_cb(Explode())
     with pytest.raises(checkpoints.TrainingDiverged, match="epoch 2.*checkpoint of epoch 1 is kept"):
         training.fit(learn, tmp_path, epochs=3, lr=1e-3)
@@ -215,7 +217,7 @@ def test_out_of_memory_names_the_constant_and_a_value(tiny, tmp_path):
         def before_batch(self):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    learn = stages.learner(recipe_for("cnn"), tiny)
+    learn = learner(recipe_for("cnn"), tiny)
     learn.add_cb(Full())
     with pytest.raises(RuntimeError, match="batch_size=4: set batch_size=2"):
         training.fit(learn, tmp_path, epochs=1, lr=1e-3)
@@ -223,7 +225,7 @@ def test_out_of_memory_names_the_constant_and_a_value(tiny, tmp_path):
 
 @pytest.mark.parametrize("batch_size", [1, 12, 100])
 def test_any_batch_size_trains(batch_size, tiny, tmp_path):
-    learn = stages.learner(dataclasses.replace(recipe_for("cnn"), batch_size=batch_size), tiny)
+    learn = learner(dataclasses.replace(recipe_for("cnn"), batch_size=batch_size), tiny)
     assert len(training.fit(learn, tmp_path, epochs=1, lr=1e-3)) == 1
 
 
@@ -283,16 +285,28 @@ def test_precision_follows_the_hardware(capability, expected, monkeypatch):
     assert training.precision("cpu") == "fp32"
 
 
-def test_predict_restores_the_mode_and_does_not_depend_on_the_batch():
-    model, (L, _) = generator().train(), batch()
-    ab = training.predict(model, L, batch_size=3)
-    assert model.training and ab.shape == (4, 2, 32, 32) and not ab.requires_grad
-    torch.testing.assert_close(ab, training.predict(model, L, batch_size=1))
+def test_the_estimate_comes_from_the_first_steps_of_the_training(tiny, tmp_path, capsys, monkeypatch):
+    clock = itertools.count(0, 60)
+    monkeypatch.setattr(checkpoints.time, "time", lambda: next(clock))  # each look at the clock is a minute later
+    train("cnn", tiny, tmp_path)
+    first, *_ = [line for line in capsys.readouterr().out.splitlines() if "batch" in line]
+    assert first == "  epoch 1: batch 2/3, 7.0 min left"  # of three epochs
 
 
-def test_estimate_is_of_the_right_order(tiny):
-    minutes = timing.estimate_minutes(stages.learner(recipe_for("cnn"), tiny), 10)
-    assert 0 < minutes < 5
+def test_one_cycle_is_that_of_fastai(tiny, tmp_path):
+    ours, theirs = (training.l1_learner(dataloaders(tiny, 4, device="cpu"), generator()) for _ in range(2))
+    with theirs.no_logging():
+        theirs.fit_one_cycle(2, 1e-2)
+    schedule = {}
+
+    class Look(Callback):
+        def after_fit(self):
+            schedule.update(self.recorder.hps)
+
+    ours.add_cb(Look())
+    training.fit(ours, tmp_path, epochs=2, lr=1e-2, schedule="one_cycle")
+    for name in ("lr", "mom"):
+        assert schedule[name] == pytest.approx([float(value) for value in theirs.recorder.hps[name]])
 
 
 def test_linear_decay_is_constant_then_falls_to_zero_for_both_networks(tiny, tmp_path):
@@ -324,13 +338,6 @@ def test_a_step_that_breaks_leaves_autocast(error, tiny, tmp_path, bf16_on_cpu):
     with pytest.raises(type(error)):
         training.fit(learn, tmp_path, epochs=1, lr=1e-3)
     assert not torch.is_autocast_enabled("cpu")
-
-
-def test_the_estimate_too_says_what_to_do_without_memory(tiny):
-    learn = training.l1_learner(dataloaders(tiny, 4, device="cpu"), generator())
-    learn.add_cb(BreakStep(torch.cuda.OutOfMemoryError("CUDA out of memory")))
-    with pytest.raises(RuntimeError, match="too small for batch_size=4: set batch_size=2"):
-        timing.estimate_minutes(learn, 1)
 
 
 def test_a_validation_loss_that_is_nan_ends_the_run(tiny, tmp_path):
@@ -378,7 +385,7 @@ def test_mixed_precision_keeps_losses_and_weights_in_fp32(stage, tiny, tmp_path,
             seen.append(("loss", self.learn.loss.dtype, torch.float32))
 
     recipe = recipe_for(stage)
-    learn = stages.learner(recipe, tiny)
+    learn = learner(recipe, tiny)
     learn.add_cb(Look())
     history = training.fit(learn, tmp_path, epochs=2, lr=recipe.lr)
     assert seen and all(got == expected for _, got, expected in seen), [s for s in seen if s[1] != s[2]][:1]
@@ -390,7 +397,7 @@ def test_mixed_precision_keeps_losses_and_weights_in_fp32(stage, tiny, tmp_path,
 def test_mixed_precision_learns_what_fp32_learns(tiny, tmp_path, request):
     def final(seed, name):
         recipe = dataclasses.replace(recipe_for("cnn"), seed=seed, epochs=6)
-        learn = stages.learner(recipe, tiny)
+        learn = learner(recipe, tiny)
         return training.fit(learn, tmp_path / name, epochs=6, lr=1e-3, seed=seed)["train_loss"].iloc[-1]
 
     full = [final(seed, f"fp32-{seed}") for seed in (1, 2, 3)]

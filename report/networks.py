@@ -49,18 +49,18 @@ DISCRIMINATOR = _blocks(
 )
 COLORS = {"down": "#9CD3F2", "up": "#F3C46B", "middle": "#D9A8C4", "data": "#D9D9D9"}
 INK, GRAY, BLUE = "#444444", "#666666", "#0072B2"
-CNN_WORDS = {
-    "down": "convolution 3×3, max pooling",
-    "up": "upsampling, convolution 3×3",
-    "middle": "convolution 3×3",
-    "data": "L in; ab out: convolution 3×3, tanh",
-}
-UNET_WORDS = {
-    "down": "ResNet-18: convolution 7×7, four stages",
-    "up": "pixel shuffle; up to 128 px two convolutions 3×3",
-    "middle": "two convolutions 3×3",
-    "data": "L in; ab out: convolution 1×1",
-}
+CNN_WORDS = [
+    "convolution 3×3, max pooling",
+    "upsampling, convolution 3×3",
+    "convolution 3×3",
+    "input; output: convolution, tanh",
+]
+UNET_WORDS = [
+    "ResNet-18: convolution 7×7, four stages",
+    "pixel shuffle; up to 128 px two convolutions 3×3",
+    "two convolutions 3×3",
+    "input; output: convolution 1×1",
+]
 
 
 def valley(blocks, left, right, top, tall):
@@ -78,8 +78,7 @@ def draw(ax, blocks, places, skips=(), tall=0.9):
     """Draw blocks at their places, channels above, arrows from each to the next. `tall`: inches for 256 px."""
     boxes = []
     for block, (x, y) in zip(blocks, places, strict=True):
-        height = tall * sqrt(block.size / 256)
-        width = tall * (0.1 + 0.05 * log2(block.channels))
+        height, width = tall * sqrt(block.size / 256), tall * (0.1 + 0.05 * log2(block.channels))
         box = FancyBboxPatch((x - width / 2, y - height / 2), width, height, "round,pad=0,rounding_size=0.03")
         box.set(facecolor=COLORS[block.kind], edgecolor=INK, linewidth=0.8)
         boxes.append(ax.add_patch(box))
@@ -112,16 +111,16 @@ def canvas(height):
 
 
 def generator(blocks, words, height, skips=()):
-    """The diagram of one generator; `words` explain the colours."""
+    """The diagram of one generator; `words` explain the colours, in their order."""
     fig, ax = canvas(height)
     places = valley(blocks, 1.3, 8.6, height - 0.3, 0.9)
     draw(ax, blocks, places, skips)
     ax.text(1.2, places[0][1], "L", ha="right", va="center")
     ax.text(8.7, places[-1][1], "ab", va="center")
-    rows = {block.size: y for block, (_, y) in zip(blocks, places, strict=True)}
-    for size, y in rows.items():
+    for size, y in {block.size: y for block, (_, y) in zip(blocks, places, strict=True)}.items():
         ax.text(0.1, y, f"{size} × {size}", va="center", color=GRAY)
-    handles = [Patch(facecolor=COLORS[kind], edgecolor=INK, label=text) for kind, text in words.items()]
+    colors = zip(COLORS.values(), words, strict=True)
+    handles = [Patch(facecolor=color, edgecolor=INK, label=text) for color, text in colors]
     if skips:
         handles.append(Line2D([], [], color=BLUE, linestyle="--", label="skip connection: concatenation"))
     ax.legend(handles=handles, loc="lower left", ncols=2, frameon=False)
@@ -153,9 +152,9 @@ def gan():
     for block, (x, y) in zip(DISCRIMINATOR, steps, strict=True):
         ax.text(x, y - 0.32, f"{block.size}×{block.size}", ha="center", va="top", color=GRAY)
     arrow(ax, (4.85, 0.9), (5.6, 0.9))
-    for i in range(31):
-        ax.plot([5.7, 6.7], [0.4 + i / 30, 0.4 + i / 30], color=INK, linewidth=0.4)
-        ax.plot([5.7 + i / 30, 5.7 + i / 30], [0.4, 1.4], color=INK, linewidth=0.4)
+    lines = [i / 30 for i in range(31)]
+    ax.hlines([0.4 + y for y in lines], 5.7, 6.7, color=INK, linewidth=0.4)
+    ax.vlines([5.7 + x for x in lines], 0.4, 1.4, color=INK, linewidth=0.4)
     ax.text(6.85, 0.9, "30 × 30 verdicts, each on\na patch of 70 × 70 px:\nreal or generated?", va="center")
     return fig
 

@@ -153,8 +153,8 @@ def test_wrong_ranges_and_shapes_are_refused(metric):
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory):
-    """A VGG-16 state dict of random numbers, on file: it tests the wiring; no score is ever made from it."""
+def stand_in():
+    """A VGG-16 state dict of random numbers: it tests the wiring; no score is ever made from it."""
     torch.manual_seed(3)
     state, index, channels = {}, 0, 3
     for width in [64, 64, "M", 128, 128, "M", 256, 256, 256, "M"] + 2 * [512, 512, 512, "M"]:
@@ -163,28 +163,36 @@ def stand_in(tmp_path_factory):
             state[f"features.{index}.bias"] = torch.randn(width) * 0.1
             channels = width
         index += 1 if width == "M" else 2
-    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
-    torch.save(state, path)
+    return state
+
+
+def in_torchs_cache(folder):
+    """Where torch looks for VGG's weights if TORCH_HOME is `folder`."""
+    path = folder / "hub" / "checkpoints" / "vgg16-397923af.pth"
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
 @pytest.fixture(scope="module")
-def measure(stand_in):
-    return metrics.LPIPS(stand_in)
+def measure(stand_in, tmp_path_factory):
+    root = tmp_path_factory.mktemp("vgg")
+    torch.save(stand_in, in_torchs_cache(root))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(root))
+        return metrics.LPIPS(download=False)
 
 
 def test_lpips_is_torchmetrics(measure, stand_in, pair):
     from torchmetrics.functional.image.lpips import _LPIPS
 
     other = _LPIPS(net="vgg", pnet_rand=True)
-    state = torch.load(stand_in, weights_only=True)
     for part in (other.net.slice1, other.net.slice2, other.net.slice3, other.net.slice4, other.net.slice5):
         for index, layer in part.named_children():
             if hasattr(layer, "weight"):
-                layer.weight.data.copy_(state[f"features.{index}.weight"])
-                layer.bias.data.copy_(state[f"features.{index}.bias"])
-    x, y = (2 * rgb - 1 for rgb in pair)
-    expected = other(x, y).flatten().tolist()
+                layer.weight.data.copy_(stand_in[f"features.{index}.weight"])
+                layer.bias.data.copy_(stand_in[f"features.{index}.bias"])
+    x, y = pair
+    expected = other(2 * x - 1, 2 * y - 1).flatten().tolist()
     assert min(expected) > 0.01
     assert measure(x, y).tolist() == pytest.approx(expected, rel=1e-3)
     assert measure(x, x).tolist() == [0, 0, 0]
@@ -192,40 +200,35 @@ def test_lpips_is_torchmetrics(measure, stand_in, pair):
     assert many.tolist() == pytest.approx(expected * 4, rel=1e-3)
 
 
+def test_lpips_refuses_wrong_ranges_and_shapes_too(measure):
+    test_wrong_ranges_and_shapes_are_refused(measure)
+
+
 def test_lpips_is_frozen_and_in_eval_mode(measure):
     assert not measure.net.training and not any(p.requires_grad for p in measure.net.parameters())
 
 
-def test_lpips_refuses_other_ranges(measure, pair):
-    with pytest.raises(ValueError, match="2 \\* rgb - 1"):
-        measure(*pair)
-    with pytest.raises(ValueError, match=r"\[-1, 1\], got values"):
-        measure(pair[0] * 255, pair[1] * 255)
-    right, wrong = measure(*(2 * rgb - 1 for rgb in pair)), measure(*pair, check_range=False)
-    assert (right > wrong).all()  # what the guard is for
-
-
 @pytest.mark.parametrize("content", [None, b"", b"<html>not found</html>", {"fc.weight": torch.zeros(2)}])
-def test_lpips_without_whole_weights_is_unavailable(content, tmp_path):
-    path = tmp_path / "vgg16.pth"
+def test_lpips_without_whole_weights_is_unavailable(content, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = in_torchs_cache(tmp_path)
     if isinstance(content, dict):
         torch.save(content, path)
     elif content is not None:
         path.write_bytes(content)
-    with pytest.raises(metrics.LPIPSUnavailable, match="vgg16-397923af.pth .* at .*vgg16.pth") as error:
-        metrics.LPIPS(path)
+    with pytest.raises(metrics.LPIPSUnavailable, match="vgg16-397923af.pth .* at .*vgg16-397923af.pth") as error:
+        metrics.LPIPS(download=False)
     assert str(tmp_path) not in error.value.reason  # it is printed in tables
+    assert ("not on this machine" in error.value.reason) == (content is None)
 
 
 def test_lpips_gives_up_on_a_server_that_does_not_answer(tmp_path, monkeypatch):
     """The download goes to a port that accepts and then says nothing."""
-    from torchvision.models import VGG16_Weights
-
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(metrics, "_timeout", lambda seconds, real=metrics._timeout: real(0.3))
+    monkeypatch.setattr(metrics, "DOWNLOAD_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/vgg16-397923af.pth"
-        monkeypatch.setattr(VGG16_Weights.IMAGENET1K_V1.value, "url", url)
+        monkeypatch.setattr(metrics.VGG16_Weights.IMAGENET1K_V1.value, "url", url)
         with pytest.raises(metrics.LPIPSUnavailable, match="could not be downloaded"):
             metrics.LPIPS()
     assert socket.getdefaulttimeout() is None

@@ -63,11 +63,11 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 import dataclasses
 
-from g2g import profiles as recipes
+from g2g.profiles import get_recipe, repo_root
 
 SEED = 42
 HAND_STEPS = 24  # about so many training steps by hand (rounded up to whole epochs)
-recipe = recipes.RECIPES[profile.name]["cnn"]
+recipe = get_recipe("cnn", profile)
 # recipe = dataclasses.replace(recipe, epochs=10, lr=1e-3, width=32)
 recipe
 
@@ -83,37 +83,40 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from IPython.display import SVG
 from torch import nn
 
-from g2g import data as loaders, evaluation, figures, lab, metrics, models, runs as stages, training
-from g2g.data import prepare
+from g2g import evaluation, figures, lab, metrics, runs, training
+from g2g.data import batches, dataloaders, prepare
+from g2g.models import EncoderDecoder, count_parameters, predict
+from g2g.runs import load_or_train
+from g2g.tables import quoted_score
 
 # %% [markdown]
 # ## 2.1 The network
 #
 # The encoder convolves and halves the picture four times; the decoder doubles it four times and convolves.
 # In the middle sits a compact *latent*: many channels, few pixels. The last layer gives two planes, a and
-# b, and a tanh keeps them within −1 and 1. The diagram is drawn from the module itself, by running it once.
+# b, and a tanh keeps them within −1 and 1. The diagram shows it as the `report` profile trains it,
+# on photos of 256 px.
 
 # %%
-torch.manual_seed(SEED)
-model = models.EncoderDecoder(recipe.width)
-diagram = figures.cnn_architecture(model, profile.size)
-figures.save(diagram, "cnn_architecture", profile.outputs / "figures")
-diagram
+SVG(filename=str(repo_root() / "docs/networks/encoder_decoder.svg"))
 
 # %% [markdown]
-# The same in numbers: channels, height and width after each stage, and where the parameters are. Halving
+# Yours in numbers: channels, height and width after each stage, and where the parameters are. Halving
 # the size and doubling the channels puts most of them around the latent.
 
 # %%
+torch.manual_seed(SEED)
+model = EncoderDecoder(recipe.width)
 x = torch.zeros(1, 1, profile.size, profile.size)
 print(f"{'L':10} {tuple(x.shape[1:])}")
 model.eval()
 for part in [*model.encoder, model.latent, *model.decoder, model.output]:
     x = part(x)
-    print(f"{'->':10} {str(tuple(x.shape[1:])):16} {models.count_parameters(part):>10,} parameters")
-print(f"in all {models.count_parameters(model):,}")
+    print(f"{'->':10} {str(tuple(x.shape[1:])):16} {count_parameters(part):>10,} parameters")
+print(f"in all {count_parameters(model):,}")
 
 # %% [markdown]
 # One pixel of the latent stands for $16 \times 16$ pixels of the photo. Everything that the decoder paints
@@ -258,16 +261,16 @@ figures.image_row([swatch(path[-1]) for path in paths], [f"adversary, seed {seed
 # %%
 photos = prepare(profile)
 print(photos)
-device = stages.device()
-dls = loaders.dataloaders(photos, recipe.batch_size, seed=SEED, device=device)
-L_valid, ab_valid = (torch.cat(x) for x in zip(*loaders.batches(photos.valid), strict=True))
+device = runs.device()
+dls = dataloaders(photos, recipe.batch_size, seed=SEED, device=device)
+L_valid, ab_valid = (torch.cat(x) for x in zip(*batches(photos.valid), strict=True))
 gray_mae = ab_valid.abs().mean().item()
 print(f"gray, the answer ab = 0, scores {gray_mae:.4f} on the validation photos")
 
 # %%
 few = slice(0, 2)
 columns = {"gray": lab.to_rgb(L_valid[few], 0 * ab_valid[few])}
-columns["untrained"] = lab.to_rgb(L_valid[few], training.predict(model, L_valid[few]))
+columns["untrained"] = lab.to_rgb(L_valid[few], predict(model, L_valid[few]))
 figures.qualitative_grid(columns | {"truth": photos.valid[few]})
 
 # %% [markdown]
@@ -307,10 +310,10 @@ plt.show()
 # the same? Train it for the same epochs from the same seed and compare the answers of both networks:
 
 # %%
-learn = stages.learner(dataclasses.replace(recipe, seed=SEED), photos)
+learn = runs.learner(dataclasses.replace(recipe, seed=SEED), photos)
 with tempfile.TemporaryDirectory() as folder:
     history = training.fit(learn, folder, epochs=hand_epochs, lr=1e-3, seed=SEED)
-by_hand, by_library = (training.predict(m, L_valid[few]) for m in (model, learn.model))
+by_hand, by_library = (predict(m, L_valid[few]) for m in (model, learn.model))
 print(f"largest difference of ab: {(by_hand - by_library).abs().max():.1e}")
 
 # %% [markdown]
@@ -324,7 +327,7 @@ print(f"largest difference of ab: {(by_hand - by_library).abs().max():.1e}")
 # interrupt it, run the cell again, and it goes on.
 
 # %%
-run = stages.load_or_train("cnn", profile, recipe=recipe, photos=photos)
+run = load_or_train("cnn", profile, recipe=recipe, photos=photos)
 print("run", run.id)
 run.history.tail(3)
 
@@ -351,8 +354,8 @@ print(f"gray: {run.record['gray_valid_loss']:.4f}")
 
 # %%
 cnn = run.model("best", device)
-columns[f"{len(losses)} steps"] = lab.to_rgb(L_valid[few], training.predict(model, L_valid[few]))
-columns["cnn"] = lab.to_rgb(L_valid[few], training.predict(cnn, L_valid[few]))
+columns[f"{len(losses)} steps"] = lab.to_rgb(L_valid[few], predict(model, L_valid[few]))
+columns["cnn"] = lab.to_rgb(L_valid[few], predict(cnn, L_valid[few]))
 if profile.name == "smoke":
     print("smoke profile: trained on crops of four photographs for seconds; this only shows that it runs")
 figures.qualitative_grid(columns | {"truth": photos.valid[few]})
@@ -379,7 +382,7 @@ pd.DataFrame({name: table[shown].mean() for name, table in scores.items()}).T.ro
 # Then the colours themselves: where do they lie in the plane of a\* and b\*?
 
 # %%
-ab_cnn = training.predict(cnn, L_valid)
+ab_cnn = predict(cnn, L_valid)
 figures.ab_histograms({"truth": ab_valid, "cnn": ab_cnn})
 
 # %%
@@ -400,12 +403,12 @@ for name, ab in (("truth", ab_valid), ("CNN", ab_cnn)):
 # *Read from `results/`, not computed here.* A longer run than `smoke` makes, on real photos, beside the report's number.
 
 # %%
-quoted = stages.quoted().get("cnn")
+quoted = runs.quoted().get("cnn")
 if quoted:
     r = quoted.record
     print(f"{quoted.recipe.stage} of profile {r['profile']}: {r['train']:,} photos at {r['size']} px, "
           f"{quoted.recipe.epochs} epochs, seed {quoted.recipe.seed}, {r['minutes']:.0f} min on {r['device']}")
-    print(evaluation.quoted_score(quoted))
+    print(quoted_score(quoted))
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves(quoted) if quoted else None
@@ -438,7 +441,7 @@ figures.loss_curves(quoted) if quoted else None
 # 2. **Train with L2.** Repeat the loop of 2.4 with `F.mse_loss` from the same initial weights. Which
 #    network is more colourful after the same steps, which has the lower MAE?
 # 3. **A narrower latent.** Make a recipe with half the `width` by `dataclasses.replace` and train it with
-#    `load_or_train`. How many parameters are left, and what does validation say? `stages.runs(profile)`
+#    `load_or_train`. How many parameters are left, and what does validation say? `runs.list_runs(profile)`
 #    lists both runs.
 #
 # Solutions: `notebooks/solutions/02_solutions.ipynb`. Next: notebook 03 gives the network skip connections

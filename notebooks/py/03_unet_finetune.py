@@ -60,11 +60,11 @@ profile = setup(PROFILE, USE_DRIVE)
 # Everything you may want to change stands in the next cell.
 
 # %%
-from g2g import runs as stages
+from g2g import runs
 
 SEED = 42  # order and flips of the photos, and all weights that start at random
 N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
-DEVICE = stages.device()  # the GPU if there is one
+DEVICE = runs.device()  # the GPU if there is one
 ON_CPU = DEVICE.type == "cpu"
 TRY_BATCH = 4 if ON_CPU else 16  # photos per step in the search for a learning rate and in the steps by hand
 SEARCH_STEPS = 24 if ON_CPU else 100  # steps of that search
@@ -80,14 +80,18 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from IPython.display import SVG
 from torchvision.models import resnet18
 
-from g2g import evaluation, figures, lab, models, plotting, training
-from g2g.data import prepare
-from g2g.data import batches, dataloaders
+from g2g import figures, lab, training
+from g2g.data import batches, dataloaders, prepare
+from g2g.models import count_parameters, predict, resnet18_unet
+from g2g.profiles import get_recipe, repo_root
+from g2g.runs import find_run, load_or_train
+from g2g.tables import quoted_score
 
-grid = plotting.figure("Images in rows.")(plotting.grid)  # in the style of g2g.figures
-plotting.STYLE["figure.dpi"] = 80  # in this notebook; files are saved with 200
+grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
+figures.STYLE["figure.dpi"] = 80  # in this notebook; files are saved with 200
 
 # %% [markdown]
 # The photos are those of notebook 02. We look at **validation** photos only: the test photos stay shut until
@@ -139,19 +143,14 @@ figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cell
 # profile:
 
 # %%
-recipe = stages.RECIPES[profile.name]["unet"]
+recipe = get_recipe("unet", profile)
 pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 
 # %% [markdown]
-# The diagram is drawn from the module itself, by sending one picture through it. Down on the left, up on the right,
-# the dashed lines are the skip connections.
+# Down on the left, up on the right, the dashed lines are the skip connections.
 
 # %%
-torch.manual_seed(SEED)
-unet = models.resnet18_unet(recipe.weights, photos.size)
-fig = figures.unet_architecture(unet, photos.size)
-figures.save(fig, "unet_architecture", profile.outputs / "figures")
-fig
+SVG(filename=str(repo_root() / "docs/networks/unet.svg"))
 
 # %% [markdown]
 # Two different things are called skip connections here. Inside each `BasicBlock` of the ResNet, the block's input is
@@ -162,8 +161,10 @@ fig
 # can show, losses and scores are not.
 
 # %%
+torch.manual_seed(SEED)
+unet = resnet18_unet(recipe.weights, photos.size)
 encoder = unet.layers[0]
-inside, whole = models.count_parameters(encoder), models.count_parameters(unet)
+inside, whole = count_parameters(encoder), count_parameters(unet)
 print(f"{whole / 1e6:.1f} million parameters, {inside / 1e6:.1f} million of them in the encoder")
 
 # %% [markdown]
@@ -211,7 +212,7 @@ grid([tiles(rgb_filters) / 2 + 0.5, tiles(summed)], left=["R, G, B", "sum"])
 # %%
 with tempfile.TemporaryDirectory() as folder:
     torch.save(resnet.state_dict(), Path(folder) / "resnet18.pth")
-    from_file = models.resnet18_unet(Path(folder) / "resnet18.pth", photos.size)
+    from_file = resnet18_unet(Path(folder) / "resnet18.pth", photos.size)
 first = from_file.layers[0][0]
 torch.testing.assert_close(first.weight, summed)
 torch.testing.assert_close(first(L), resnet.conv1(L.repeat(1, 3, 1, 1)), rtol=1e-3, atol=1e-4)
@@ -269,14 +270,14 @@ fig
 # %%
 opt = torch.optim.Adam(unet.parameters(), lr=recipe.lr)
 stream = islice(chain.from_iterable(repeat(dls.train)), HAND_STEPS)  # starts over when the photos are used up
-answers = {"before": training.predict(unet, L)}
+answers = {"before": predict(unet, L)}
 for step, (x, y) in enumerate(stream, 1):
     loss = F.l1_loss(unet(x), y)
     opt.zero_grad()
     loss.backward()
     opt.step()
     if step in (HAND_STEPS // 3, HAND_STEPS):
-        answers[f"step {step}"] = training.predict(unet, L)
+        answers[f"step {step}"] = predict(unet, L)
 
 # %%
 print(f"gray: L1 {ab.abs().mean():.4f}")
@@ -299,7 +300,7 @@ figures.qualitative_grid(shown | {"truth": truth[:1]})
 # `recipe = dataclasses.replace(recipe, lr=3e-4)`: that is then a run of its own.
 
 # %%
-run = stages.load_or_train("unet", profile, recipe=recipe, photos=photos)
+run = load_or_train("unet", profile, recipe=recipe, photos=photos)
 print("run:", run.id)
 run.history.tail()
 
@@ -318,12 +319,12 @@ fig
 history, gray_loss = run.history, run.record["gray_valid_loss"]
 best, last = history.valid_loss.min(), history.iloc[-1]
 print(f"{profile.name}: gray {gray_loss:.4f} · U-Net {best:.4f}, that is {best / gray_loss - 1:+.1%} from gray")
-cnn = stages.find_run(stages.RECIPES[profile.name]["cnn"], photos, profile)
+cnn = find_run(get_recipe("cnn", profile), photos, profile)
 print(f"CNN of notebook 02: {cnn.history.valid_loss.min():.4f}" if cnn else "no CNN of notebook 02 here yet")
 
 # %%
 trained = run.model()
-answers["after"] = training.predict(trained, L)
+answers["after"] = predict(trained, L)
 columns = {"gray": gray} | {name: lab.to_rgb(L, answer) for name, answer in answers.items()} | {"truth": truth}
 figures.qualitative_grid(columns)
 
@@ -393,7 +394,7 @@ cases = {"all skips": ()} | {f"no skip {i + 1}": (i,) for i in range(n)} | {"non
 switched = {}
 for name, skips in cases.items():
     with without(skips):
-        switched[name] = training.predict(trained, L[:1])
+        switched[name] = predict(trained, L[:1])
     print(f"{name:10} L1 {F.l1_loss(switched[name], ab[:1]):.4f}")
 print(f"{'gray':10} L1 {ab[:1].abs().mean():.4f}")
 
@@ -419,7 +420,7 @@ grid([pictures, list(b / b.abs().max())], list(cases), ["photo", "b plane"])
 # between the two rows. (Of both, the last epoch is scored.)
 
 # %%
-rows = [dataclasses.asdict(stages.RECIPES[profile.name][stage]) for stage in ("unet", "unet_long", "cgan")]
+rows = [dataclasses.asdict(get_recipe(stage, profile)) for stage in ("unet", "unet_long", "cgan")]
 pd.DataFrame(rows).set_index("stage").dropna(axis=1, how="all").T
 
 # %% [markdown]
@@ -444,12 +445,12 @@ print(f"the report's U-Net, measured by the gray answer: {1 - 0.0846 / 0.0890:.1
 # than a notebook in `smoke` has.
 
 # %%
-quoted = stages.quoted().get("unet")
+quoted = runs.quoted().get("unet")
 if quoted:
     r = quoted.record
     print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, "
           f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, encoder: {quoted.recipe.weights or 'random'}")
-    print(evaluation.quoted_score(quoted), "(and 0.07586, an L1 loss)")
+    print(quoted_score(quoted), "(and 0.07586, an L1 loss)")
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves({"unet": quoted}) if quoted else None

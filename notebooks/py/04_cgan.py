@@ -62,13 +62,14 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 import dataclasses
 
-from g2g import runs as stages
+from g2g import runs
+from g2g.profiles import get_recipe, repo_root
 
 SEED = 42  # order and flips of the photos, and the first weights of the discriminator
 N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
 STEP_BATCH = 2  # photos in the two steps by hand; they run on the CPU, whatever you have
-DEVICE = stages.device()  # the GPU if there is one
-recipe = stages.RECIPES[profile.name]["cgan"]
+DEVICE = runs.device()  # the GPU if there is one
+recipe = get_recipe("cgan", profile)
 # recipe = dataclasses.replace(recipe, lam=10.0)  # a run of its own
 
 # %%
@@ -79,10 +80,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
+from IPython.display import SVG
 
-from g2g import evaluation, figures, lab, models, plotting, training
-from g2g.data import prepare
-from g2g.data import batches, dataloaders
+from g2g import evaluation, figures, lab, training
+from g2g.data import batches, dataloaders, prepare
+from g2g.models import PatchGAN, count_parameters, predict
+from g2g.runs import load_or_train
+from g2g.tables import quoted_score
 
 pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 
@@ -117,10 +121,11 @@ gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 
 # %%
 torch.manual_seed(SEED)
-D = models.PatchGAN(recipe.receptive_field)
+D = PatchGAN(recipe.receptive_field)
 verdicts = D(L, ab)
 print(f"L {tuple(L.shape)}, ab {tuple(ab.shape)} -> logits {tuple(verdicts.shape)}")
-print(f"{models.count_parameters(D) / 1e6:.2f} million parameters, one verdict per {recipe.receptive_field} px patch")
+print(f"{count_parameters(D) / 1e6:.2f} million parameters, one verdict per {recipe.receptive_field} px patch")
+
 
 # %% [markdown]
 # How large is a patch? We need not trust the name: the gradient of **one** verdict shows which pixels it depends on. (For
@@ -138,8 +143,8 @@ def pixels_seen(D, side=160, training=False):
 
 
 # %%
-seen = {f"{size} px": pixels_seen(models.PatchGAN(size)) for size in (1, 16, 34, 70)}
-seen["70 px, train()"] = pixels_seen(models.PatchGAN(70), training=True)
+seen = {f"{size} px": pixels_seen(PatchGAN(size)) for size in (1, 16, 34, 70)}
+seen["70 px, train()"] = pixels_seen(PatchGAN(70), training=True)
 for name, mask in seen.items():
     print(f"PatchGAN {name}: sees {int(mask.any(0).sum())} columns, {int(mask.any(1).sum())} rows")
 figures.image_row([1.5 * mask - 1 for mask in seen.values()], seen)
@@ -154,11 +159,9 @@ figures.image_row([1.5 * mask - 1 for mask in seen.values()], seen)
 # G is the U-Net of notebook 03 with its trained weights. If there is no such run yet, it is trained now.
 
 # %%
-start = stages.load_or_train("unet", profile, photos=photos)
+start = load_or_train("unet", profile, photos=photos)
 print("starts from:", start.id)
-fig = figures.gan_architecture(start.model(), D, photos.size)
-figures.save(fig, "gan_architecture", profile.outputs / "figures")
-fig
+SVG(filename=str(repo_root() / "docs/networks/cgan.svg"))
 
 # %% [markdown]
 # ## One step by hand
@@ -233,6 +236,7 @@ g_loss.backward()
 g_grads = [p.grad.clone() for p in G.parameters()]
 g_opt.step()
 
+
 # %% [markdown]
 # That was all.
 #
@@ -255,6 +259,7 @@ learn.opt.set_hypers(lr=recipe.lr)
 learn.training, learn.xb, learn.yb = True, (x,), (y,)
 learn._do_one_batch()
 print({name: round(float(value), 4) for name, value in learn.terms.items()})
+
 
 # %%
 def gap(mine, theirs):
@@ -284,6 +289,7 @@ with torch.no_grad():
     print(f"D {training.discriminator_loss(D, x, y, G(x)):.4f}")
     total, adversarial, l1 = training.generator_loss(D, x, G(x), y, lam=recipe.lam)
     print(f"G {total:.4f} = {adversarial:.4f} + {recipe.lam:g} x {l1:.4f}   (after one step)")
+
 
 # %% [markdown]
 # ## What λ does
@@ -328,7 +334,7 @@ print(f"both at once: D would give real patches a probability of {math.exp(-on_r
 # As in notebook 03: found if this recipe has been run on these photos from this U-Net, else trained.
 
 # %%
-run = stages.load_or_train("cgan", profile, recipe=recipe, photos=photos, start=start)
+run = load_or_train("cgan", profile, recipe=recipe, photos=photos, start=start)
 print("run:", run.id)
 run.history.round(4).tail()
 
@@ -336,6 +342,7 @@ run.history.round(4).tail()
 fig = figures.loss_curves({"cgan": run})
 figures.save(fig, "cgan_loss_curves", profile.outputs / "figures")
 fig
+
 
 # %% [markdown]
 # Above is the L1 of training and validation with the gray answer as the dashed line, as in notebooks 02 and 03. Below are
@@ -375,7 +382,7 @@ print(f"validation L1 {last.valid_loss:.4f}, gray {run.record['gray_valid_loss']
 
 # %%
 before, after = start.model(), run.model()
-fake_before, fake_after = (training.predict(model, L) for model in (before, after))
+fake_before, fake_after = (predict(model, L) for model in (before, after))
 unet_rgb, cgan_rgb = lab.to_rgb(L, fake_before), lab.to_rgb(L, fake_after)
 figures.qualitative_grid({"gray": gray, "unet": unet_rgb, "cgan": cgan_rgb, "truth": truth})
 
@@ -383,11 +390,12 @@ figures.qualitative_grid({"gray": gray, "unet": unet_rgb, "cgan": cgan_rgb, "tru
 # Does the picture have more colour, and is it paid for with L1? On all validation photos:
 
 # %%
-models_ = {"gray": evaluation.gray(), "U-Net": before, "cGAN": after}
+answers = {"gray": evaluation.gray(), "U-Net": before, "cGAN": after}
 scores = {name: evaluation.score(model, photos, "valid", device=DEVICE, name=name, show=False)
-          for name, model in models_.items()}
+          for name, model in answers.items()}
 table = pd.DataFrame({name: s[["mae", "colorfulness", "colorfulness_truth"]].mean() for name, s in scores.items()})
 table.T.round(4)
+
 
 # %% [markdown]
 # `mae` is the L1 of normalised ab (lower is nearer to the truth), `colorfulness` that of Hasler & Süsstrunk (2003), 0 for
@@ -402,11 +410,25 @@ table.T.round(4)
 # discriminator can object.
 
 # %%
+@figures.figure("The discriminator's verdict on each patch: 0 looks generated, 1 looks real.")
+def patch_map(judged):
+    """name -> (image (3,H,W), logits (1,h,w)): the images, and under them the probability of real."""
+    height, width = L.shape[-2:]
+    fig, cells = figures.axes(2, len(judged), (height, width), extra=0.4, side=0.7)
+    for (above, below), (name, (image, logits)) in zip(cells.T, judged.items()):
+        figures.show(above, figures.image(image), figures.title(name))
+        real = logits[0].sigmoid()
+        shown = figures.show(below, real, f"mean {real.mean():.2f}", "cividis", extent=(width, height))
+    fig.colorbar(shown, ax=cells, label="probability of real", shrink=0.6)
+    return fig
+
+
+# %%
 D = run.discriminator()
 candidates = {"real": ab, "cgan": fake_after, "unet": fake_before, "gray": 0 * ab, "mirrored": ab.flip(-1)}
 with torch.no_grad():
     judged = {name: (lab.to_rgb(L[:1], c[:1])[0], D(L[:1], c[:1])[0]) for name, c in candidates.items()}
-fig = figures.patch_map(judged)
+fig = patch_map(judged)
 figures.save(fig, "patch_map", profile.outputs / "figures")
 fig
 
@@ -429,14 +451,14 @@ print(f"at λ = {recipe.lam:g}, D pulls {ratio / recipe.lam:.2f} times as hard a
 # *Read from `results/`, not computed here:* the cGAN that the README quotes.
 
 # %%
-quoted = stages.quoted().get("cgan")
+quoted = runs.quoted().get("cgan")
 if quoted:
     r, h = quoted.record, quoted.history.iloc[-1]
     print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, "
           f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, λ = {quoted.recipe.lam:g}")
     print(f"D's loss {h.d_loss:.3f} (the report: 0.594); G's loss {h.g_adv + quoted.recipe.lam * h.g_l1:.2f} (the report: "
           f"11.37, if it is G's)")
-    print(evaluation.quoted_score(quoted))
+    print(quoted_score(quoted))
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves({"cgan": quoted}) if quoted else None

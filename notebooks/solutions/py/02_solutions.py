@@ -53,12 +53,15 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from g2g import data as loaders, evaluation, figures, lab, models, profiles as recipes, runs as stages, training
-from g2g.data import prepare
+from g2g import evaluation, figures, lab
+from g2g.data import batches, dataloaders, prepare
+from g2g.models import EncoderDecoder, count_parameters, predict
+from g2g.profiles import get_recipe
+from g2g.runs import list_runs, load_or_train
 
 SEED = 42
 photos = prepare(profile)
-recipe = recipes.RECIPES[profile.name]["cnn"]
+recipe = get_recipe("cnn", profile)
 
 # %% [markdown]
 # ## 1. Three votes
@@ -97,11 +100,11 @@ print("half and half:", answer([red, blue], [0.5, 0.5]))
 # The same seed gives both networks the same weights to start from and the same batches.
 
 # %%
-dls = loaders.dataloaders(photos, recipe.batch_size, seed=SEED, device=stages.device())
+dls = dataloaders(photos, recipe.batch_size, seed=SEED)
 trained = {}
 for name, loss_of in (("L1", F.l1_loss), ("L2", F.mse_loss)):
     torch.manual_seed(SEED)
-    trained[name] = models.EncoderDecoder(recipe.width).to(dls.device)
+    trained[name] = EncoderDecoder(recipe.width).to(dls.device)
     optimizer = torch.optim.Adam(trained[name].parameters(), lr=1e-3)
     for epoch in range(-(-24 // len(dls.train))):
         dls.train.epoch = epoch
@@ -116,8 +119,8 @@ columns = ["mae", "colorfulness", "colorfulness_truth"]
 pd.DataFrame({name: table[columns].mean() for name, table in scores.items()}).T.round(4)
 
 # %%
-L, _ = next(loaders.batches(photos.valid[:2]))
-pictures = {name: lab.to_rgb(L, training.predict(m, L)) for name, m in trained.items()}
+L, _ = next(batches(photos.valid[:2]))
+pictures = {name: lab.to_rgb(L, predict(m, L)) for name, m in trained.items()}
 figures.qualitative_grid(pictures | {"truth": photos.valid[:2]})
 
 # %% [markdown]
@@ -131,12 +134,12 @@ figures.qualitative_grid(pictures | {"truth": photos.valid[:2]})
 # %%
 narrow = dataclasses.replace(recipe, width=recipe.width // 2)
 for r in (recipe, narrow):
-    run = stages.load_or_train("cnn", profile, recipe=r, photos=photos)
-    size = models.count_parameters(run.model())
+    run = load_or_train("cnn", profile, recipe=r, photos=photos)
+    size = count_parameters(run.model())
     print(f"width {r.width}: {size:,} parameters, validation L1 {run.record['best_valid_loss']:.4f}")
 
 # %%
-stages.runs(profile)
+list_runs(profile)
 
 # %% [markdown]
 # Half the width is a quarter of the parameters: a convolution has one weight for each *pair* of an input

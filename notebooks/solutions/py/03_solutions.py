@@ -56,14 +56,16 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from g2g import models, runs as stages, training
+from g2g import runs
 from g2g.checkpoints import TrainingDiverged
-from g2g.data import prepare
-from g2g.data import batches, dataloaders
+from g2g.data import batches, dataloaders, prepare
+from g2g.models import predict, resnet18_unet
+from g2g.profiles import get_recipe
+from g2g.runs import load_or_train
 
 # %%
 SEED = 42
-DEVICE = stages.device()
+DEVICE = runs.device()
 STEPS = 8 if DEVICE.type == "cpu" else 200  # of each training in exercise 3
 BATCH = 4 if DEVICE.type == "cpu" else 16
 
@@ -72,8 +74,8 @@ BATCH = 4 if DEVICE.type == "cpu" else 16
 
 # %%
 photos = prepare(profile)
-recipe = stages.RECIPES[profile.name]["unet"]
-run = stages.load_or_train("unet", profile, recipe=recipe, photos=photos)
+recipe = get_recipe("unet", profile)
+run = load_or_train("unet", profile, recipe=recipe, photos=photos)
 print("run:", run.id)
 
 # %% [markdown]
@@ -102,7 +104,7 @@ def without(skips):
 # %%
 def valid_l1(model):
     """Mean L1 over all validation photos."""
-    total = sum(F.l1_loss(training.predict(model, L), ab).item() * len(L) for L, ab in batches(photos.valid))
+    total = sum(F.l1_loss(predict(model, L), ab).item() * len(L) for L, ab in batches(photos.valid))
     return total / len(photos.valid)
 
 
@@ -134,7 +136,7 @@ rows = {}
 for lr in (1e-2, 1e-3, 1e-4):
     tried = replace(recipe, lr=lr, epochs=1, schedule="constant")
     try:
-        rows[lr] = stages.load_or_train("unet", profile, recipe=tried, photos=photos).record
+        rows[lr] = load_or_train("unet", profile, recipe=tried, photos=photos).record
     except TrainingDiverged as error:  # NaN: that, too, is an answer
         print(f"lr {lr:g}: {error}")
 
@@ -144,7 +146,7 @@ pd.DataFrame(rows, ["run", "best_valid_loss", "gray_valid_loss"]).T.rename_axis(
 # %% [markdown]
 # In one epoch 0.0001 has often hardly begun, and 0.01 throws the colours about (look at its `train_loss`), until batch norm has caught
 # it, if at all: hardly the rate that "avoids irregularities". That does not make 0.0001 a bad choice for
-# **20** epochs: a learning rate is always one for a length of training. All three are listed by `stages.runs(profile)`.
+# **20** epochs: a learning rate is always one for a length of training. All three are listed by `runs.list_runs(profile)`.
 #
 # ## 3 · Is the encoder worth training?
 
@@ -152,7 +154,7 @@ pd.DataFrame(rows, ["run", "best_valid_loss", "gray_valid_loss"]).T.rename_axis(
 def train(frozen, weights):
     """L1 of the last quarter of STEPS steps; `frozen`: the encoder stays as it is."""
     torch.manual_seed(SEED)
-    unet = models.resnet18_unet(weights, photos.size).to(DEVICE)
+    unet = resnet18_unet(weights, photos.size).to(DEVICE)
     unet.layers[0].requires_grad_(not frozen)
     opt = torch.optim.Adam([p for p in unet.parameters() if p.requires_grad], lr=1e-3)
     dls, losses = dataloaders(photos, BATCH, seed=SEED, device=DEVICE), []

@@ -54,19 +54,20 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from g2g import figures, lab, runs as stages, training
-from g2g.data import prepare
-from g2g.data import batches, dataloaders
+from g2g import figures, lab, runs, training
+from g2g.data import batches, dataloaders, prepare
+from g2g.models import predict
+from g2g.runs import load_or_train
 
 SEED = 42
-DEVICE = stages.device()
+DEVICE = runs.device()
 STEPS = 4 if DEVICE.type == "cpu" else 100  # of each training
 BATCH = 4 if DEVICE.type == "cpu" else 16
 
 # %%
 photos = prepare(profile)
-start = stages.load_or_train("unet", profile, photos=photos)
-run = stages.load_or_train("cgan", profile, photos=photos, start=start)
+start = load_or_train("unet", profile, photos=photos)
+run = load_or_train("cgan", profile, photos=photos, start=start)
 print("runs:", start.id, run.id)
 dls = dataloaders(photos, BATCH, seed=SEED, device=DEVICE)
 L, ab = next(batches(photos.valid, 2))
@@ -78,7 +79,7 @@ L, ab = next(batches(photos.valid, 2))
 # a small error as for a large one; MSE's is proportional to the error.
 
 # %%
-fake = training.predict(start.model(), L).requires_grad_()
+fake = predict(start.model(), L).requires_grad_()
 (g_l1,), (g_mse,) = (torch.autograd.grad(loss(fake, ab), fake) for loss in (F.l1_loss, F.mse_loss))
 lam_mse = 100 * float(g_l1.norm() / g_mse.norm())
 print(f"L1 {F.l1_loss(fake, ab):.4f}, MSE {F.mse_loss(fake, ab):.4f}; λ = 100 of L1 pulls like λ = {lam_mse:.0f} of MSE")
@@ -105,7 +106,7 @@ def train(near, lam):
         g_opt.zero_grad()
         (adversarial + lam * near(fake, y)).backward()
         g_opt.step()
-    return training.predict(G, L)
+    return predict(G, L)
 
 
 # %%

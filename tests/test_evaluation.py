@@ -10,8 +10,10 @@ import pytest
 import torch
 from skimage import color
 
-from g2g import evaluation, tables
+from g2g import evaluation, figures, tables
 from g2g.evaluation import constant, gray, score
+from g2g.lab import photos_to_lab
+from g2g.profiles import get_profile, repo_root
 from g2g.tables import bootstrap, compare, fooling, formatted, notes, read_scores, table1, write_table
 
 
@@ -68,8 +70,6 @@ def test_mae_is_before_clipping_the_rest_after(noise):
 
 
 def test_the_truth_as_prediction_is_perfect(photos):
-    from g2g.lab import photos_to_lab
-
     truth = iter(photos_to_lab(np.array(photos.test))[1].split(3))
     scores = score(lambda L: next(truth), photos, batch_size=3, show=False)
     assert len(scores) == len(photos.test) and scores["file"].tolist() == photos.files("test")
@@ -330,10 +330,22 @@ def test_a_table_is_written_whole_or_not_at_all(written, monkeypatch):
 
 
 def test_evaluate_profile_names_the_stages_without_a_run(photos, monkeypatch):
-    from g2g.profiles import get_profile
-
     monkeypatch.setattr(evaluation, "lpips_or_reason", lambda device, **kwargs: "no weights")
     text = evaluation.evaluate_profile("smoke", photos)
     assert "not scored: CNN, U-Net, U-Net (trained on), cGAN." in text and "Profile smoke" in text
     table = pd.read_csv(get_profile("smoke").outputs / "results" / "table1.csv")
     assert table["row"].tolist() == ["gray", "constant"] and (table["photos"] == len(photos.test)).all()
+
+
+def test_notebook_05_shows_the_best_photos_by_psnr_with_the_psnr_itself(tmp_path):
+    """Its cell of best and worst photos, run as it stands on six photos."""
+    text = (repo_root() / "notebooks" / "py" / "05_evaluation.py").read_text(encoding="utf-8")
+    (cell,) = [part for part in text.split("# %%\n") if "figures.best_and_worst(" in part]
+    here = vars(evaluation) | vars(tables) | {"figures": figures, "METRIC": "psnr"}
+    here["runs"] = here["models"] = {"cnn": gray()}
+    here["profile"] = SimpleNamespace(outputs=tmp_path)
+    here["photos"] = made_photos(np.zeros((6, 16, 16, 3), np.uint8))
+    here["scores"] = {"cnn": frame([0.1] * 6, psnr=range(20, 26))}
+    exec(cell, here)
+    labels = [ax.get_xlabel() for ax in here["fig"].axes[:6]]
+    assert labels == ["25.000", "24.000", "23.000", "22.000", "21.000", "20.000"]

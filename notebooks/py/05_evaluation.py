@@ -74,14 +74,17 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from IPython.display import Image, Markdown, display
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from g2g import evaluation, figures, lab, metrics, runs as stages, tables, training
-from report import claims
+from g2g import evaluation, figures, lab, metrics
 from g2g.data import prepare
+from g2g.models import predict
+from g2g.profiles import STAGES, TITLES
+from g2g.runs import device, list_runs, load_or_train, load_run, quoted
+from g2g.tables import LOWER_IS_BETTER, REPORTED, bootstrap, compare, table1, write_table
 from report.build import check, color_counts
+from report.claims import verdicts
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 
@@ -102,7 +105,7 @@ print(f"profile {profile.name}: {profile.purpose}")
 # runs that differ in anything have different names. These are finished:
 
 # %%
-stages.runs(profile)
+list_runs(profile)
 
 # %% [markdown]
 # What the course's table of recipes asks for and is not in that list is trained now. There are four runs:
@@ -111,7 +114,7 @@ stages.runs(profile)
 # **control**: the same U-Net, trained on just as long, with L1 alone.
 
 # %%
-runs = {stage: stages.load_or_train(stage, profile, photos=photos) for stage in stages.STAGES}
+runs = {stage: load_or_train(stage, profile, photos=photos) for stage in STAGES}
 
 # %% [markdown]
 # If you changed a recipe in notebooks 02 to 04, your run has its own name in the list. Put it into `CHOSEN`
@@ -120,7 +123,7 @@ runs = {stage: stages.load_or_train(stage, profile, photos=photos) for stage in 
 
 # %%
 if CHOSEN:
-    runs = {run.stage: run for run in (stages.load_run(name, profile) for name in CHOSEN)}
+    runs = {run.stage: run for run in (load_run(name, profile) for name in CHOSEN)}
     if len(runs) < len(CHOSEN):
         raise ValueError("choose one run of each stage: the table has one row for each")
 for run in runs.values():
@@ -140,7 +143,7 @@ pd.DataFrame([{"stage": r.stage, "run": r.id, "epochs": r.recipe.epochs, "lr": r
 best = evaluation.best_constant(photos)
 print(f"best constant: a* = {best[0] * lab.AB_SCALE:.1f}, b* = {best[1] * lab.AB_SCALE:.1f}")
 models = {"gray": evaluation.gray(), "constant": evaluation.constant(best)}
-models |= {stage: run.model(device=stages.device()) for stage, run in runs.items()}
+models |= {stage: run.model(device=device()) for stage, run in runs.items()}
 
 # %% [markdown]
 # ## 5.2 One metric at a time, by hand
@@ -150,9 +153,9 @@ models |= {stage: run.model(device=stages.device()) for stage, run in runs.items
 # %%
 name = list(models)[-1]
 L, ab = lab.photos_to_lab(photos.test[PHOTO:PHOTO + 1])
-pred = training.predict(models[name], L)
+pred = predict(models[name], L)
 truth, shown, gray_picture = lab.to_rgb(L, ab), lab.to_rgb(L, pred), lab.to_rgb(L, 0 * ab)
-figures.teaser({"gray": gray_picture[0], name: shown[0], "truth": truth[0]})
+figures.image_row([gray_picture[0], shown[0], truth[0]], ["gray", name, "truth"])
 
 # %% [markdown]
 # ### MAE of ab
@@ -174,7 +177,7 @@ def error_maps():
     errors = {name: (pred - ab).abs().mean(1)[0], "gray": ab.abs().mean(1)[0]}
     for ax, (title, error) in zip(axes, errors.items()):
         image = ax.imshow(error, cmap="magma", vmin=0, vmax=0.4)
-        ax.set(title=f"error of {stages.TITLES.get(title, title)}: {error.mean():.4f}", xticks=[], yticks=[])
+        ax.set(title=f"error of {TITLES.get(title, title)}: {error.mean():.4f}", xticks=[], yticks=[])
     fig.colorbar(image, ax=axes, label="|error| of ab/110")
     plt.show()
 
@@ -266,10 +269,10 @@ print(f"by hand {spread + 0.3 * offset:.1f}, library {metrics.colorfulness(shown
 # LPIPS would still give a number, and it would mean nothing.
 
 # %%
-lpips = evaluation.lpips_or_reason(stages.device(), download=profile.name != "smoke")
+lpips = evaluation.lpips_or_reason(device(), download=profile.name != "smoke")
 if not isinstance(lpips, str):
-    print(f"LPIPS: {lpips(2 * shown - 1, 2 * truth - 1).item():.3f}, "
-          f"gray {lpips(2 * gray_picture - 1, 2 * truth - 1).item():.3f}")
+    print(f"LPIPS: {lpips(shown, truth).item():.3f}, "
+          f"gray {lpips(gray_picture, truth).item():.3f}")
 
 # %% [markdown]
 # ## 5.3 Three silent choices
@@ -308,7 +311,7 @@ print(f"{name}: MAE before clipping {metrics.mae_ab(pred, ab).item():.5f}, "
 # Now all test photos and all models: one row for each photo, so that nothing is lost in a mean.
 
 # %%
-scores = {row: evaluation.score(model, photos, lpips=lpips, device=stages.device(), name=row, show=False)
+scores = {row: evaluation.score(model, photos, lpips=lpips, name=row, show=False)
           for row, model in models.items()}
 scores[name].head(3).round(3)
 
@@ -323,17 +326,16 @@ values = scores[name]["mae"].to_numpy()
 means = [rng.choice(values, len(values)).mean() for _ in range(2000)]
 low, high = np.percentile(means, (2.5, 97.5))
 print(f"{values.mean():.4f}, by hand {low:.4f} to {high:.4f}; "
-      "library {:.4f} to {:.4f}".format(*evaluation.bootstrap(values)[1:]))
+      "library {:.4f} to {:.4f}".format(*bootstrap(values)[1:]))
 
 # %% [markdown]
 # It answers: *how different would the mean be with other photos?* It says nothing about another training
 # seed; for that one must train again (exercise 3).
 
 # %%
-more = runs["unet_long"].recipe.epochs if "unet_long" in runs else stages.RECIPES[profile.name]["unet_long"].epochs
-table = evaluation.table1(scores, more)
+table = table1(scores)
 notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(r.id for r in runs.values())}."]
-files = evaluation.write_table(table, profile.outputs / "results", notes, scores)
+files = write_table(table, profile.outputs / "results", notes, scores)
 display(Markdown(files[1].read_text(encoding="utf-8")))
 
 # %% [markdown]
@@ -390,11 +392,11 @@ pd.DataFrame({"÷ 110": column, "÷ 128": column * 110 / 128}).round(4)
 # %%
 def lpips_both_ways(model, n=200):
     right, wrong = [], []
-    few = evaluation.predictions(model, photos, batch_size=8, device=stages.device(), show=False)
+    few = evaluation.predictions(model, photos, batch_size=8, show=False)
     for batch, (rgb, L, _, answer) in enumerate(few):
         picture = lab.to_rgb(L, answer)
-        right.append(lpips(2 * picture - 1, 2 * rgb - 1, check_range=False).mean().item())
-        wrong.append(lpips(picture, rgb, check_range=False).mean().item())
+        right.append(lpips(picture, rgb).mean().item())  # the library rescales [0, 1] to [-1, 1]
+        wrong.append(lpips.net(picture, rgb).mean().item())  # the bare network takes what it is given
         if 8 * (batch + 1) >= n:
             break
     return {"[-1, 1], right": np.mean(right), "[0, 1], wrong": np.mean(wrong)}
@@ -404,8 +406,8 @@ if isinstance(lpips, str):
     print(f"Cannot be tested here: {lpips}. It takes VGG-16's weights, 528 MB, which this machine could not "
           "download; with network access, run this notebook again. Nothing is guessed in their place.")
 else:
-    reported = pd.Series({row: facts["reported_lpips"] for row, facts in tables.REPORTED.items()})
-    tested = pd.DataFrame({row: lpips_both_ways(models[row]) for row in runs}).T.assign(reported=reported)
+    tested = pd.DataFrame({row: lpips_both_ways(models[row]) for row in runs}).T
+    tested["reported"] = REPORTED["reported_lpips"]
     off = tested.iloc[:, :2].sub(tested["reported"], axis=0).abs().mean()
     display(tested.round(3))
     print(f"closer to the report, on average: {off.idxmin()}; mean distance {off.round(3).to_dict()}")
@@ -421,14 +423,14 @@ pairs = [("cnn", "gray"), ("unet", "gray"), ("cgan", "gray"), ("unet", "cnn"), (
          ("cgan", "unet"), ("cgan", "unet_long")]
 pairs = [(a, b) for a, b in pairs if a in scores and b in scores]
 for a, b in pairs:
-    print(evaluation.compare(scores[a], scores[b], "mae", (a, b))["sentence"])
+    print(compare(scores[a], scores[b], "mae", (a, b))["sentence"])
 
 # %% [markdown]
 # The same with the measure that is closest to the eye. Do the sentences agree?
 
 # %%
 for a, b in pairs:
-    print(evaluation.compare(scores[a], scores[b], "delta_e", (a, b))["sentence"])
+    print(compare(scores[a], scores[b], "delta_e", (a, b))["sentence"])
 
 # %% [markdown]
 # **Near-gray photos apart.** On black-and-white and foggy pictures there is nothing to win, only colour to
@@ -474,13 +476,15 @@ fig
 def answer_of(model):
     def picture(i):
         L = lab.photos_to_lab(photos.test[i:i + 1])[0]
-        return lab.to_rgb(L, training.predict(model, L))[0]
+        return lab.to_rgb(L, predict(model, L))[0]
     return picture
 
-sign = 1 if METRIC in ("mae", "delta_e") else -1  # lower is better, or higher
+sign = 1 if LOWER_IS_BETTER[METRIC] else -1
 three = [row for row in ("cnn", "unet", "cgan") if row in runs]
 fig = figures.best_and_worst(photos.test, {row: answer_of(models[row]) for row in three},
                              {row: sign * scores[row][METRIC] for row in three})
+for ax in fig.axes:
+    ax.set_xlabel(ax.get_xlabel().removeprefix("-"))  # of the sign above, where higher is better
 figures.save(fig, "best_and_worst", profile.outputs / "figures")
 fig
 
@@ -496,8 +500,7 @@ fig
 # seconds on crops of four photographs says nothing about any claim.
 
 # %%
-verdicts = claims.verdicts(scores, colors, runs, profile)
-for row in verdicts.itertuples():
+for row in verdicts(scores, colors, runs, profile).itertuples():
     display(Markdown(f"> “{row.claim}”\n\n**{row.verdict}.** {row.why}\n\n*{row.rule}*"))
 
 # %% [markdown]
@@ -532,13 +535,13 @@ print(f"{len(few)} photos, JPEG quality 85: {color_size / len(few):,.0f} bytes i
 # `results/`, not computed here**.
 
 # %%
-quoted = stages.quoted()
-if quoted:
-    run = next(iter(quoted.values()))
+published = quoted()
+if published:
+    run = next(iter(published.values()))
     facts = run.record
     print(f"read from results/, not computed here: profile {facts['profile']}, {facts['train']:,} training photos "
           f"of {facts['size']} px, seed {run.recipe.seed}, on {facts['device']}: "
-          f"{', '.join(r.record['run'] for r in quoted.values())}")
+          f"{', '.join(r.record['run'] for r in published.values())}")
     display(Markdown((run.folder.parent / "table1.md").read_text(encoding="utf-8")))
 else:
     print("no quoted run in results/ yet")
@@ -547,7 +550,7 @@ else:
 # Its colours, the same way:
 
 # %%
-if quoted:
+if published:
     display(Image(run.folder.parent / "figures" / "ab_histograms.png", width=760))
 
 # %% [markdown]

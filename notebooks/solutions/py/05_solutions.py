@@ -53,13 +53,16 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from g2g import data as loaders, evaluation, lab, metrics, runs as stages, training
-from g2g.data import prepare
+from g2g import evaluation, lab
+from g2g.data import batches, prepare
+from g2g.models import predict
+from g2g.runs import device, load_or_train
+from g2g.tables import bootstrap
 
 SEEDS = (42, 43, 44)  # exercise 3: the CNN is trained once with each
 photos = prepare(profile)
-run = stages.load_or_train("cnn", profile, photos=photos)
-cnn = run.model(device=stages.device())
+run = load_or_train("cnn", profile, photos=photos)
+cnn = run.model(device=device())
 
 # %% [markdown]
 # ## 1. A stronger baseline: colour by lightness
@@ -69,7 +72,7 @@ cnn = run.model(device=stages.device())
 
 # %%
 LEVELS = 20
-training_batches = [batch for batch, _ in zip(loaders.batches(photos.train), range(16))]
+training_batches = [batch for batch, _ in zip(batches(photos.train), range(16))]
 L_all = torch.cat([L[:, 0, ::2, ::2].flatten() for L, _ in training_batches])
 ab_all = torch.cat([ab[:, :, ::2, ::2].transpose(0, 1).flatten(1) for _, ab in training_batches], 1)
 level = ((L_all + 1) / 2 * LEVELS).long().clamp(0, LEVELS - 1)
@@ -96,7 +99,7 @@ plt.show()
 # %%
 models = {"gray": evaluation.gray(), "constant": evaluation.constant(evaluation.best_constant(photos)),
           "by lightness": by_lightness, "cnn": cnn}
-scores = {name: evaluation.score(model, photos, device=stages.device(), name=name, show=False)
+scores = {name: evaluation.score(model, photos, name=name, show=False)
           for name, model in models.items()}
 pd.DataFrame({name: s[["mae", "delta_e", "colorfulness"]].mean() for name, s in scores.items()}).T.round(4)
 
@@ -110,10 +113,10 @@ pd.DataFrame({name: s[["mae", "delta_e", "colorfulness"]].mean() for name, s in 
 
 # %%
 def louder(s):
-    return lambda L: s * training.predict(cnn, L)
+    return lambda L: s * predict(cnn, L)
 
 strengths = (0, 0.5, 1, 1.5, 2)
-rows = {s: evaluation.score(louder(s), photos, device=stages.device(), show=False) for s in strengths}
+rows = {s: evaluation.score(louder(s), photos, show=False) for s in strengths}
 
 # %%
 def gap(s):
@@ -141,17 +144,17 @@ print(f"MAE chooses s = {measured['MAE'].idxmin()}, PSNR s = {measured['PSNR'].i
 # A recipe with another seed is a run of its own: other initial weights, another order of the photos.
 
 # %%
-runs = [stages.load_or_train("cnn", profile, recipe=dataclasses.replace(run.recipe, seed=seed), photos=photos)
+runs = [load_or_train("cnn", profile, recipe=dataclasses.replace(run.recipe, seed=seed), photos=photos)
         for seed in SEEDS]
-per_seed = [evaluation.score(r.model(device=stages.device()), photos, show=False)["mae"] for r in runs]
+per_seed = [evaluation.score(r.model(device=device()), photos, show=False)["mae"] for r in runs]
 
 # %%
-pd.DataFrame([evaluation.bootstrap(mae) for mae in per_seed], columns=["MAE", "low", "high"],
+pd.DataFrame([bootstrap(mae) for mae in per_seed], columns=["MAE", "low", "high"],
              index=[f"seed {seed}" for seed in SEEDS]).round(4)
 
 # %%
 means = pd.Series([mae.mean() for mae in per_seed])
-paired = evaluation.bootstrap(per_seed[0] - per_seed[1])
+paired = bootstrap(per_seed[0] - per_seed[1])
 print(f"spread of the means over seeds: {means.max() - means.min():.4f} (standard deviation {means.std():.4f})")
 print("first seed against second, photo by photo: {:.4f} ({:.4f} to {:.4f})".format(*paired))
 

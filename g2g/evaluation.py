@@ -21,8 +21,7 @@ BINS = 44  # of the histograms over a* and b*, each 5 CIE units wide
 
 def constant(ab):
     """The model that paints every pixel in one colour: `ab` = (a, b), normalised (a*/110, b*/110)."""
-    a, b = ab
-    colour = torch.tensor([a, b], dtype=torch.float32).view(1, 2, 1, 1)
+    colour = torch.tensor(ab, dtype=torch.float32).view(1, 2, 1, 1)
     return lambda L: colour.to(L).expand(len(L), 2, *L.shape[2:])
 
 
@@ -159,15 +158,15 @@ def ab_histograms(model, photos, split="test", **options):
     Counts (44, 44) over a* (first axis) and b*, both from -110 to 110; predictions beyond count in the
     outermost bin. `options` as in `predictions`.
     """
-    truth = np.zeros((BINS, BINS), dtype=int)
-    predicted = np.zeros((BINS, BINS), dtype=int)
+    truth, predicted = 0, 0
     for _, _, ab, pred_ab in predictions(model, photos, split, **options):
-        truth += _count(ab)
-        predicted += _count(pred_ab)
+        truth = truth + _count(ab)
+        predicted = predicted + _count(pred_ab)
     return truth, predicted, np.linspace(-lab.AB_SCALE, lab.AB_SCALE, BINS + 1)
 
 
 def _count(ab):
-    a, b = ((ab + 1) / 2 * BINS).long().clamp(0, BINS - 1).unbind(1)
+    positions = (ab + 1) / 2 * BINS
+    a, b = positions.long().clamp(0, BINS - 1).unbind(1)
     cells = (a * BINS + b).flatten()
     return torch.bincount(cells, minlength=BINS * BINS).view(BINS, BINS).cpu().numpy()

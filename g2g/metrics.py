@@ -14,7 +14,7 @@ from torchvision.models import VGG16_Weights
 
 from g2g.lab import AB_SCALE
 
-DOWNLOAD_TIMEOUT = 10  # seconds that a server may be silent; torch's own download would wait for ever
+DOWNLOAD_TIMEOUT = 10  # seconds that a server may be silent: torch's own download would wait for ever
 
 
 def mae_ab(pred_ab, ab, where=None):
@@ -24,7 +24,9 @@ def mae_ab(pred_ab, ab, where=None):
     """
     _check(pred_ab, ab, 2)
     error = (pred_ab - ab).abs().mean(1)
-    return error.mean((1, 2)) if where is None else (error * where).sum((1, 2)) / where.sum((1, 2))
+    if where is None:
+        return error.mean((1, 2))
+    return (error * where).sum((1, 2)) / where.sum((1, 2))
 
 
 def chroma(ab):
@@ -41,24 +43,21 @@ def psnr(pred_rgb, rgb):
 def ssim(pred_rgb, rgb):
     """Structural similarity, mean over pixels and the three channels: (B,), 1 for equal images.
 
-    The variant of Wang et al. 2004 (10.1109/TIP.2003.819861): Gaussian window of 11 x 11 px with sigma 1.5,
-    population covariance, K1 = 0.01, K2 = 0.03, without the 5 px at the border. Same as scikit-image's
-    `structural_similarity` with data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False;
-    on a CPU several times as fast as torchmetrics' function.
-
-    Raises:
-        ValueError: an image smaller than the window.
+    Wang et al. 2004 (10.1109/TIP.2003.819861): Gaussian window of 11 x 11 px with sigma 1.5, K1 = 0.01, K2 = 0.03,
+    without the 5 px at the border. Same as scikit-image's `structural_similarity` with data_range=1,
+    gaussian_weights=True, sigma=1.5, use_sample_covariance=False; several times as fast as torchmetrics' on a CPU.
+    An image smaller than the window raises ValueError.
     """
     _check_rgb(pred_rgb, rgb)
     if min(rgb.shape[-2:]) < 11:
         raise ValueError(f"SSIM's window is 11 x 11 px, the image only {rgb.shape[-2]} x {rgb.shape[-1]}")
     # Eight at a time: on a CPU several times faster than a whole batch, whose planes fit no cache
-    parts = zip(pred_rgb.split(8), rgb.split(8), strict=True)
-    return torch.cat([_ssim(x, y) for x, y in parts])
+    return torch.cat([_ssim(x, y) for x, y in zip(pred_rgb.split(8), rgb.split(8), strict=True)])
 
 
 def _ssim(x, y):
-    mean_x, mean_y, mean_squares, mean_product = _blur(torch.cat([x, y, x**2 + y**2, x * y])).chunk(4)
+    planes = torch.cat([x, y, x**2 + y**2, x * y])
+    mean_x, mean_y, mean_squares, mean_product = _blur(planes).chunk(4)
     product_of_means = mean_x * mean_y
     squares_of_means = mean_x**2 + mean_y**2
     covariance = mean_product - product_of_means
@@ -84,8 +83,7 @@ def _blur(x):
 def ciede2000(lab1, lab2):
     """Colour difference CIEDE2000 (kL = kC = kH = 1) per pixel: (B,H,W), about 1 where it is just noticeable.
 
-    Formulas and branches: Sharma, Wu and Dalal 2005, "The CIEDE2000 color-difference formula" (doi
-    10.1002/col.20070).
+    Formulas: Sharma, Wu and Dalal 2005, "The CIEDE2000 color-difference formula" (doi 10.1002/col.20070).
     """
     _check(lab1, lab2, 3)
     L1, a1, b1 = lab1.unbind(1)
@@ -104,7 +102,8 @@ def ciede2000(lab1, lab2):
     dH = 2 * (C1 * C2).sqrt() * torch.sin(dh / 2)
     hue = torch.where(C1 * C2 > 0, (h1 + dh / 2).remainder(circle), h1 + h2)  # gray has no hue: the other's
 
-    L, C = (L1 + L2) / 2, (C1 + C2) / 2
+    L = (L1 + L2) / 2
+    C = (C1 + C2) / 2
     T = (
         1
         - 0.17 * torch.cos(hue - math.radians(30))
@@ -140,7 +139,9 @@ def colorfulness(rgb):
     R, G, B = (255 * rgb).unbind(1)
     opponents = torch.stack([R - G, (R + G) / 2 - B], 1)
     variance, mean = torch.var_mean(opponents, (2, 3), correction=0)
-    return variance.sum(1).sqrt() + 0.3 * mean.square().sum(1).sqrt()
+    spread = variance.sum(1).sqrt()
+    offset = mean.square().sum(1).sqrt()
+    return spread + 0.3 * offset
 
 
 class LPIPSUnavailable(RuntimeError):
@@ -171,8 +172,7 @@ class LPIPS:
             net = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)  # random until below
         for part in net.net.children():
             part.load_state_dict({name: state[f"features.{name}"] for name in part.state_dict()})
-        self.net = net.eval().requires_grad_(False).to(device)
-        self.device = device
+        self.net, self.device = net.eval().requires_grad_(False).to(device), device
 
     @torch.no_grad()
     def __call__(self, pred_rgb, rgb):
@@ -189,12 +189,11 @@ def _vgg16_state(download):
     url = VGG16_Weights.IMAGENET1K_V1.url
     path = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
     remedy = f"Put torchvision's {path.name} (from {url}) at {path}"
-    there = path.is_file()
-    if not there and not download:
+    if not download and not path.is_file():
         raise LPIPSUnavailable(
             "the VGG-16 weights are not on this machine", f"{remedy}; this profile does not download"
         )
-    if not there:
+    if not path.is_file():
         print(f"LPIPS: downloading the VGG-16 weights, 528 MB, to {path}")
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
@@ -203,8 +202,7 @@ def _vgg16_state(download):
         state["features.28.weight"]  # the last layer LPIPS needs: KeyError from a file of something else
         return state
     except Exception as error:  # no network, a broken file, another network: each leaves no weights
-        verb = "read" if there else "downloaded"
-        reason = f"the VGG-16 weights could not be {verb} ({type(error).__name__})"
+        reason = f"the VGG-16 weights could not be loaded ({type(error).__name__})"
         raise LPIPSUnavailable(reason, f"{remedy}; the cause: {error}") from error
     finally:
         socket.setdefaulttimeout(before)

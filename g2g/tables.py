@@ -133,7 +133,7 @@ def table1(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
     Raises:
         ValueError: no scores, an unknown row, or rows that were not scored on the same photos.
     """
-    if not scores or set(scores) - set(ROWS):
+    if not scores or not set(scores) <= set(ROWS):
         raise ValueError(f"a table of the rows {list(scores)}? Give one or more of: {', '.join(ROWS)}")
     same_photos(scores)
     rows = [_row(row, scores[row]) for row in ROWS if row in scores]
@@ -149,7 +149,9 @@ def _row(row, scores):
         if column == "gap_difference_of_means":  # of |x|: where x's interval holds 0, so does its own
             smaller, larger = sorted((abs(low), abs(high)))
             mean, low, high = abs(mean), 0.0 if low < 0 < high else smaller, larger
-        facts |= {column: mean, f"{column}_low": low, f"{column}_high": high}
+        facts[column] = mean
+        facts[f"{column}_low"] = low
+        facts[f"{column}_high"] = high
     facts["lpips_note"] = "" if scores["lpips"].notna().all() else scores["lpips_note"].iloc[0]
     return facts
 
@@ -165,10 +167,10 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _interval(row, column, digits):
-    if math.isnan(row[column]):
+    mean, low, high = row[column], row[f"{column}_low"], row[f"{column}_high"]
+    if math.isnan(mean):
         return "not measured"
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    return f"{row[column]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def notes(table: pd.DataFrame) -> list[str]:

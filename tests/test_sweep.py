@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from g2g import runs as stages
+from g2g import runs
 from g2g.checkpoints import TrainingDiverged
 from g2g.data import prepare
 from g2g.evaluation import gray
+from g2g.lab import photos_to_lab
 from g2g.models import EncoderDecoder
-from g2g.profiles import get_profile
+from g2g.profiles import get_profile, get_recipe
 from report import sweep
 
 
@@ -35,7 +36,9 @@ def test_runs_of_a_sweep_lie_apart(monkeypatch):
     smoke, school = get_profile("smoke"), get_profile("class")
     assert sweep.scaled(smoke).n_train < smoke.n_train
     assert sweep.scaled(smoke).outputs.parent == smoke.outputs
-    assert sweep.scaled(school) == dataclasses.replace(school, name="class/sweep"), "the photos are the class's own"
+    small = sweep.scaled(school)
+    assert small == dataclasses.replace(school, outputs_name="class/sweep"), "the photos are the class's own"
+    assert get_recipe("cgan", small) == get_recipe("cgan", school), "the table knows the scaled profile"
 
 
 def made_up(effect=0.0, values=(34, 16), metric="detail", valid=100, seeds=5, factor="receptive_field", **columns):
@@ -87,24 +90,25 @@ def test_a_diverged_run_counts_as_an_endless_error():
 
 
 def test_measure_knows_gray_and_the_truth(photos):
-    truth = {}
-
-    def perfect(L):
-        return truth["ab"]
-
-    from g2g.lab import photos_to_lab
-
-    truth["ab"] = photos_to_lab(np.asarray(photos.valid))[1]
-    best, none = sweep.measure(perfect, photos), sweep.measure(gray(), photos)
+    truth = photos_to_lab(np.asarray(photos.valid))[1]
+    best, none = sweep.measure(lambda L: truth, photos), sweep.measure(gray(), photos)
     assert best["mae"] == best["structure"] == 0 and best["detail"] == pytest.approx(1)
-    assert none["detail"] == 0 and none["mae"] == pytest.approx(float(truth["ab"].abs().mean()), rel=1e-5)
+    assert none["detail"] == 0 and none["mae"] == pytest.approx(float(truth.abs().mean()), rel=1e-5)
     assert none["structure"] < none["mae"] and none["colorfulness"] < 1 < none["colorfulness_truth"]
+
+
+def test_the_figure_cuts_a_run_that_exploded():
+    table = made_up(1e6, metric="mae").assign(structure=1, detail=1, colorfulness=1)
+    fig = sweep.parameter_analysis(table)
+    seeds = table["mae"][table["factor"] == "seed"]
+    top = max(max(line.get_ydata()) for line in fig.axes[0].lines)
+    assert len(fig.axes) == 4 and top == pytest.approx(1.2 * seeds.max())
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """A smoke profile of a few small crops, and a CNN in place of the U-Net."""
-    monkeypatch.setattr(stages, "resnet18_unet", lambda weights, size: EncoderDecoder(4))
+    monkeypatch.setattr(runs, "resnet18_unet", lambda weights, size: EncoderDecoder(4))
     return dataclasses.replace(get_profile("smoke"), size=32, n_train=10, n_test=2)
 
 
@@ -115,13 +119,15 @@ def test_a_sweep_trains_each_recipe_once_and_finds_it_again(quick, monkeypatch):
     assert table["run"].nunique() == 10 and {*table["profile"]} == {"smoke"} and table["valid"].iloc[0] == 1
     file = pd.read_csv(quick.outputs / "results" / "sweep.csv")
     assert list(file["run"]) == list(table["run"])
-    assert len(stages.runs(quick)) == 0 and len(stages.runs(sweep.scaled(quick))) == 10
-    base = table[table["stage"] == "unet"]["run"].iloc[0]
-    gans = [stages.load_run(run, sweep.scaled(quick)) for run in table[table["stage"] == "cgan"]["run"]]
-    assert {run.record["start"] for run in gans} == {base}
+    assert len(runs.list_runs(quick)) == 0 and len(runs.list_runs(sweep.scaled(quick))) == 10
+    by_stage = table.groupby("stage", sort=False)
+    unet, gan = ([runs.load_run(run, sweep.scaled(quick)) for run in rows["run"]] for _, rows in by_stage)
+    assert {run.record["start"] for run in gan} == {unet[0].id}
+    for run in unet + gan:
+        run.model("best")  # every run keeps its weights
     assert {sweep.verdict(table, factor)[0] for factor in sweep.CLAIMS} == {"not decidable at this scale"}
 
-    monkeypatch.setattr(stages, "_train", lambda *a: pytest.fail("trained again"))
+    monkeypatch.setattr(runs, "_train", lambda *a: pytest.fail("trained again"))
     sweep.KNOWN.clear()
     part = sweep.sweep(quick, factors=["seed", "lam"])
     pd.testing.assert_frame_equal(
@@ -131,14 +137,14 @@ def test_a_sweep_trains_each_recipe_once_and_finds_it_again(quick, monkeypatch):
 
 
 def test_a_diverged_run_does_not_stop_the_sweep(quick, monkeypatch, capsys):
-    photos, train = prepare(sweep.scaled(quick), progress=False), stages.load_or_train
+    photos, train = prepare(sweep.scaled(quick), progress=False), runs.load_or_train
 
     def breaks(stage, *args, recipe, **kwargs):
         if recipe.lr == 1e-2:
             raise TrainingDiverged("the loss became nan in epoch 1")
         return train(stage, *args, recipe=recipe, **kwargs)
 
-    monkeypatch.setattr(stages, "load_or_train", breaks)
+    monkeypatch.setattr(sweep, "load_or_train", breaks)
     table = sweep.sweep(quick, photos, ["lr"])
     assert table["run"].iloc[-1] == "diverged" and np.isnan(table["mae"].iloc[-1])
     assert np.isfinite(table["mae"].iloc[0]) and "became nan" in capsys.readouterr().out

@@ -1,20 +1,24 @@
 """The report, regenerated: `make_report` writes one page with measured numbers and every figure."""
 
-import html
+import base64
+import io
 from pathlib import Path
-from string import Template
 
+import pandas as pd
 import torch
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
 
-from g2g import evaluation, figures, lab
-from g2g import runs as stages
+from g2g import figures, lab
 from g2g.data import prepare
+from g2g.evaluation import ab_histograms, evaluate_profile
 from g2g.files import save_atomic
-from g2g.profiles import STAGES, TITLES, Profile, get_profile
-from g2g.tables import compare, read_scores
-from g2g.training import predict
-from report import claims
-from report.page import TEMPLATE, as_html, inline
+from g2g.models import count_parameters, predict
+from g2g.profiles import STAGES, TITLES, Profile, get_profile, repo_root
+from g2g.runs import device, load_or_train
+from g2g.tables import compare, formatted, notes, read_scores
+from report.claims import verdicts
+from report.sweep import parameter_analysis
 
 PAIRS = [
     ("cnn", "gray"),
@@ -24,11 +28,6 @@ PAIRS = [
     ("unet_long", "unet"),
     ("cgan", "unet_long"),
 ]
-SOURCES = {
-    "bundled": "crops of photographs bundled with scikit-image and scikit-learn",
-    "coco_sample": "fast.ai's sample of COCO",
-    "folder": "a folder of one's own",
-}
 
 
 def make_report(profile: Profile | str | None = None) -> Path:
@@ -39,38 +38,51 @@ def make_report(profile: Profile | str | None = None) -> Path:
     Raises:
         ValueError: a run in the way is of another profile (named); and what training and evaluation raise.
     """
-    from report.publish import runs_table
-
-    profile = profile if isinstance(profile, Profile) else get_profile(profile)
+    profile = get_profile(profile)
     photos = prepare(profile)
-    runs = {stage: stages.load_or_train(stage, profile, photos=photos) for stage in STAGES}
+    runs = {stage: load_or_train(stage, profile, photos=photos) for stage in STAGES}
     for run in runs.values():
         check(run, profile, photos)
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        table = evaluation.evaluate_profile(profile, photos)
-        rows, scores = read_scores(profile.outputs / "results")
+        evaluate_profile(profile, photos)
+        table, scores = read_scores(profile.outputs / "results")
         colors = color_counts(runs, photos)
         drawn = draw(runs, photos, scores, colors)
-    folder = profile.outputs / "figures"
-    pngs = [figures.save(fig, name, folder) for name, fig in drawn.items()]
-    facts = _facts(profile, photos, runs, rows, scores) | _figures(pngs, folder / "parameter_analysis.png")
-    facts |= {
-        "table": as_html(table),
-        "runs": as_html(runs_table(runs)),
-        "verdicts": _verdicts(claims.verdicts(scores, colors, runs, profile)),
-    }
+    sweep = profile.outputs / "results" / "sweep.csv"
+    if sweep.is_file():
+        drawn["parameter_analysis"] = parameter_analysis(pd.read_csv(sweep))
+    for name, fig in drawn.items():
+        figures.save(fig, name, profile.outputs / "figures")
+    page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("page.html.j2")
+    text = page.render(
+        profile=profile,
+        photos=photos,
+        runs=runs,
+        table=table,
+        scores=scores,
+        figures=drawn,
+        networks=repo_root() / "docs" / "networks",
+        address=address,
+        table1=as_html(formatted(table)),
+        notes=notes(table),
+        runs_table=as_html(runs_table(runs)),
+        comparisons=[sentence(scores, row, other) for row, other in PAIRS],
+        verdicts=verdicts(scores, colors, runs, profile),
+    )
     path = profile.outputs / "report" / "index.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_atomic(lambda part: part.write_text(Template(TEMPLATE).substitute(facts), encoding="utf-8"), path)
+    save_atomic(lambda part: part.write_text(text, encoding="utf-8"), path)
     return path
 
 
 def check(run, profile, photos):
     """Raise ValueError, naming the run, if it is of another profile, size or set of photos."""
-    for what, here in (("profile", profile.name), ("photos_hash", photos.hash), ("size", photos.size)):
-        if (its := run.record.get(what, here)) != here:
+    expected = {"profile": profile.name, "photos_hash": photos.hash, "size": photos.size}
+    for what, here in expected.items():
+        found = run.record.get(what, here)
+        if found != here:
             raise ValueError(
-                f"run {run.id} has {what} {its}, here it is {here}: it is not evaluated; train "
+                f"run {run.id} has {what} {found}, here it is {here}: it is not evaluated; train "
                 f"one here with `python -m g2g train {run.stage}`"
             )
 
@@ -89,79 +101,81 @@ def pictures(models: dict, photos) -> dict:
 
 def color_counts(runs: dict, photos) -> dict:
     """How often each colour occurs in the test photos and in the runs' answers: name -> (bins, bins)."""
-    truth, counts = None, {}
+    counts = {"truth": None}
     for stage, run in runs.items():
-        model = run.model(device=stages.device())
-        truth, counts[stage], _ = evaluation.ab_histograms(model, photos, name=stage)
-    return {"truth": truth, **counts}
+        counts["truth"], counts[stage], _ = ab_histograms(run.model(device=device()), photos, name=stage)
+    return counts
 
 
 def draw(runs: dict, photos, scores: dict, colors: dict) -> dict:
     """Every figure that these runs allow, by its fixed name."""
-    nets, test = {stage: run.model() for stage, run in runs.items()}, photos.test
-    three = {stage: net for stage, net in nets.items() if stage != "unet_long"}
-    columns, size = pictures(three, test[:5]), photos.size
-    answer = {stage: lambda i, net=net: pictures({"it": net}, test[i : i + 1])["it"][0] for stage, net in three.items()}
+    test = photos.test
+    models = {stage: runs[stage].model() for stage in ("cnn", "unet", "cgan")}
+    columns = pictures(models, test[:5])
+
+    def answer(stage):
+        return lambda i: pictures({stage: models[stage]}, test[i : i + 1])[stage][0]
+
+    teaser = figures.image_row([images[0] for images in columns.values()], list(columns))
+    teaser.caption = "One photograph as the models see it and as they colour it."
     return {
-        "teaser": figures.teaser({name: images[0] for name, images in columns.items()}),
+        "teaser": teaser,
         "preprocessing": figures.preprocessing(test[0]),
-        "cnn_architecture": figures.cnn_architecture(nets["cnn"], size),
-        "unet_architecture": figures.unet_architecture(nets["unet"], size),
-        "gan_architecture": figures.gan_architecture(nets["cgan"], runs["cgan"].discriminator(), size),
         "loss_curves": figures.loss_curves(runs),
         "qualitative_grid": figures.qualitative_grid(columns),
         "ab_histograms": figures.ab_histograms(colors),
-        "error_against_chroma": figures.error_against_chroma({row: scores[row] for row in ("gray", *three)}),
-        "best_and_worst": figures.best_and_worst(test, answer, {row: scores[row]["mae"] for row in three}),
+        "error_against_chroma": figures.error_against_chroma({row: scores[row] for row in ("gray", *models)}),
+        "best_and_worst": figures.best_and_worst(
+            test, {stage: answer(stage) for stage in models}, {stage: scores[stage]["mae"] for stage in models}
+        ),
     }
 
 
-def _facts(profile, photos, runs, rows, scores):
-    """The numbers and words of the text."""
-    facts = {
-        f"{column}_{row}": f"{rows.loc[row, column]:.{digits}f}"
-        for row in rows.index
-        for column, digits in (("mae", 4), ("colorfulness", 1))
-    }
-    lpips = ", ".join(f"{rows.loc[row, 'lpips']:.3f} ({TITLES[row]})" for row in ("cnn", "unet", "cgan"))
-    sentences = [
-        compare(scores[a], scores[b], "mae", (TITLES.get(a, a), TITLES.get(b, b)))["sentence"] for a, b in PAIRS
-    ]
-    test, cgan = scores["gray"], runs["cgan"]
-    return facts | {
-        "profile": profile.name,
-        "purpose": profile.purpose,
-        "size": photos.size,
-        "hash": photos.hash,
-        "train": f"{len(photos.train):,}",
-        "valid": f"{len(photos.valid):,}",
-        "test": f"{len(test):,}",
-        "source": SOURCES[profile.source],
-        "near_gray": f"{test['near_gray'].mean():.1%}",
-        "colorfulness_truth": f"{test['colorfulness_truth'].mean():.1f}",
-        "minutes": f"{sum(run.record['minutes'] for run in runs.values()):.1f}",
-        "versions": ", ".join(f"{name} {version}" for name, version in cgan.record["versions"].items()),
-        "lpips": f"not measured ({rows['lpips_note'].iloc[0]})" if rows["lpips"].isna().any() else lpips,
-        "encoder": "with ImageNet weights" if runs["unet"].recipe.weights else "<strong>not pretrained</strong>",
-        "lam": f"{cgan.recipe.lam:g}",
-        "d_rate": f"{cgan.recipe.d_rate:g}",
-        "field": cgan.recipe.receptive_field,
-        "more_epochs": runs["unet_long"].recipe.epochs,
-        "comparisons": "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences),
-    }
+def runs_table(runs: dict) -> pd.DataFrame:
+    """What each run was, one row a run, as text."""
+    rows = []
+    for stage, run in runs.items():
+        record, recipe = run.record, run.recipe
+        rate = f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
+        if recipe.d_rate:
+            rate += f", D: {recipe.d_rate * recipe.lr:g}"
+        encoder = "none" if stage == "cnn" else Path(recipe.weights or "random weights").name
+        if recipe.start:
+            encoder = f"of {record['start']}"
+        row = {
+            "model": TITLES[stage],
+            "run": run.id,
+            "photos": f"{record['train']:,}",
+            "px": record["size"],
+            "epochs": recipe.epochs,
+            "learning rate": rate,
+            "batch": recipe.batch_size,
+            "seed": recipe.seed,
+            "encoder": encoder,
+            "parameters": f"{count_parameters(run.model()):,}",
+            "device": record["device"],
+            "minutes": f"{record['minutes']:.1f}",
+        }
+        rows.append(row)
+    return pd.DataFrame(rows, dtype=str)
 
 
-def _figures(pngs, sweep):
-    """Saved figures as HTML, by `fig_NAME`; the parameter analysis only where its runs were made."""
-    words = "One factor at a time." if sweep.is_file() else "Not run here: <code>python -m report sweep</code>."
-    entries = (sweep.parent / "captions.md").read_text(encoding="utf-8").split("## ")[1:]
-    captions = dict(entry.split("\n", 1) for entry in entries)
-    found = {
-        f"fig_{path.stem}": inline(path, captions[path.stem].strip()) for path in [*pngs, *[sweep] * sweep.is_file()]
-    }
-    return {"fig_parameter_analysis": "", "parameter_text": words} | found
+def sentence(scores, row, other) -> str:
+    """One row of the table against another, photo by photo, in words."""
+    return compare(scores[row], scores[other], "mae", (TITLES.get(row, row), TITLES.get(other, other)))["sentence"]
 
 
-def _verdicts(table):
-    cells = ([f"“{row.claim}”", row.verdict, row.why, row.rule] for row in table.itertuples())
-    return "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
+def as_html(table: pd.DataFrame) -> Markup:
+    """A table of text as HTML."""
+    return Markup(table.to_html(index=False, border=0, na_rep=""))
+
+
+def address(picture) -> str:
+    """An address that holds the whole picture: a figure as PNG, or the file of an SVG."""
+    if isinstance(picture, Path):
+        kind, data = "svg+xml", picture.read_bytes()
+    else:
+        buffer = io.BytesIO()
+        picture.savefig(buffer, format="png", dpi=130)
+        kind, data = "png", buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -7,21 +7,19 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from g2g import evaluation, figures, models
-from g2g import runs as stages
-from g2g.checkpoints import write_json
+from g2g import figures
 from g2g.colorize import colorize
 from g2g.data import prepare
-from g2g.decode import decode
+from g2g.evaluation import evaluate_profile
 from g2g.files import save_atomic
-from g2g.profiles import QUOTED, STAGES, TITLES, Profile, get_profile, repo_root
+from g2g.photos import decode
+from g2g.profiles import QUOTED, STAGES, Profile, get_profile, get_recipe, repo_root
+from g2g.runs import find_run
 from g2g.sources import Item, bundled
 from g2g.tables import read_scores
-from report import claims
-from report.build import check, color_counts, pictures
-from report.page import shrunk
+from report.build import check, color_counts, pictures, runs_table
+from report.claims import verdicts
 
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth; bundled photographs.",
@@ -42,11 +40,11 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
     Raises:
         FileNotFoundError: no finished run. ValueError: one of another profile or of other photos.
     """
-    profile = profile if isinstance(profile, Profile) else get_profile(profile)
+    profile = get_profile(profile)
     root, name = Path(root or repo_root()), name or profile.name
     photos = prepare(profile)
-    recipes = stages.RECIPES[profile.name]
-    runs = {stage: run for stage in STAGES if (run := stages.find_run(recipes[stage], photos, profile))}
+    found = {stage: find_run(get_recipe(stage, profile), photos, profile) for stage in STAGES}
+    runs = {stage: run for stage, run in found.items() if run}
     for run in runs.values():
         check(run, profile, photos)
     missing = ", ".join(stage for stage in STAGES if stage not in runs)
@@ -57,15 +55,21 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
         )
     if missing:
         print(f"no finished run of {missing} on these photos: left out of what is published")
-    texts = {"table1": evaluation.evaluate_profile(profile, photos, note), "runs": runs_table(runs)}
+    table1 = evaluate_profile(profile, photos, note)
     _, scores = read_scores(profile.outputs / "results")
     colors = color_counts(runs, photos)
-    texts["claims"] = claims_list(claims.verdicts(scores, colors, runs, profile))
+    claims = [
+        f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n"
+        for row in verdicts(scores, colors, runs, profile).itertuples()
+    ]
+    runs_text = runs_table(runs).to_markdown(index=False, disable_numparse=True)
+    texts = {"table1": table1, "runs": runs_text + "\n", "claims": "".join(claims)}
     folder = root / "results" / name
     with tempfile.TemporaryDirectory() as work:
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so
         ready.mkdir()
-        _collect(ready, runs, profile, colors, texts)
+        _collect(ready, runs, profile, texts)
+        _draw(ready / "figures", runs, profile, colors)
         for stage in STAGES:  # no stage of an earlier publication may stay among these
             shutil.rmtree(folder / stage, ignore_errors=True)
         shutil.copytree(ready, folder, dirs_exist_ok=True)
@@ -77,34 +81,47 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
     return folder
 
 
-def _collect(folder, runs, profile, colors, texts):
+def _collect(folder, runs, profile, texts):
+    results = profile.outputs / "results"
     for stage, run in runs.items():
         (folder / stage).mkdir()
-        shutil.copyfile(run.folder / "history.csv", folder / stage / "history.csv")
-        weights = run.recipe.weights and Path(run.recipe.weights).name  # not where they lie on this machine
-        write_json(run.record | {"recipe": run.record["recipe"] | {"weights": weights}}, folder / stage / "run.json")
-    for kind in ("csv", "md", "tex"):
-        shutil.copyfile(profile.outputs / "results" / f"table1.{kind}", folder / f"table1.{kind}")
-    for name in ("runs", "claims"):
-        (folder / f"{name}.md").write_text(texts[name], encoding="utf-8")
-    if (sweep := profile.outputs / "results" / "sweep.csv").is_file():
-        shutil.copyfile(sweep, folder / "sweep.csv")
-    nets = {stage: run.model() for stage, run in runs.items() if stage != "unet_long"}
-    figures.save(figures.loss_curves(runs), "loss_curves", folder / "figures")
-    figures.save(figures.ab_histograms(colors), "ab_histograms", folder / "figures")
-    for name, columns in (("qualitative_grid", pictures(nets, showcase(profile))), ("teaser", teaser(nets, profile))):
-        path = figures.save(figures.qualitative_grid(columns), name, folder / "figures", CAPTIONS[name])
-        path.write_bytes(shrunk(path, 700))  # photographs make large files, and a repository keeps them for ever
+        for file in ("history.csv", "run.json"):
+            shutil.copyfile(run.folder / file, folder / stage / file)
+    for file in ("table1.csv", "table1.tex", "sweep.csv"):
+        if (results / file).is_file():
+            shutil.copyfile(results / file, folder / file)
+    for name, text in texts.items():
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def _draw(folder, runs, profile, colors):
+    models = {stage: run.model() for stage, run in runs.items() if stage != "unet_long"}
+    figures.save(figures.loss_curves(runs), "loss_curves", folder)
+    figures.save(figures.ab_histograms(colors), "ab_histograms", folder)
+    photographs = {"qualitative_grid": pictures(models, showcase(profile)), "teaser": teaser(models, profile)}
+    for name, columns in photographs.items():
+        fig = figures.qualitative_grid(columns)
+        path = figures.save(fig, name, folder, CAPTIONS[name])
+        fig.savefig(path, dpi=100)  # again, small: photographs make large files, and a repository keeps them for ever
         path.with_suffix(".pdf").unlink()
 
 
-def teaser(nets: dict, profile: Profile) -> dict:
+def teaser(models: dict, profile: Profile) -> dict:
     """Three bundled photographs at 384 px, coloured as one's own would be: lightness kept, colour predicted small."""
     photos = showcase(dataclasses.replace(profile, size=384))[:3]
-    coloured = {
-        name: [np.asarray(colorize(photo, net, size=profile.size)) for photo in photos] for name, net in nets.items()
-    }
-    return {"gray": pictures({}, photos)["gray"], **coloured, "truth": photos}
+    columns = {"gray": pictures({}, photos)["gray"]}
+    for name, model in models.items():
+        columns[name] = [np.asarray(colorize(photo, model, size=profile.size)) for photo in photos]
+    return columns | {"truth": photos}
+
+
+def showcase(profile: Profile) -> np.ndarray:
+    """Five bundled photographs that the runs of `profile` were not trained on, uint8 (5,S,S,3)."""
+    train, test = bundled(profile)
+    items = test[:5]
+    if profile.source != "bundled":  # then all of them are new: whole photographs, cut square around the middle
+        items = [Item(item.name, item.path) for item in test[:3] + train[:2]]
+    return np.stack([decode(item, profile.size, fit="crop")[1] for item in items])
 
 
 def quoted_name(root: Path | None = None) -> str | None:
@@ -119,80 +136,21 @@ def pages(root: Path | None = None) -> list[Path]:
     return [page for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))) if page.is_file()]
 
 
-def showcase(profile: Profile) -> np.ndarray:
-    """Five bundled photographs that the runs of `profile` were not trained on, uint8 (5,S,S,3)."""
-    train, test = bundled(profile)
-    whole = [Item(item.name, item.path) for item in test[:3] + train[:2]]  # their centres
-    items = test[:5] if profile.source == "bundled" else whole
-    return np.stack([decode(item, profile.size, fit="crop")[1] for item in items])
-
-
-def runs_table(runs: dict) -> str:
-    """What each run was, as a Markdown table."""
-    rows = [
-        [
-            "model",
-            "run",
-            "photos",
-            "px",
-            "epochs",
-            "learning rate",
-            "batch",
-            "seed",
-            "encoder",
-            "parameters",
-            "device",
-            "minutes",
-        ],
-        ["---"] * 12,
-    ]
-    for stage, run in runs.items():
-        it, recipe = run.record, run.recipe
-        encoder = f"of {it['start']}" if recipe.start else Path(recipe.weights or "random weights").name
-        rows.append(
-            [
-                TITLES[stage],
-                run.id,
-                f"{it['train']:,}",
-                it["size"],
-                recipe.epochs,
-                f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
-                + (f", D: {recipe.d_rate * recipe.lr:g}" if recipe.d_rate else ""),
-                recipe.batch_size,
-                recipe.seed,
-                encoder if stage != "cnn" else "none",
-                f"{models.count_parameters(run.model()):,}",
-                it["device"],
-                f"{it['minutes']:.1f}",
-            ]
-        )
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows) + "\n"
-
-
-def claims_list(verdicts: pd.DataFrame) -> str:
-    """The report's claims with their verdicts, as a Markdown list."""
-    return "".join(f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n" for row in verdicts.itertuples())
-
-
 def stamp(path, name: str, text: str, check: bool = False) -> bool:
     """Replace what stands between `<!-- g2g:NAME -->` and `<!-- /g2g:NAME -->` in a Markdown file by `text`.
 
-    A text of several lines gets lines of its own; one line stays in the sentence if the markers stand in one.
     Returns whether the file differed; with `check` nothing is written.
 
     Raises:
         ValueError: the file has no such pair of markers, or one of them alone.
     """
-    path, text = Path(path), text.strip()
-    old = path.read_bytes().decode()
+    path = Path(path)
+    old = path.read_text(encoding="utf-8")
     begin, end = f"<!-- g2g:{name} -->", f"<!-- /g2g:{name} -->"
-    pairs = re.findall(f"{re.escape(begin)}(.*?){re.escape(end)}", old, re.DOTALL)
-    if not pairs or not len(pairs) == old.count(begin) == old.count(end):
+    between = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not len(between.findall(old)) == old.count(begin) == old.count(end) > 0:
         raise ValueError(f"{path.name} needs {begin} and {end}, in pairs")
-    new = old
-    for inside in pairs:
-        line = "\n" if "\n" in inside + text else ""
-        new = new.replace(f"{begin}{inside}{end}", f"{begin}{line}{text}{line}{end}")
+    new = between.sub(lambda _: f"{begin}\n{text.strip()}\n{end}", old)
     if new != old and not check:
-        save_atomic(lambda temporary: temporary.write_bytes(new.encode()), path)
+        save_atomic(lambda part: part.write_text(new, encoding="utf-8"), path)
     return new != old

@@ -3,16 +3,15 @@
 import dataclasses
 import json
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from g2g import runs as stages
+from g2g import profiles, runs
 from g2g.data import prepare
 from g2g.profiles import STAGES, get_profile
-from report import build as report
+from report import build, sweep
 from report import publish as publishing
 from report.__main__ import main
 
@@ -29,10 +28,14 @@ def world(tmp_path_factory):
         profile = dataclasses.replace(get_profile("smoke"), n_train=8, n_test=4)
         short = {
             stage: dataclasses.replace(recipe, epochs=1, batch_size=4)
-            for stage, recipe in stages.RECIPES["smoke"].items()
+            for stage, recipe in profiles.RECIPES["smoke"].items()
         }
-        patch.setitem(stages.RECIPES, "smoke", short)
-        yield root, profile, report.make_report(profile)
+        patch.setitem(profiles.RECIPES, "smoke", short)
+        (profile.outputs / "results").mkdir(parents=True)
+        rows = [(factor, value, "unet", 0.1, 0.1, 0.1, 0.1) for factor in ("seed", "lr") for value in (1, 2)]
+        table = pd.DataFrame(rows, columns=["factor", "value", "stage", *sweep.METRICS])
+        table.to_csv(profile.outputs / "results" / "sweep.csv", index=False)
+        yield root, profile, build.make_report(profile)
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +51,13 @@ def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
     table = pd.read_csv(profile.outputs / "results" / "table1.csv").set_index("row")
     for row in ("gray", "constant", *STAGES):
         assert text.count(f"{table.loc[row, 'mae']:.4f}") >= 2  # in a sentence and in the table
-    for run in stages.runs(profile)["run"]:
+    for run in runs.list_runs(profile)["run"]:
         assert run in text
     assert "not measured (no weights in this test)" in text and profile.purpose in text
-    assert len(re.findall(r'<img src="data:image/png;base64,', text)) == 10 == text.count("<img")
+    assert text.count('<img src="data:image/png;base64,') == 8 and text.count('<img src="data:image/svg+xml;') == 3
     assert not re.search(r'(?:src|href)="(?!data:)', text) and "<script" not in text
-    assert "$" not in re.sub(r'"data:[^"]+"', "", text) and "nan" not in re.sub(r'"data:[^"]+"', "", text)
+    words = re.sub(r'"data:[^"]+"', "", text)
+    assert "nan" not in words and "{" not in words.partition("</style>")[2] and "One factor at a time" in words
     assert text.count("cannot be told here") >= 8 and str(root) not in text
 
 
@@ -61,36 +65,29 @@ def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
 def test_run_twice_it_gives_the_same_bytes_and_trains_nothing(world, monkeypatch):
     _, profile, page = world
     before = page.read_bytes()
-    monkeypatch.setattr(stages, "_train", lambda *a: pytest.fail("trained again"))
-    assert report.make_report(profile).read_bytes() == before
+    monkeypatch.setattr(runs, "_train", lambda *a: pytest.fail("trained again"))
+    assert build.make_report(profile).read_bytes() == before
 
 
-def test_a_sweeps_figure_is_taken_in(world):
-    _, profile, page = world
-    figure = profile.outputs / "figures" / "parameter_analysis.png"
-    shutil.copy(figure.with_name("teaser.png"), figure)
-    with figure.with_name("captions.md").open("a") as captions:
-        captions.write("## parameter_analysis\n\nA sweep.\n")
-    found = report._figures([figure.with_name("teaser.png")], figure)
-    figure.unlink()
-    assert "A sweep." in found["fig_parameter_analysis"] and "report sweep" not in found["parameter_text"]
+def test_cells_keep_what_would_end_them():
+    assert "<td>a | b &lt;c&gt;</td>" in build.as_html(pd.DataFrame({"x": ["a | b <c>"]}))
 
 
 def test_a_run_of_another_profile_or_other_photos_is_named(world):
     _, profile, _ = world
     photos = prepare(profile, progress=False)
-    run = stages.load_run(stages.runs(profile)["run"][0], profile)
-    report.check(run, profile, photos)
+    run = runs.load_run(runs.list_runs(profile)["run"][0], profile)
+    build.check(run, profile, photos)
     for key, value in (("profile", "class"), ("photos_hash", "0" * 16), ("size", 128)):
         other = dataclasses.replace(run, record=run.record | {key: value})
         with pytest.raises(ValueError, match=f"{run.id} has {key} {value}"):
-            report.check(other, profile, photos)
+            build.check(other, profile, photos)
 
 
 def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path, monkeypatch):
     _, profile, _ = world
     table = (profile.outputs / "results" / "table1.md").read_text()  # of the report; scoring again takes seconds
-    monkeypatch.setattr("g2g.evaluation.evaluate_profile", lambda *a: table)
+    monkeypatch.setattr(publishing, "evaluate_profile", lambda *a: table)
     (tmp_path / "README.md").write_text("# x\n<!-- g2g:table1 -->\nold\n<!-- /g2g:table1 -->\n")
     stale = tmp_path / "results" / "cpu" / "cgan"
     stale.mkdir(parents=True)
@@ -102,6 +99,7 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
         "table1.md",
         "table1.tex",
         "runs.md",
+        "sweep.csv",
         "claims.md",
         "figures/captions.md",
         *(f"{stage}/{file}" for stage in STAGES for file in ("history.csv", "run.json")),
@@ -153,3 +151,22 @@ def test_numbers_in_readme_and_docs_are_those_in_results():
     for page, marker in stamped:
         text = (folder / f"{marker}.md").read_text(encoding="utf-8")
         assert not publishing.stamp(page, marker, text, check=True), f"{page.name} differs: python -m report publish"
+
+
+def test_stamp_replaces_between_markers_and_checks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("A\n<!-- g2g:t -->\nold\n<!-- /g2g:t -->\nB\n")
+    before = page.read_bytes()
+    assert publishing.stamp(page, "t", "| a |\n| \\1 |", check=True) and page.read_bytes() == before
+    assert publishing.stamp(page, "t", "| a |\n| \\1 |\n")
+    assert page.read_text() == "A\n<!-- g2g:t -->\n| a |\n| \\1 |\n<!-- /g2g:t -->\nB\n"
+    assert not publishing.stamp(page, "t", "| a |\n| \\1 |")
+
+
+@pytest.mark.parametrize("text", ["nothing", "<!-- g2g:m --> open", "<!-- g2g:m -->a<!-- g2g:m -->b<!-- /g2g:m -->"])
+def test_stamp_wants_whole_pairs(tmp_path, text):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(ValueError, match="page.md needs <!-- g2g:m -->"):
+        publishing.stamp(page, "m", "0.2")
+    assert page.read_text() == text

@@ -35,17 +35,16 @@ def counts(a, b):
     return grid
 
 
-def verdicts(profile=PROFILE, epochs=20, brown=(10, 20), drop=(), n=200, **rows):
-    base = {
-        row: scores(n, **rows.get(row, {})) for row in ("gray", "cnn", "unet", "unet_long", "cgan") if row not in drop
-    }
+def verdicts(profile=PROFILE, epochs=20, brown=(10, 20), drop=(), n=200, test_sets=1, **means):
+    rows = [row for row in ("gray", "cnn", "unet", "unet_long", "cgan") if row not in drop]
+    tables = {row: scores(n, **means.get(row, {})) for row in rows}
     colors = {"truth": counts(30, -30), "cnn": counts(*brown)}
     runs = {
         stage: SimpleNamespace(recipe=dataclasses.replace(recipe, epochs=epochs))
         for stage, recipe in RECIPES["report"].items()
         if stage not in drop
     }
-    return claims.verdicts(base, colors, runs, profile)
+    return claims.verdicts(tables, colors, runs, profile, test_sets)
 
 
 def verdict(word, **world):
@@ -81,6 +80,7 @@ def verdict(word, **world):
         ("complexity", {"unet": {"mae": 0.07}, "cgan": {"mae": 0.075}}, "did not hold"),
         ("complexity", {"unet": {"mae": 0.07}, "cgan": {"mae": 0.07}}, "cannot be told here"),
         ("multiple datasets", {}, "did not hold"),
+        ("multiple datasets", {"test_sets": 2}, "held"),
         ("storage", {}, "did not hold"),
         ("storage", {"unet": {"delta_e": 1.5}}, "held"),
     ],
@@ -100,3 +100,8 @@ def test_a_missing_run_is_named():
     row = found[found.index.str.contains("no further")].iloc[0]
     assert row["verdict"] == claims.UNKNOWN and "unet_long" in row["why"]
     assert "nothing was evaluated" not in found.loc[found.index.str.contains("complexity"), "why"].item()
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(ValueError, match="without the column 'delta_e': score the runs again"):
+        claims.verdicts({"cnn": scores().drop(columns="delta_e")}, {"truth": None}, {}, PROFILE)

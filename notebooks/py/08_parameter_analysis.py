@@ -83,9 +83,11 @@ from IPython.display import display
 from matplotlib.patches import Rectangle
 from scipy.stats import t as student
 
-from g2g import data as loaders, evaluation, figures, lab, models, runs as stages, training
+from g2g import evaluation, figures, lab
 from g2g.checkpoints import TrainingDiverged
-from g2g.data import prepare
+from g2g.data import batches, prepare
+from g2g.models import predict
+from g2g.runs import device, load_or_train, load_run
 
 # %% [markdown]
 # ## 8.1 One factor at a time
@@ -136,8 +138,7 @@ for device_name, tflops in (("an L4", 10), ("a T4", 4), ("two CPU cores", 0.08))
 # %%
 photos = prepare(small)
 print(photos)
-device = stages.device()
-L_valid, ab_valid = (torch.cat(x) for x in zip(*loaders.batches(np.asarray(photos.valid)), strict=True))
+L_valid, ab_valid = (torch.cat(x) for x in zip(*batches(np.asarray(photos.valid)), strict=True))
 L, ab = L_valid[SHOWN:SHOWN + 1], ab_valid[SHOWN:SHOWN + 1]
 ab_blurred = F.interpolate(F.avg_pool2d(ab_valid, photos.size // 16), size=ab.shape[2:], mode="bilinear")
 
@@ -170,8 +171,8 @@ figures.image_row(pictures, ["gray", "one colour", "truth, blurred", "truth"])
 rows = []
 for lr in plan[plan["factor"] == "lr"]["value"]:
     try:
-        run = stages.load_or_train("unet", small, recipe=dataclasses.replace(base, lr=lr), photos=photos)
-        rows.append({"lr": lr, "run": run.id} | sweep.measure(run.model("last", device), photos))
+        run = load_or_train("unet", small, recipe=dataclasses.replace(base, lr=lr), photos=photos)
+        rows.append({"lr": lr, "run": run.id} | sweep.measure(run.model("last", device()), photos))
     except TrainingDiverged as error:
         print(error)
         rows.append({"lr": lr, "run": "diverged", "mae": np.nan})
@@ -233,27 +234,18 @@ print(f"U-Net, {n} seeds: a single other run must differ by more than {margin:.4
 # the `smoke` profile, with fewer than three seeds, or with fewer than 50 validation photos.
 
 # %%
-METRICS = ["mae", "structure", "detail", "colorfulness"]
-
-
 def study(factor):
     """Table, verdict and curve of one factor."""
     words, rule, _ = sweep.CLAIMS[factor]
     table = sweep.sweep(profile, photos, ["seed", factor])
-    show = table[table["factor"] == factor].sort_values("value").set_index("value")[[*METRICS, "run"]]
+    show = table[table["factor"] == factor].sort_values("value").set_index("value")[[*sweep.METRICS, "run"]]
     show.index = [*map("{:g}".format, show.index)]
-    show.loc["gray"] = gray.reindex(METRICS).tolist() + ["-"]
-    display(show.assign(**show[METRICS].map("{:.4g}".format)))
+    show.loc["gray"] = gray.reindex(sweep.METRICS).tolist() + ["-"]
+    display(show.assign(**show[sweep.METRICS].map("{:.4g}".format)))
     verdict, why = sweep.verdict(table, factor)
     print("the report:", f"“{words}”" if words else "names no value")
     print(f"true if:    {rule}\nmeasured:   {why}\nVERDICT:    {verdict}")
-    return figures.parameter_analysis(drawable(table))
-
-
-def drawable(table):
-    """Values that would flatten the axes, as after a run that exploded, at 1.2 times the worst seed's."""
-    worst = table[table["factor"] == "seed"][METRICS].max()
-    return table.assign(**table[METRICS].clip(upper=1.2 * worst, axis=1))
+    return sweep.parameter_analysis(table)
 
 # %% [markdown]
 # And one that looks: the same validation photo, coloured by each run of a factor.
@@ -265,8 +257,8 @@ def look(factor):
     columns = {}
     for value, run in zip(table["value"], table["run"], strict=True):
         if run != "diverged":
-            net = stages.load_run(run, small).model("last", device)
-            columns[f"{value:g}"] = lab.to_rgb(L, training.predict(net, L))[0]
+            net = load_run(run, small).model("last", device())
+            columns[f"{value:g}"] = lab.to_rgb(L, predict(net, L))[0]
     row = figures.image_row([*columns.values(), photos.valid[SHOWN]], [*columns, "truth"])
     row.set_dpi(70)
     return row
@@ -293,9 +285,9 @@ look("lr")
 # far does a batch's gradient lie from the mean over all, as a share of that mean?
 
 # %%
-net = stages.load_or_train("unet", small, recipe=base, photos=photos).model("last", device)
+net = load_or_train("unet", small, recipe=base, photos=photos).model("last", device())
 layer, gradients = list(net.parameters())[-2], []  # the weights of the last convolution
-for photo, colours in loaders.batches(np.asarray(photos.train[:64]), batch_size=1, device=device):
+for photo, colours in batches(np.asarray(photos.train[:64]), batch_size=1, device=device()):
     loss = F.l1_loss(net(photo), colours)
     gradients.append(torch.autograd.grad(loss, layer)[0].flatten().cpu())
 gradients = torch.stack(gradients)
@@ -347,7 +339,7 @@ look("epochs")
 
 # %%
 longest = max(plan[plan["factor"] == "epochs"]["recipe"], key=lambda recipe: recipe.epochs)
-run = stages.load_or_train("unet", small, recipe=longest, photos=photos)
+run = load_or_train("unet", small, recipe=longest, photos=photos)
 print(run.id)
 figures.loss_curves(run)
 
@@ -435,9 +427,9 @@ with pd.option_context("display.max_colwidth", None):
     display(verdicts)
 
 # %%
-figure = figures.parameter_analysis(drawable(table))
+figure = sweep.parameter_analysis(table)
 caption = (f"{figure.caption} Profile {profile.name}: {len(photos.train):,} photos of {photos.size} px, "
-           f"{len(photos.valid)} for validation; values above 1.2 times the worst seed's are drawn there.")
+           f"{len(photos.valid)} for validation.")
 path = figures.save(figure, "parameter_analysis", profile.outputs / "figures", caption)
 print("saved", path.relative_to(profile.outputs.parent))
 figure
@@ -459,7 +451,7 @@ if found:
           f"{facts['valid']:,} validation photos of {facts['px']} px, {quoted['run'].nunique()} runs")
     judged = [f for f in sweep.CLAIMS if f in {*quoted["factor"]}]
     display(pd.DataFrame({f: sweep.verdict(quoted, f) for f in judged}, index=["verdict", "why"]).T)
-    display(figures.parameter_analysis(drawable(quoted)))
+    display(sweep.parameter_analysis(quoted))
 else:
     print("no quoted sweep in results/ yet")
 

@@ -54,13 +54,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from g2g import data as loaders, evaluation, figures, lab, runs as stages, training
+from g2g import evaluation, figures, lab
+from g2g.data import batches, prepare
+from g2g.models import predict
+from g2g.runs import device, load_or_train
 from report import sweep
-from g2g.data import prepare
 
 # %%
 small = sweep.scaled(profile)
-photos, plan, device = prepare(small), sweep.plan(profile), stages.device()
+photos, plan = prepare(small), sweep.plan(profile)
 base, gan_base = (rows["recipe"].iloc[0] for _, rows in plan.groupby("stage", sort=False))
 gray = sweep.measure(evaluation.gray(), photos)["mae"]
 print(f"gray: MAE {gray:.4f}")
@@ -72,15 +74,15 @@ print(f"gray: MAE {gray:.4f}")
 
 # %%
 rates = [base.lr, 10 * base.lr]
-batches = base.batch_size, int(plan[plan["factor"] == "batch_size"]["value"].min())
+sizes = base.batch_size, int(plan[plan["factor"] == "batch_size"]["value"].min())
 
 # %%
 rows = []
 for lr in rates:
-    for size in batches:
+    for size in sizes:
         recipe = dataclasses.replace(base, lr=lr, batch_size=size)
-        run = stages.load_or_train("unet", small, recipe=recipe, photos=photos)
-        rows.append({"lr": lr, "batch": size, "mae": sweep.measure(run.model("last", device), photos)["mae"]})
+        run = load_or_train("unet", small, recipe=recipe, photos=photos)
+        rows.append({"lr": lr, "batch": size, "mae": sweep.measure(run.model("last", device()), photos)["mae"]})
 square = pd.DataFrame(rows).pivot(index="lr", columns="batch", values="mae")
 square
 
@@ -102,17 +104,17 @@ plt.show()
 # lightness, but nobody demands *these* colours.
 
 # %%
-base_run = stages.load_or_train("unet", small, recipe=base, photos=photos)
+base_run = load_or_train("unet", small, recipe=base, photos=photos)
 answers = {}
 for lam in (gan_base.lam, 0.0):
     recipe = dataclasses.replace(gan_base, lam=lam)
-    run = stages.load_or_train("cgan", small, recipe=recipe, photos=photos, start=base_run)
-    answers[f"λ = {lam:g}"] = run.model("last", device)
+    run = load_or_train("cgan", small, recipe=recipe, photos=photos, start=base_run)
+    answers[f"λ = {lam:g}"] = run.model("last", device())
     print(run.id, {k: round(v, 4) for k, v in sweep.measure(answers[f"λ = {lam:g}"], photos).items()})
 
 # %%
-L, ab = next(loaders.batches(np.asarray(photos.valid[:1])))
-pictures = [lab.to_rgb(L, training.predict(net, L))[0] for net in answers.values()]
+L, ab = next(batches(np.asarray(photos.valid[:1])))
+pictures = [lab.to_rgb(L, predict(net, L))[0] for net in answers.values()]
 figures.image_row([lab.to_rgb(L, 0 * ab)[0], *pictures, photos.valid[0]], ["gray", *answers, "truth"])
 
 # %% [markdown]

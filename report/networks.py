@@ -147,15 +147,11 @@ def gan():
 
     ax.text(0.1, 0.12, "Discriminator: PatchGAN")
     ax.text(0.5, 0.9, "L, ab", ha="right", va="center")
-    steps = [(left + 0.83 * i, 0.9) for i in range(len(DISCRIMINATOR))]
+    steps = [(left + 1.1 * i, 0.9) for i in range(len(DISCRIMINATOR))]
     draw(ax, DISCRIMINATOR, steps, tall=0.5)
     for block, (x, y) in zip(DISCRIMINATOR, steps, strict=True):
         ax.text(x, y - 0.32, f"{block.size}×{block.size}", ha="center", va="top", color=GRAY)
-    arrow(ax, (4.85, 0.9), (5.6, 0.9))
-    lines = [i / 30 for i in range(31)]
-    ax.hlines([0.4 + y for y in lines], 5.7, 6.7, color=INK, linewidth=0.4)
-    ax.vlines([5.7 + x for x in lines], 0.4, 1.4, color=INK, linewidth=0.4)
-    ax.text(6.85, 0.9, "30 × 30 verdicts, each on\na patch of 70 × 70 px:\nreal or generated?", va="center")
+    ax.text(6.4, 0.9, "30 × 30 verdicts: is this patch\nof 70 × 70 px real or generated?", va="center")
     return fig
 
 

@@ -20,14 +20,7 @@ from g2g.tables import compare, formatted, notes, read_scores
 from report.claims import verdicts
 from report.sweep import parameter_analysis
 
-PAIRS = [
-    ("cnn", "gray"),
-    ("unet", "gray"),
-    ("cgan", "gray"),
-    ("unet", "cnn"),
-    ("unet_long", "unet"),
-    ("cgan", "unet_long"),
-]
+AGAINST = {"gray": ["cnn", "unet", "cgan"], "cnn": ["unet"], "unet": ["unet_long"], "unet_long": ["cgan"]}
 
 
 def make_report(profile: Profile | str | None = None) -> Path:
@@ -66,7 +59,7 @@ def make_report(profile: Profile | str | None = None) -> Path:
         table1=as_html(formatted(table)),
         notes=notes(table),
         runs_table=as_html(runs_table(runs)),
-        comparisons=[sentence(scores, row, other) for row, other in PAIRS],
+        comparisons=[sentence(scores, row, other) for other, rows in AGAINST.items() for row in rows],
         verdicts=verdicts(scores, colors, runs, profile),
     )
     path = profile.outputs / "report" / "index.html"
@@ -88,12 +81,7 @@ def check(run, profile, photos):
 
 
 def pictures(models: dict, photos) -> dict:
-    """Gray, what each model answers, and the truth: name -> N images, in the order of `models`.
-
-    Args:
-        models: name -> module, on the CPU.
-        photos: uint8 (N,S,S,3).
-    """
+    """Gray, what each model (name -> module, on the CPU) answers, and the truth, of uint8 (N,S,S,3), by name."""
     L, ab = lab.photos_to_lab(photos)
     answers = {name: lab.to_rgb(L, predict(model, L)) for name, model in models.items()}
     return {"gray": lab.to_rgb(L, 0 * ab), **answers, "truth": photos}
@@ -113,6 +101,8 @@ def draw(runs: dict, photos, scores: dict, colors: dict) -> dict:
     models = {stage: runs[stage].model() for stage in ("cnn", "unet", "cgan")}
     columns = pictures(models, test[:5])
 
+    errors = {stage: scores[stage]["mae"] for stage in models}
+
     def answer(stage):
         return lambda i: pictures({stage: models[stage]}, test[i : i + 1])[stage][0]
 
@@ -125,9 +115,7 @@ def draw(runs: dict, photos, scores: dict, colors: dict) -> dict:
         "qualitative_grid": figures.qualitative_grid(columns),
         "ab_histograms": figures.ab_histograms(colors),
         "error_against_chroma": figures.error_against_chroma({row: scores[row] for row in ("gray", *models)}),
-        "best_and_worst": figures.best_and_worst(
-            test, {stage: answer(stage) for stage in models}, {stage: scores[stage]["mae"] for stage in models}
-        ),
+        "best_and_worst": figures.best_and_worst(test, {stage: answer(stage) for stage in models}, errors),
     }
 
 

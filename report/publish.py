@@ -63,7 +63,7 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
         for row in verdicts(scores, colors, runs, profile).itertuples()
     ]
     runs_text = runs_table(runs).to_markdown(index=False, disable_numparse=True)
-    texts = {"table1": table1, "runs": runs_text + "\n", "claims": "".join(claims)}
+    texts = {"table1": table1, "runs": f"{runs_text}\n", "claims": "".join(claims)}
     folder = root / "results" / name
     with tempfile.TemporaryDirectory() as work:
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so

@@ -1,17 +1,43 @@
-"""What keeps a cache whole: one writer at a time, a temporary name while it grows, writes that may fail."""
+"""What keeps files whole: one writer at a time, a temporary name while they grow, errors that say what to do."""
 
 import errno
+import json
 import os
 import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 MORE_DISK = "Free some space, or set G2G_CACHE to a folder on a larger disk"
+
+
+def save_atomic(write, path) -> None:
+    """Call `write(temporary path)` and rename the result to `path`: whole or not there.
+
+    Raises:
+        RuntimeError: the file could not be written (a full disk, say); names the file.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        raise RuntimeError(
+            f"could not write {path}: {error}. Is the disk full? Free some space and run the same again: "
+            "what is finished is kept."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(record: dict, path) -> None:
+    """Write `record` as JSON, atomically."""
+    text = json.dumps(record, indent=2, sort_keys=True, default=str) + "\n"
+    save_atomic(lambda temporary: temporary.write_text(text), path)
 
 
 def locked(folder: Path, wait: bool = True):
@@ -36,7 +62,7 @@ def sweep(root: Path) -> None:
     """Remove what killed processes left half-written in `root`: `*.tmp` whose lock nobody holds."""
     for left in root.glob("*.tmp"):
         try:
-            with locked(left.with_suffix(""), wait=False):
+            with locked(left, wait=False):
                 shutil.rmtree(left, ignore_errors=True)
         except Timeout:
             pass
@@ -60,60 +86,6 @@ def disk_full_explained(folder: Path):
         raise RuntimeError(f"the disk of {folder} is full; nothing was kept. {MORE_DISK}") from error
 
 
-def save_atomic(write, path):
-    """Call `write(temporary path)` and rename the result to `path`: whole or not there.
-
-    Raises:
-        RuntimeError: the file could not be written (a full disk, say); names the file.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        raise RuntimeError(
-            f"could not write {path}: {error}. Is the disk full? Free some space and run the same "
-            "again: what is finished is kept."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-class ArrayWriter:
-    """Context manager: growing arrays uint8 (N, size, size, 3), one `<name>.npy` each, written front to back.
-
-    Not through a memory map: on a full disk that dies of SIGBUS, where a write raises an error to explain.
-    `count` says how many photos each has.
-    """
-
-    def __init__(self, folder: Path, names: tuple[str, ...], size: int):
-        self.size, self.count = size, dict.fromkeys(names, 0)
-        self.files = {name: open(folder / f"{name}.npy", "wb") for name in names}
-        for name in names:
-            self._write_header(name)
-
-    def append(self, name: str, pixels: np.ndarray) -> None:
-        self.files[name].write(np.ascontiguousarray(pixels).data)
-        self.count[name] += 1
-
-    def _write_header(self, name):
-        np.lib.format.write_array_header_1_0(
-            self.files[name],
-            {"descr": "|u1", "fortran_order": False, "shape": (self.count[name], self.size, self.size, 3)},
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, failed, *_):
-        for name, file in self.files.items():
-            with file:
-                if not failed:
-                    file.seek(0)
-                    self._write_header(name)  # same length: NumPy leaves room for the first axis to grow
-
-
 class _Lines:
     """A file that turns tqdm's redrawn bar into lines of plain text."""
 
@@ -125,26 +97,17 @@ class _Lines:
         pass
 
 
-def progress(total: int, label: str, unit: str, *, show: bool = True) -> tqdm:
+def progress(total: int, label: str, unit: str, show: bool = True) -> tqdm:
     """A progress display: use it in a `with` statement and call `.update(n)`.
 
     A bar in a terminal or a live notebook; one line every 15 seconds with `G2G_PLAIN=1` or where output is no
     terminal, because a redrawn bar fills logs and saved notebooks. `unit="B"` counts in MB and GB.
     """
+    in_bytes = unit == "B"
+    unit = unit if in_bytes else f" {unit}"
+    options = {"total": total, "desc": label, "unit": unit, "unit_scale": in_bytes, "disable": not show}
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    style = {
-        "total": total,
-        "desc": label,
-        "unit": unit if unit == "B" else f" {unit}",
-        "disable": not show,
-        "unit_scale": unit == "B",
-    }
-    if watched and os.environ.get("G2G_PLAIN") != "1":
-        return tqdm(**style)
-    return tqdm(
-        **style,
-        file=_Lines(),
-        mininterval=15,
-        delay=0.5,
-        bar_format="{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {elapsed} so far, {remaining} left",
-    )
+    if not watched or os.environ.get("G2G_PLAIN") == "1":
+        line = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {elapsed} so far, {remaining} left"
+        options |= {"file": _Lines(), "mininterval": 15, "delay": 0.5, "bar_format": line}
+    return tqdm(**options)

@@ -1,123 +1,174 @@
-"""Photo files of any kind, read so that their numbers are sRGB and written with what belongs to them."""
+"""Photo files of any kind: read so that their numbers are sRGB, written with what belongs to them."""
 
 import glob
+import hashlib
 import io
 import math
 import os
 import re
+import threading
 import warnings
-from itertools import chain, count
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin
+from PIL import Image, ImageChops, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from g2g.files import save_atomic
 
-SUFFIXES = set(".jpg .jpeg .jpe .png .webp .tif .tiff .bmp .gif .ppm .pgm .pnm .jp2 .avif .tga".split())
-# Formats that hold 24-bit colour, and how to write them well; what comes in another one goes out as PNG.
-# JPEG in 4:4:4: halving the colour planes would smear the colour at the very edges it was fitted to. TIFF not
-# compressed: Pillow leaves that to libtiff, which cannot write EXIF.
+# Pillow alone does not decode .heic and .heif: they are found to be named among the failures, not passed over
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .gif .ppm .pgm .pnm .jp2 .avif .tga .heic .heif".split()
+)
+# Formats that hold 24-bit colour: their suffix, and how to write them well. JPEG in 4:4:4: halving the colour planes
+# would smear the colour at the very edges it was fitted to. TIFF not compressed: Pillow leaves that to libtiff, which
+# cannot write EXIF.
 FORMATS = {
-    "JPEG": (".jpg .jpeg .jpe", {"quality": 95, "subsampling": 0}),
+    "JPEG": (".jpg", {"quality": 95, "subsampling": 0}),
     "PNG": (".png", {"compress_level": 4}),
     "WEBP": (".webp", {"quality": 95}),
-    "TIFF": (".tif .tiff", {"compression": "raw"}),
+    "TIFF": (".tif", {"compression": "raw"}),
     "BMP": (".bmp", {}),
     "JPEG2000": (".jp2", {}),
     "AVIF": (".avif", {"quality": 90}),
 }
-EARLIER = re.compile(r"-(color|compare)(-\d+)?$")  # how the names of results end
 MAX_MEGAPIXELS = 150
-ORIENTATION, EXIF_IFD, COLOR_SPACE = 0x0112, 0x8769, 0xA001
-# TIFF tags that say how the pixels lay in the old file: wrong in the new one
-LAYOUT_TAGS = {
-    *range(254, 260),
-    262,
-    266,
-    273,
-    *range(277, 280),
-    284,
-    317,
-    320,
-    *range(322, 326),
-    330,
-    338,
-    339,
-    347,
-    *range(512, 522),
-    *range(529, 533),
-    34675,
-}
+MIN_SIDE = 16  # pixels: less is an icon, not a photo
+EARLIER = re.compile(r"-(color|compare)(-\d+)?$")  # how the names of results end
+ORIENTATION, EXIF_IFD, COLOR_SPACE, ICC_PROFILE = 0x0112, 0x8769, 0xA001, 0x8773
+# TIFF tags from 254 to 533 say how the pixels lay in the old file; these few of them describe the photo
+DESCRIPTIVE_TAGS = {269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316}
+LAYOUT_TAGS = set(range(254, 534)) - DESCRIPTIVE_TAGS | {ICC_PROFILE}
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+Image.init()  # once here and not by several threads at a time
+READABLE = [name for name in Image.ID if name != "EPS"]  # which would go to Ghostscript, a program to run
+LARGE = 50e6  # pixels: larger photos are decoded one at a time, whatever the number of threads
+_opening, _large = threading.Lock(), threading.Lock()
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo: its `name` in the manifest, its file, and for a crop the box (left, top, right, bottom)."""
+
+    name: str
+    path: Path
+    box: tuple[int, int, int, int] | None = None
 
 
 def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Image, Image.Image | None, dict]:
     """A photo upright and in sRGB, 8 bits per channel, mode L or RGB; its alpha (L) or None; its metadata.
 
     The metadata is a dict for `Image.info`: EXIF without orientation, XMP, texts, resolution, and an sRGB
-    profile if the photo had a profile. What cannot be kept is a warning. Arguments and errors as in
-    `colorize.colorize`. The photo keeps its `format`.
+    profile if the photo had a profile. What cannot be kept is a warning. The photo keeps its `format`.
+
+    Args:
+        photo: a path, the bytes of a file as `io.BytesIO`, a PIL image, or a uint8 array (H,W), (H,W,3) or (H,W,4).
+        max_megapixels: larger files are refused before they are decoded.
+
+    Raises:
+        ValueError: not a photo, too large, or values without a known white.
+        OSError: a file that is missing, broken or of an unknown format.
     """
-    if isinstance(photo, (str, os.PathLike)):
-        # Pillow warns at 89 megapixels and refuses at 179; here the caller's own limit decides
+    if isinstance(photo, Image.Image):
+        return _standardize(photo, in_place=False)
+    if isinstance(photo, (str, os.PathLike, io.BytesIO)):
+        with _open(photo, max_megapixels) as file:
+            if file.width * file.height < LARGE:
+                return _standardize(file, in_place=True)
+            with _large:
+                return _standardize(file, in_place=True)
+    array = np.asarray(photo)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
+        expected = "path, PIL image or a uint8 array (H,W), (H,W,3) or (H,W,4)"
+        raise ValueError(f"photo: expected {expected}, got {array.dtype} {array.shape}")
+    return _standardize(Image.fromarray(array), in_place=False)
+
+
+def decode(item: Item, size: int, fit: str = "squash") -> tuple[dict, np.ndarray | None]:
+    """Read and resize one photo (bicubic, antialiased), transparency on white; never raises for what is in the file.
+
+    Returns:
+        its facts (sha256; width and height when upright; skipped = why it is unusable, or "") and the pixels,
+        uint8 (size, size, 3), or None if it is unusable.
+    """
+    facts = {"sha256": "", "width": None, "height": None, "skipped": ""}
+    try:
+        image = _read_item(item, facts)
+        if fit == "crop":
+            image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+        return facts, np.asarray(image.convert("RGB"))
+    except UnidentifiedImageError:
+        facts["skipped"] = "not an image that Pillow can read"
+    except Exception as error:  # decoders given garbage raise anything: SyntaxError, struct.error, …
+        facts["skipped"] = " ".join(str(error).split()) or type(error).__name__
+    return facts, None
+
+
+def _read_item(item, facts):
+    if not item.path.is_file():  # a pipe or a socket would block the read
+        raise OSError("not a regular file" if item.path.exists() else "no such file")
+    data = item.path.read_bytes()
+    box = repr(item.box) if item.box else ""
+    facts["sha256"] = hashlib.sha256(data + box.encode()).hexdigest()
+    if not data:
+        raise OSError("empty file")
+    image, alpha, _ = read_photo(io.BytesIO(data))
+    if alpha:
+        image.paste("white", mask=ImageChops.invert(alpha))
+    if item.box:
+        image = image.crop(item.box)
+    facts["width"], facts["height"] = image.size
+    if min(image.size) < MIN_SIDE:
+        raise OSError(f"only {image.width}×{image.height} px; each side needs at least {MIN_SIDE}")
+    return image
+
+
+def _open(file, max_megapixels):
+    with _opening:  # Pillow warns at 89 megapixels and refuses at 179, in all threads; here the caller decides
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            with Image.open(photo, formats=_formats()) as file:
-                if (megapixels := file.width * file.height / 1e6) > max_megapixels:
-                    raise ValueError(
-                        f"{file.width} x {file.height} pixels are {megapixels:.0f} megapixels, the limit is "
-                        f"{max_megapixels:g}. It takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
-                        f"where there is as much, --max-megapixels {math.ceil(megapixels)} allows it"
-                    )
-                return _prepare(file, in_place=True)
+            image = Image.open(file, formats=READABLE)
         finally:
             Image.MAX_IMAGE_PIXELS = before
-    if not isinstance(photo, Image.Image):
-        array = np.asarray(photo)
-        if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
-            raise ValueError(
-                "photo: expected path, PIL image or a uint8 array (H,W), (H,W,3) or (H,W,4), "
-                f"got {array.dtype} {array.shape}"
-            )
-        photo = Image.fromarray(array)
-    return _prepare(photo, in_place=False)
+    megapixels = image.width * image.height / 1e6
+    if megapixels > max_megapixels:
+        image.close()
+        raise ValueError(
+            f"{image.width} x {image.height} pixels are {megapixels:.0f} megapixels, the limit is {max_megapixels:g}. "
+            f"To colour it takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
+            f"where there is as much, --max-megapixels {math.ceil(megapixels)} allows it"
+        )
+    return image
 
 
-def _formats():
-    Image.init()
-    return [name for name in Image.ID if name != "EPS"]  # which would go to Ghostscript, a program to run
-
-
-def _prepare(image, in_place):
+def _standardize(image, in_place):
     if 0 in image.size:
         raise ValueError(f"photo: no pixels in it, its size is {image.size}")
     if getattr(image, "is_animated", False) and image.format != "MPO":  # MPO: a camera's JPEG with previews
         _warn(f"only the first of its {image.n_frames} frames was coloured")
     if image.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in getattr(image, "tile", ())):
         _warn("it has more than 8 bits per channel, the result has 8")
-    format, kept = image.format, ["xmp", "dpi", "comment", *getattr(image, "text", ())]
     image.load()
-    exif = _exif(image)
+    format, texts, exif = image.format, getattr(image, "text", {}), _exif(image)
     # Turns orientation into pixels, and drops it from XMP too, else a viewer would turn the result again.
     image = ImageOps.exif_transpose(image, in_place=in_place) or image
-    info = {k: image.info[k] for k in kept if k in image.info and not k.startswith("Raw profile")}
+    profile = image.info.get("icc_profile")
+    kept = ["xmp", "dpi", "comment", *(key for key in texts if not key.startswith("Raw profile"))]
+    info = {key: image.info[key] for key in kept if key in image.info}
     if exif:
         info["exif"] = exif
 
-    profile, alpha = image.info.get("icc_profile"), None
-    if image.mode.startswith(("I", "F")):
-        image = _eight_bits(image)
-    elif image.has_transparency_data:
-        gray, image = image.mode in ("L", "LA", "La"), image.convert("RGBA")
-        alpha, image = image.getchannel("A"), image.convert("L" if gray else "RGB")
-    elif image.mode not in ("L", "RGB", "CMYK"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
+    image, alpha = _eight_bits(image)
     if profile:
         # Numbers mean colours only through the profile. Lab is computed from sRGB, so a photo in another
         # space is converted first, and the result says that it is sRGB.
         image = _to_srgb(image, profile)
-        info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    image = image if image.mode in ("L", "RGB") else image.convert("RGB")
+        info["icc_profile"] = SRGB.tobytes()
+    if image.mode == "CMYK":
+        image = image.convert("RGB")
     image.format = format
     return image, alpha, info
 
@@ -126,9 +177,8 @@ def _exif(image):
     try:
         exif = Image.Exif()
         exif.load(image.getexif().tobytes())  # a copy; thumbnails, gray as they are, stay behind
-        for tag in LAYOUT_TAGS | {ORIENTATION}:
-            if tag in exif:
-                del exif[tag]
+        for tag in LAYOUT_TAGS.intersection(exif):  # the orientation is one of them
+            del exif[tag]
         if EXIF_IFD in exif:
             exif.get_ifd(EXIF_IFD).pop(COLOR_SPACE, None)  # AdobeRGB, say; the profile tells what it is now
         return exif.tobytes() if len(exif) else b""
@@ -138,13 +188,26 @@ def _exif(image):
 
 
 def _eight_bits(image):
-    values = np.asarray(image)
+    """The image in mode L, RGB or CMYK, and its alpha or None."""
+    if image.mode.startswith(("I", "F")):
+        return _scaled(np.asarray(image)), None
+    if image.has_transparency_data:
+        gray = image.mode in ("L", "LA", "La")
+        image = image.convert("RGBA")
+        return image.convert("L" if gray else "RGB"), image.getchannel("A")
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return image, None
+
+
+def _scaled(values):
     low, high = values.min(), values.max()
-    if image.mode == "F" and 0 <= low and high <= 1:
+    if values.dtype.kind == "f" and 0 <= low and high <= 1:
         return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
-    if image.mode == "F" or low < 0 or high > 65535:  # also NaN
+    if values.dtype.kind == "f" or low < 0 or high > 65535:  # also NaN
         raise ValueError(f"its values, {low} to {high}, have no known white: save it with 8 or 16 bits")
-    return Image.fromarray(((np.arange(65536) + 128) // 257).astype(np.uint8)[values])
+    table = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+    return Image.fromarray(table[values])
 
 
 def _to_srgb(image, profile):
@@ -152,17 +215,23 @@ def _to_srgb(image, profile):
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if image.mode == "L" and source.profile.xcolor_space.strip() == "RGB":
             image = image.convert("RGB")  # gray saved with the profile of a colour photo
-        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
-        if image.mode != "CMYK":
-            shape = (64, 64, 3)[: 3 if image.mode == "RGB" else 2]
-            probe = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-            result = np.asarray(ImageCms.applyTransform(Image.fromarray(probe), transform)).astype(int)
-            if abs(result - probe.reshape(64, 64, -1)).max() <= 1:
-                return image  # sRGB already: every photo off the web; no rounding twice
-        return ImageCms.applyTransform(image, transform)
+        transform = _transform(profile, image.mode)
+        return ImageCms.applyTransform(image, transform) if transform else image
     except (ImageCms.PyCMSError, OSError) as error:
         _warn(f"its colour profile cannot be used ({error}), so it was read as sRGB")
         return image
+
+
+@lru_cache(maxsize=16)
+def _transform(profile, mode):
+    """What turns colours of a profile into sRGB; None if they are that already, as in most photos off the web."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    transform = ImageCms.buildTransform(source, SRGB, mode, "RGB")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    probe = Image.fromarray(noise).convert(mode)
+    converted = np.asarray(ImageCms.applyTransform(probe, transform)).astype(int)
+    same = np.abs(converted - np.asarray(probe.convert("RGB"))).max() <= 1 and mode != "CMYK"
+    return None if same else transform
 
 
 def _warn(text):
@@ -173,17 +242,15 @@ def save_photo(image: Image.Image, path: str | Path) -> None:
     """Write a photo with the metadata in its `info`, whole or not at all; the suffix tells the format.
 
     Raises:
-        ValueError: a suffix that is not in `FORMATS`. RuntimeError: it cannot be written.
+        ValueError: a suffix of no format in `FORMATS`. RuntimeError: it cannot be written.
     """
     path = Path(path)
-    name, options = next(
-        ((name, options) for name, (suffixes, options) in FORMATS.items() if path.suffix.lower() in suffixes.split()),
-        (None, None),
-    )
-    if name is None:
+    format = Image.registered_extensions().get(path.suffix.lower())
+    if format not in FORMATS:
         raise ValueError(f"{path.name}: expected a suffix for colour photos: .jpg, .png, .webp, .tif, …")
-    options = options | {k: image.info[k] for k in ("exif", "xmp", "icc_profile", "dpi") if k in image.info}
-    if name == "PNG":
+    _, options = FORMATS[format]
+    options = options | {key: image.info[key] for key in ("exif", "xmp", "icc_profile", "dpi") if key in image.info}
+    if format == "PNG":
         options["pnginfo"] = texts = PngImagePlugin.PngInfo()
         for key, value in image.info.items():
             if isinstance(value, str):
@@ -191,7 +258,7 @@ def save_photo(image: Image.Image, path: str | Path) -> None:
 
     def write(part):
         with open(part, "w+b") as file:
-            image.save(file, name, **options)
+            image.save(file, format, **options)
 
     save_atomic(write, path)
 
@@ -201,10 +268,34 @@ def new_path(source: Path, folder: Path, ending: str, format: str | None) -> Pat
 
     Never an existing file: where the name is taken, a number is put behind it, NAME-ending-2.jpg.
     """
-    suffixes = FORMATS.get("JPEG" if format == "MPO" else format, FORMATS["PNG"])[0].split()
-    suffix = source.suffix if source.suffix.lower() in suffixes else suffixes[0]
-    paths = (folder / f"{source.stem}-{ending}{number}{suffix}" for number in chain([""], count(-2, -1)))
-    return next(path for path in paths if not os.path.lexists(path))
+    format = {"MPO": "JPEG"}.get(format, format)
+    if format not in FORMATS:
+        format = "PNG"
+    suffix, _ = FORMATS[format]
+    if Image.registered_extensions().get(source.suffix.lower()) == format:
+        suffix = source.suffix  # .JPEG stays .JPEG
+    path, number = folder / f"{source.stem}-{ending}{suffix}", 1
+    while os.path.lexists(path):
+        number += 1
+        path = folder / f"{source.stem}-{ending}-{number}{suffix}"
+    return path
+
+
+def photos_under(folder: str | Path) -> list[Path]:
+    """Files in `folder` and below with a photo's suffix, sorted; links are followed, hidden names left out."""
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=_left_out):
+        if os.path.realpath(place) in seen:  # a link back to a folder above
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(place))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+
+
+def _left_out(error):
+    warnings.warn(f"{error.filename} is left out: {error.strerror}", stacklevel=3)
 
 
 def find_photos(paths) -> tuple[list[Path], list[str]]:
@@ -213,18 +304,15 @@ def find_photos(paths) -> tuple[list[Path], list[str]]:
     In folders and patterns, hidden files and earlier results (NAME-color, NAME-compare) are passed over.
     """
     found, missing = {}, []
-    for path in map(os.path.expanduser, map(str, paths)):
+    for path in paths:
+        path = os.path.expanduser(path)
         if os.path.isfile(path):
             new = [Path(path)]
         else:
-            folder = os.path.isdir(path)
-            inside = Path(path).rglob("*") if folder else map(Path, glob.glob(path, recursive=True))
-            new = [
-                p
-                for p in sorted(inside)
-                if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "." and not EARLIER.search(p.stem)
-            ]
+            inside = photos_under(path) if os.path.isdir(path) else map(Path, sorted(glob.glob(path, recursive=True)))
+            new = [p for p in inside if p.is_file() and p.suffix.lower() in SUFFIXES and not EARLIER.search(p.stem)]
         if not new:
             missing.append(path)
-        found |= {p.resolve(): p for p in new if p.resolve() not in found}
+        for photo in new:
+            found.setdefault(photo.resolve(), photo)
     return list(found.values()), missing

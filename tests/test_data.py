@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import color
 
 from g2g import data, sources
 from g2g import files as cache
@@ -165,6 +168,26 @@ def test_nothing_usable_is_an_error_that_says_why(tmp_path, own_cache):
     assert not leftovers(own_cache) and not finished(own_cache)
 
 
+def test_the_filters_of_warnings_stay_as_they_were(tmp_path, monkeypatch):
+    """`catch_warnings` in one of several threads leaves the filters of another behind, for the whole process."""
+    threads = set()
+
+    class Spy(warnings.catch_warnings):
+        def __enter__(self):
+            threads.add(threading.current_thread())
+            return super().__enter__()
+
+    monkeypatch.setattr(warnings, "catch_warnings", Spy)
+    before = list(warnings.filters)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warnings, "showwarning", lambda *_: pytest.fail("the user can do nothing about it"))
+        profile = splits(tmp_path)
+        Image.fromarray(np.full((40, 40), 30000, np.uint16)).save(tmp_path / "train/sixteen.png")
+        prepare(profile)
+    assert list(warnings.filters) == before
+    assert threads == {threading.current_thread()}
+
+
 def test_near_gray_photos_are_known_and_can_be_left_out_of_training(tmp_path):
     profile = splits(tmp_path, train=10, test=4)
     for name in ("train/gray0.png", "train/gray1.png", "test/gray2.png"):
@@ -183,6 +206,12 @@ def test_near_gray_photos_are_known_and_can_be_left_out_of_training(tmp_path):
     assert colourful.hash != photos.hash
     reasons = colourful.manifest.set_index("file")["skipped"]
     assert "below 5" in reasons["train/gray0.png"]
+
+
+def test_mean_chroma_is_that_of_skimage(photos):
+    lab = color.rgb2lab(photos.test)
+    expected = np.hypot(lab[..., 1], lab[..., 2]).mean(axis=(1, 2))
+    assert photos.manifest.query("split == 'test'")["chroma"].to_numpy() == pytest.approx(expected, abs=1e-3)
 
 
 def test_duplicates_of_test_photos_leave_training(tmp_path):
@@ -245,8 +274,9 @@ def test_a_source_is_one_function(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda folder: os.truncate(folder / "train.npy", 5000),
-        lambda folder: (folder / "test.npy").unlink(),
+        lambda folder: os.truncate(folder / "train.rgb", 5000),
+        lambda folder: os.truncate(folder / "train.rgb", 3 * SIZE**2),
+        lambda folder: (folder / "test.rgb").unlink(),
         lambda folder: (folder / "manifest.csv").write_text("file\n"),
         lambda folder: (folder / "about.json").write_text("{"),
     ],
@@ -325,7 +355,7 @@ def test_stopped_at_any_time_it_starts_again_and_ends_the_same(tmp_path, own_cac
         if stop == signal.SIGINT:
             assert not leftovers(own_cache), "Ctrl-C leaves nothing half-written"
         for folder in finished(own_cache):  # whatever bears the final name is whole
-            assert np.array_equal(np.load(folder / "train.npy"), expected[0])
+            assert (folder / "train.rgb").read_bytes() == expected[0].tobytes()
             shutil.rmtree(folder)
     assert seen_unfinished
     again = prepare(profile, progress=False)

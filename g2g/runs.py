@@ -44,25 +44,21 @@ class Run:
         return pd.read_csv(self.folder / "history.csv")
 
     def model(self, which: str | None = None, device="cpu") -> torch.nn.Module:
-        """The trained generator in eval mode.
+        """The trained generator in eval mode. Raises FileNotFoundError where the weights are gone.
 
-        Args:
-            which: `best` (lowest validation L1) or `last`; None takes last for the cGAN, whose validation L1 does
-                not say which epoch looks best, and for its control `unet_long`; best for the others.
-
-        Raises:
-            FileNotFoundError: the run's weights are not there (any more).
+        `which` is `best` (lowest validation L1) or `last`; None takes last for the cGAN, whose validation L1 does
+        not say which epoch looks best, and for its control `unet_long`; best for the others.
         """
         if which is None:
             which = "last" if self.stage in ("unet_long", "cgan") else "best"
         files = {"best": "weights.safetensors", "last": "last.safetensors"}
-        return self._load(_model(self.recipe, self.record["size"], weights=None), files[which], device)
+        return self._trained(_model(self.recipe, self.record["size"], weights=None), files[which], device)
 
     def discriminator(self, device="cpu") -> torch.nn.Module:
         """The trained PatchGAN of a cGAN run, in eval mode. Raises FileNotFoundError as `model` does."""
-        return self._load(PatchGAN(self.recipe.receptive_field), "discriminator.safetensors", device)
+        return self._trained(PatchGAN(self.recipe.receptive_field), "discriminator.safetensors", device)
 
-    def _load(self, model, file, device):
+    def _trained(self, model, file, device):
         path = self.folder / file
         if not path.is_file():
             raise FileNotFoundError(
@@ -158,10 +154,8 @@ def quoted() -> dict[str, Run]:
 def best_available() -> tuple[torch.nn.Module, int, str]:
     """The best trained generator at hand for colouring a photo, its photos' size in px, and a sentence on what it is.
 
-    The weights in `results/weights/` come first, then the runs of the profiles report, class, cpu and smoke.
-
-    Raises:
-        FileNotFoundError: nothing was trained yet.
+    Weights in `results/weights/` come first, then the runs of the profiles report, class, cpu and smoke.
+    Raises FileNotFoundError if nothing was trained yet.
     """
     for card in sorted((repo_root() / "results" / "weights").glob("*.json")):
         about = json.loads(card.read_text())
@@ -232,8 +226,8 @@ def load_or_train(
 def _train(recipe, photos, profile, start, folder):
     settings = training.hardware(device())  # before the first step, whose kernels they choose
     say(
-        f"{TITLES[recipe.stage]}: training {recipe.epochs} epochs on {len(photos.train):,} photos at {photos.size} px; "
-        "how long it takes follows after a few steps"
+        f"{TITLES[recipe.stage]}: training {recipe.epochs} epochs on {len(photos.train):,} photos "
+        f"at {photos.size} px; how long it takes follows after a few steps"
     )
     learn = learner(recipe, photos, start)
     options = {"epochs": recipe.epochs, "lr": recipe.lr, "schedule": recipe.schedule, "seed": recipe.seed}

@@ -40,9 +40,6 @@ def hardware(device) -> dict:
     return {
         "device": torch.cuda.get_device_name(device) if on_gpu else str(torch.device(device)),
         "precision": precision(device),
-        "tf32": on_gpu,
-        "channels_last": True,
-        "fused_adam": on_gpu,
         "threads": torch.get_num_threads(),
     }
 
@@ -146,41 +143,27 @@ class GANLearner(Learner):
 
 def gray_loss(batches) -> float:
     """Mean |ab| over batches of (L, ab): the L1 of a model that answers gray, to read a loss against."""
-    total = 0.0
-    photos = 0
-    for _, ab in batches:
-        total += float(ab.abs().mean()) * len(ab)
-        photos += len(ab)
-    return total / photos
+    by_photo = [ab.abs().mean((1, 2, 3)) for _, ab in batches]
+    return float(torch.cat(by_photo).mean())
 
 
-def _constant(lr):
-    return {"lr": SchedNo(lr, lr)}
-
-
-def _one_cycle(lr):
-    """Smith 2018, with the numbers of fastai's `fit_one_cycle`; `lr` is the maximum."""
-    return {"lr": combined_cos(0.25, lr / 25, lr, lr / 1e5), "mom": combined_cos(0.25, 0.95, 0.85, 0.95)}
-
-
-def _linear_decay(lr):
-    """Constant for half of the epochs, then in a straight line to 0 (CycleGAN, Zhu et al. 2017)."""
-    return {"lr": combine_scheds([0.5, 0.5], [SchedNo(lr, lr), SchedLin(lr, 0)])}
-
-
-SCHEDULES = {"constant": _constant, "one_cycle": _one_cycle, "linear_decay": _linear_decay}
+# What fastai's ParamScheduler makes of a learning rate; one_cycle with the numbers of its own `fit_one_cycle`
+_MOMENTUM = combined_cos(0.25, 0.95, 0.85, 0.95)
+SCHEDULES = {
+    "constant": lambda lr: {"lr": SchedNo(lr, lr)},
+    "one_cycle": lambda lr: {"lr": combined_cos(0.25, lr / 25, lr, lr / 1e5), "mom": _MOMENTUM},
+    "linear_decay": lambda lr: {"lr": combine_scheds([0.5, 0.5], [SchedNo(lr, lr), SchedLin(lr, 0)])},
+}
 
 
 def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFrame:
     """Train `learn` to `epochs` epochs, going on from the newest whole checkpoint in `folder` if there is one.
 
     Args:
-        schedule: `constant`; `one_cycle` (Smith 2018, with fastai's defaults and `lr` as the maximum); or
-            `linear_decay`: constant for half of the epochs, then linearly to 0 (CycleGAN, Zhu et al. 2017, and its
-            authors' PyTorch code for pix2pix).
+        schedule: `constant`; `one_cycle` (Smith 2018; `lr` is the maximum); or `linear_decay`: constant for half of
+            the epochs, then linearly to 0 (CycleGAN, Zhu et al. 2017, and its authors' code for pix2pix).
 
-    Returns:
-        the history, one row per epoch (mean losses over the epoch's photos).
+    Returns the history, one row per epoch (mean losses over the epoch's photos).
 
     Raises:
         TrainingDiverged: NaN or infinite loss. RuntimeError: out of GPU memory, or a file could not be written.

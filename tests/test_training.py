@@ -300,6 +300,8 @@ def test_one_cycle_is_that_of_fastai(tiny, tmp_path):
     schedule = {}
 
     class Look(Callback):
+        order = 70  # after the scheduler
+
         def after_fit(self):
             schedule.update(self.recorder.hps)
 

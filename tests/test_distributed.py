@@ -66,7 +66,7 @@ def test_two_processes_stay_equal_and_step_as_one_with_the_doubled_batch(stage, 
     assert difference(one, two) == 0
     assert history == other
     ((alone, single),) = work(stage, tmp_path / "one", 18, 1, 1)
-    assert difference(one, alone) < 1e-3  # rounding: 1e-5 (CNN), 1e-4 (cGAN); without synchronisation above 1
+    assert difference(one, alone) < 1e-2  # rounding: 1e-5 (CNN), 1e-3 (cGAN); without synchronisation above 1
     assert history["train_loss"][0] == pytest.approx(single["train_loss"][0], rel=1e-4)
 
 
@@ -81,6 +81,6 @@ def test_a_resume_in_two_processes_goes_on_with_the_next_epochs_photos(tmp_path,
 def test_the_command_line_trains_in_two_processes(tmp_path):
     command = ["-m", "g2g", "train", "cnn", "--profile", "smoke", "--set", "epochs=1", "width=8"]
     outputs = launch(command, 2, G2G_OUTPUTS=str(tmp_path), G2G_CACHE=str(tmp_path / "cache"), G2G_DATA="")
-    assert sum("training 1 of 1 epochs" in output for output in outputs) == 1, "the first process speaks"
+    assert sum("training 1 epochs" in output for output in outputs) == 1, "the first process speaks"
     (record,) = tmp_path.glob("smoke/runs/cnn-*/run.json")
     assert json.loads(record.read_text())["processes"] == 2

@@ -343,16 +343,3 @@ def _gan_terms(panels, gans):
         ax.set(title=words, xlabel="epoch")
     if len(gans) > 1:
         panels[-1].legend()
-
-
-@figure("The discriminator's verdict on each patch: 0 looks generated, 1 looks real.")
-def patch_map(pictures: dict):  # until notebook 04 has it
-    """name -> (image, logits (h,w) or (1,h,w)): the images, and under them the sigmoid of their logits."""
-    maps = [torch.as_tensor(x).detach().sigmoid().squeeze().cpu().numpy() for _, x in pictures.values()]
-    images = [image(x) for x, _ in pictures.values()]
-    fig, cells = axes(2, len(images), images[0].shape, extra=0.4, side=0.7)
-    for (above, below), name, picture, p in zip(cells.T, pictures, images, maps, strict=True):
-        show(above, picture, title(name))
-        shown = show(below, np.atleast_2d(p), f"mean {p.mean():.2f}", "cividis", extent=picture.shape[1::-1])
-    fig.colorbar(shown, ax=cells, label="probability of real", shrink=0.6)
-    return fig

@@ -232,7 +232,7 @@ def test_arrays_and_images_are_taken_and_left_as_they_are():
 
 
 def test_a_prediction_that_is_not_finite_is_an_error():
-    with pytest.raises(RuntimeError, match="not finite"):
+    with pytest.raises(ValueError, match="NaN or infinity"):
         colorize(photo(), paints((float("nan"), 0.0)))
 
 

@@ -51,6 +51,14 @@ def test_constraints_pin_every_requirement_and_no_requirement_is_pinned():
         assert name in pinned
 
 
+def test_the_setup_cell_looks_for_every_dependency():
+    from g2g.setup import INSTALLABLE, OF_COLAB
+
+    packages = {"PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"}
+    looked_for = {packages.get(module, module) for module in OF_COLAB + INSTALLABLE}
+    assert looked_for == {re.match(r"[\w-]+", line)[0] for line in PYPROJECT["project"]["dependencies"]}
+
+
 def test_installed_versions_are_the_tested_ones():
     """A stale .venv would make every other test say less than it seems to."""
     from importlib.metadata import version

@@ -29,7 +29,7 @@ def colab(monkeypatch, tmp_path):
         return subprocess.CompletedProcess(command, calls.returncode, "", "no network here")
 
     monkeypatch.setattr(module.subprocess, "run", run)
-    monkeypatch.setattr(module, "_device", lambda: ("CPU", None))
+    monkeypatch.setattr(module, "_gpu", lambda: None)
     return calls
 
 
@@ -39,16 +39,11 @@ def without(monkeypatch, *modules):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in modules else real(name))
 
 
-def test_prints_what_a_reader_needs_and_returns_the_profile(capsys):
-    profile = setup("smoke")
+def test_prints_what_a_reader_needs_and_returns_the_profile_each_time(capsys):
+    assert setup("smoke") == setup("smoke") == PROFILES["smoke"]
     said = capsys.readouterr().out
-    assert profile == PROFILES["smoke"]
     for expected in ("torch ", "fastai ", "device: ", "profile: smoke", "photos: bundled", "minutes alone: "):
         assert expected in said
-
-
-def test_twice_gives_the_same(capsys):
-    assert setup("smoke") == setup("smoke")
 
 
 def test_auto_follows_the_environment(monkeypatch, capsys):
@@ -69,9 +64,8 @@ def test_own_photos_are_named(monkeypatch, tmp_path, capsys):
 
 def test_every_profile_has_its_minutes():
     assert set(module.MINUTES) == set(PROFILES)
-    for minutes in module.MINUTES.values():
-        assert len(minutes["alone"]) == 8
-        assert minutes["how"].startswith(("estimate", "measured on"))
+    for alone, _, how in module.MINUTES.values():
+        assert len(alone) == 8 and how.startswith(("estimate", "measured on"))
 
 
 def test_old_python_is_told_so(monkeypatch):
@@ -88,16 +82,13 @@ def test_outside_colab_nothing_is_installed(monkeypatch):
 
 
 def test_colab_installs_only_what_is_missing_and_nothing_it_has(monkeypatch, colab, capsys):
+    setup("smoke")
+    assert colab.pip == []
     without(monkeypatch, "lpips")
-    assert setup("smoke").name == "smoke"
+    setup("smoke")
     (command,) = colab.pip
     assert command[-1] == "lpips" and "--no-deps" in command
     assert not {"-U", "--upgrade", "torch", "torchvision", "numpy", "fastai"} & set(command)
-
-
-def test_colab_with_everything_calls_no_pip(colab, capsys):
-    setup("smoke")
-    assert colab.pip == []
 
 
 def test_colab_without_network_goes_on_without_lpips_and_says_so(monkeypatch, colab, capsys):

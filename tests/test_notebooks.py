@@ -131,19 +131,19 @@ def test_machine_paths_are_found_and_cleaned():
     assert clean.startswith("outputs/smoke/runs and data/cache/x and g2g/lab.py:3 and ")
 
 
-def test_an_address_changed_in_one_place_reaches_badge_and_cell(tmp_path):
-    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/ada/colour/"\n')
+def test_an_address_changed_in_one_place_reaches_badge_and_cell(monkeypatch):
+    monkeypatch.setattr(stamp, "REPOSITORY", "https://github.com/ada/colour")
     new = nbformat.v4
     notebook = new.new_notebook(
         cells=[new.new_markdown_cell("# Title\n\ntext"), new.new_code_cell("", metadata={"tags": ["setup"]})]
     )
-    assert stamp.stamp(notebook, "notebooks/01_x.ipynb", tmp_path) == ["badge", "setup cell"]
-    assert stamp.stamp(notebook, "notebooks/01_x.ipynb", tmp_path) == []
+    assert stamp.stamp(notebook, "notebooks/01_x.ipynb") == ["badge", "setup cell"]
+    assert stamp.stamp(notebook, "notebooks/01_x.ipynb") == []
     assert "github/ada/colour/blob/main/notebooks/01_x.ipynb" in notebook.cells[0].source
     assert 'https://github.com/ada/colour"' in notebook.cells[1].source
     assert "@NAME" not in notebook.cells[1].source and "@REPO" not in notebook.cells[1].source
     page = "[b](https://colab.research.google.com/github/old/name/blob/main/notebooks/01_x.ipynb)"
-    assert "github/ada/colour/blob" in stamp.stamp_text(page, tmp_path)
+    assert "github/ada/colour/blob" in stamp.stamp_text(page)
 
 
 def test_setup_cell_is_short_plain_python():
@@ -185,7 +185,7 @@ def colab(tmp_path):
             [sys.executable, "-c", code], cwd=runtime / "lone", env=env | changes, capture_output=True, text=True
         )
 
-    run.root, run.origin = runtime / "content" / stamp.repository().rsplit("/", 1)[-1], origin
+    run.root, run.origin = runtime / "content" / stamp.REPOSITORY.rsplit("/", 1)[-1], origin
     return run
 
 
@@ -209,7 +209,7 @@ def test_setup_cell_redoes_an_interrupted_clone(colab, left):
 
 def test_setup_cell_without_network_says_so_and_leaves_nothing(colab):
     done = colab(GIT_CONFIG_COUNT="0")
-    assert done.returncode and f"cannot fetch {stamp.repository()}: no network, or a wrong" in done.stderr
+    assert done.returncode and f"cannot fetch {stamp.REPOSITORY}: no network, or a wrong" in done.stderr
     assert not colab.root.exists()
 
 

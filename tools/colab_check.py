@@ -35,8 +35,8 @@ def runtime(folder: Path, cut: bool) -> dict[str, str]:
     for name in ("content", "home", "lone"):
         (folder / name).mkdir()
     foreign = ("G2G_", "GIT_", "PYTHON", "VIRTUAL_ENV", "MPLBACKEND")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    env = kept | {
+    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    env |= {
         "HOME": str(folder / "home"),
         "PYTHONPATH": str(folder / "stub"),
         "G2G_PLAIN": "1",
@@ -44,7 +44,7 @@ def runtime(folder: Path, cut: bool) -> dict[str, str]:
         "G2G_PROFILE": "smoke",
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
-        "GIT_CONFIG_VALUE_0": stamp.repository(),
+        "GIT_CONFIG_VALUE_0": stamp.REPOSITORY,
     }
     if cut:  # nobody listens there: what is asked of the network fails at once
         env |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
@@ -65,33 +65,35 @@ def colab_python() -> Path:
     return python
 
 
+def check(path: Path, python, cut: bool) -> bool:
+    """Execute a notebook alone and say how it went; True if it passed."""
+    with tempfile.TemporaryDirectory(prefix="g2g-alone-") as folder:
+        folder = Path(folder).resolve()
+        env = runtime(folder, cut)
+        alone = Path(shutil.copy(path, folder / "lone"))
+        began = time.time()
+        _, failure = execute.execute(alone, python, env)
+        stray = [found.name for found in (folder / "lone").iterdir() if found != alone]
+    print("FAILED " if failure else "passed ", f"{path.stem}, {(time.time() - began) / 60:.1f} min", flush=True)
+    if failure:
+        print(failure)
+    if stray:
+        print(f"  note: it wrote into the current folder: {', '.join(stray)}")
+    return failure is None
+
+
 def main(arguments: list[str]) -> int:
     colab = "--colab" in arguments
-    names = [a for a in arguments if a != "--colab"]
-    python = colab_python() if colab else sys.executable
-    paths = [p for p in execute.numbered() if not names or p.name[:2] in names]
+    names = [argument for argument in arguments if argument != "--colab"]
+    paths = [path for path in execute.numbered() if not names or path.name[:2] in names]
     if not paths:
         sys.exit(f"no notebook matches {' '.join(names) or 'notebooks/[0-9]*.ipynb'}")
-    if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True).stdout:
+    if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True).stdout:
         print("note: there are uncommitted changes; the clone is of what is committed")
-    failures = 0
-    for path in paths:
-        with tempfile.TemporaryDirectory(prefix="g2g-alone-") as folder:
-            folder = Path(folder).resolve()
-            env = runtime(folder, cut=not colab)
-            alone = Path(shutil.copy(path, folder / "lone"))
-            began = time.time()
-            _, failure = execute.execute(alone, python, env)
-            stray = [p.name for p in (folder / "lone").iterdir() if p != alone]
-        failures += bool(failure)
-        verdict = "FAILED" if failure else "passed"
-        print(f"{verdict}  {path.stem}, {(time.time() - began) / 60:.1f} min", flush=True)
-        if failure:
-            print(failure)
-        if stray:
-            print(f"  note: it wrote into the current folder: {', '.join(stray)}")
-    print(f"{len(paths) - failures} passed, {failures} failed")
-    return int(failures > 0)
+    python = colab_python() if colab else sys.executable
+    passed = sum(check(path, python, cut=not colab) for path in paths)
+    print(f"{passed} passed, {len(paths) - passed} failed")
+    return int(passed < len(paths))
 
 
 if __name__ == "__main__":

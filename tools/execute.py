@@ -11,6 +11,7 @@ import base64
 import io
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -24,8 +25,13 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from PIL import Image
 
+import stamp
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+from g2g.files import save_atomic  # noqa: E402
+from g2g.profiles import cache_root, get_profile  # noqa: E402
+
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -55,13 +61,13 @@ def execute(path: Path, python: str = sys.executable, env: dict | None = None):
     specs = OnePython()
     specs.python = str(python)
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
-    count = len(notebook.cells)
-    at = [0]
+    where = path.name
 
     def started(cell, cell_index):
-        at[0] = cell_index
+        nonlocal where
+        where = f"{path.name}, cell {cell_index + 1} of {len(notebook.cells)}"
         if sys.stdout.isatty():
-            print(f"\r  {path.stem}  cell {cell_index + 1} of {count}", end="\r", flush=True)
+            print(f"\r  {where}", end="\r", flush=True)
 
     client = NotebookClient(
         notebook,
@@ -80,48 +86,43 @@ def execute(path: Path, python: str = sys.executable, env: dict | None = None):
             if manager.has_kernel:
                 await manager.shutdown_kernel(now=True)
 
+    failure = None
     try:
         asyncio.run(whole())
     except CellExecutionError as error:
-        return notebook, f"{path.name}, cell {at[0] + 1} of {count}:\n{ANSI.sub('', str(error)).strip()}"
+        failure = f"{where}:\n{ANSI.sub('', str(error)).strip()}"
     except DeadKernelError:  # nbclient answers Ctrl-C in this way, too
-        return notebook, f"{path.name}, cell {at[0] + 1} of {count}: interrupted, or out of memory"
-    return notebook, None
+        failure = f"{where}: interrupted, or out of memory"
+    return notebook, failure
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    nbformat.write(notebook, part)
-    os.replace(part, path)
+    save_atomic(lambda part: nbformat.write(notebook, part), path)
 
 
 def clean(text: str, outputs: Path, cache: Path) -> str:
     """Text without the paths of this machine."""
-    temporary = re.escape(tempfile.gettempdir())
-    text = re.sub(temporary + r"/ipykernel_\d+/\d+\.py", "<cell>", ANSI.sub("", text))
-    known = (
-        (outputs, "outputs/"),
-        (cache, "data/cache/"),
-        (ROOT, ""),
-        (Path(sys.prefix), ".venv/"),
-        (Path.home(), "~/"),
-    )
-    for folder, short in known:
+    temporary = tempfile.gettempdir()
+    text = ANSI.sub("", text)
+    text = re.sub(re.escape(temporary) + r"/ipykernel_\d+/\d+\.py", "<cell>", text)
+    known = {outputs: "outputs", cache: "data/cache", ROOT: ".", Path(sys.prefix): ".venv", Path.home(): "~"}
+    for folder, short in known.items():
         if folder != Path(folder.anchor):
-            text = text.replace(f"{folder}/", short).replace(str(folder), short.rstrip("/") or ".")
-    return re.sub(temporary + "/", "temp/", text)
+            text = text.replace(f"{folder}/", f"{short}/".removeprefix("./"))
+            text = text.replace(str(folder), short)
+    return text.replace(f"{temporary}/", "temp/")
 
 
 def lighten(data: dict) -> None:
     """A photo's PNG becomes a JPEG of full colour resolution where that is much smaller; drawings stay PNG."""
-    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB")
-    out = io.BytesIO()
-    picture.save(out, "jpeg", quality=90, subsampling=0, optimize=True)
-    if len(out.getvalue()) < 0.4 * len(data["image/png"]):
+    png = base64.b64decode(data["image/png"])
+    jpeg = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "jpeg", quality=90, subsampling=0, optimize=True)
+    if len(jpeg.getvalue()) < 0.5 * len(png):
         del data["image/png"]
-        data["image/jpeg"] = base64.b64encode(out.getvalue()).decode()
+        data["image/jpeg"] = base64.b64encode(jpeg.getvalue()).decode()
 
 
 def tidy(notebook: nbformat.NotebookNode, outputs: Path, cache: Path) -> None:
@@ -160,23 +161,15 @@ def walk(paths: list[Path], keep) -> None:
 
 
 def run() -> None:
-    from g2g.profiles import get_profile
-
     outputs = get_profile().outputs
     walk(numbered(), lambda path, notebook, failure: write(notebook, outputs / "notebooks" / path.name))
     print(f"\nwritten under {outputs}:")
-    for folder in sorted(p for p in outputs.iterdir() if p.is_dir()):
-        names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
-        shown = ", ".join(names[:12]) + (f" … {len(names)} in all" if len(names) > 12 else "")
-        print(f"  {folder.name + '/':12} {shown}")
+    for folder in sorted(outputs.glob("*/")):
+        names = sorted(path.name for path in folder.glob("[!.]*"))
+        print(f"  {folder.name}/: {len(names)} in all, {', '.join(names[:12])}")
 
 
 def save(names: list[str]) -> None:
-    import shutil
-
-    import stamp
-    from g2g.profiles import cache_root
-
     if not os.environ.get("G2G_OUTPUTS"):  # else: the caller's own runs are to be shown, not new ones
         os.environ["G2G_OUTPUTS"] = str(ROOT / "outputs" / "saved")
         if not names:
@@ -188,7 +181,7 @@ def save(names: list[str]) -> None:
             write(notebook, path)
             stamp.sync(path)
 
-    walk([p for p in numbered(solutions=True) if not names or p.name[:2] in names], keep)
+    walk([path for path in numbered(solutions=True) if not names or path.name[:2] in names], keep)
     print("saved; look at them, then commit notebooks/")
 
 

@@ -1,3 +1,4 @@
+# fmt: off
 # Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
 PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
 USE_DRIVE = False  # @param {type:"boolean"}
@@ -21,5 +22,4 @@ else:  # on your own machine: the notebook lies somewhere inside the repository
         raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
 from g2g.setup import setup
-
 profile = setup(PROFILE, USE_DRIVE)

@@ -257,10 +257,8 @@ print(f"by hand {spread + 0.3 * offset:.1f}, library {metrics.colorfulness(shown
       f"truth {metrics.colorfulness(truth).item():.1f}, gray {metrics.colorfulness(gray_picture).item():.1f}")
 
 # %% [markdown]
-# Taken alone it is easy to cheat: confetti wins. We report its **gap to the truth**, and there are two in
-# use. *Difference of means*: compare the average colourfulness of all predictions with that of all truths;
-# too vivid here and too dull there cancel. *Mean of differences*: take the gap photo by photo, nothing
-# cancels. Papers rarely say which; the table has both.
+# Taken alone it is easy to cheat: confetti wins. We report its **gap to the truth** photo by photo. (The gap between
+# the two means, also in use, lets too vivid here and too dull there cancel.)
 #
 # ### LPIPS
 #

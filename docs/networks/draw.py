@@ -1,17 +1,16 @@
-"""The diagrams in docs/networks, drawn from hand-kept tables of blocks: `python -m report.networks`.
+"""The diagrams in this folder, drawn from hand-kept tables of blocks: `python docs/networks/draw.py`.
 
 Sizes are for photographs of 256 px, channels those of the profile `report`. A test compares them with the modules.
 """
 
 from itertools import pairwise
 from math import log2, sqrt
+from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch
-
-from g2g.profiles import repo_root
 
 
 class Block(NamedTuple):
@@ -168,4 +167,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(repo_root() / "docs" / "networks")
+    main(Path(__file__).parent)

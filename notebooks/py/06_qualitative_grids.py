@@ -75,9 +75,14 @@ import pandas as pd
 import torch
 from IPython.display import Image, display
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+from scipy.stats import binomtest
 
-from g2g import evaluation, figures, lab, runs as stages, training
+from g2g import figures, lab
 from g2g.data import prepare
+from g2g.metrics import ciede2000
+from g2g.models import predict
+from g2g.profiles import STAGES, TITLES
+from g2g.runs import device, load_or_train, quoted
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 
@@ -91,8 +96,8 @@ set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG woul
 # %%
 photos = prepare(profile)
 print(photos)
-runs = {stage: stages.load_or_train(stage, profile, photos=photos) for stage in stages.STAGES}
-models = {stage: run.model(device=stages.device()) for stage, run in runs.items()}
+runs = {stage: load_or_train(stage, profile, photos=photos) for stage in STAGES}
+models = {stage: run.model(device=device()) for stage, run in runs.items()}
 
 # %% [markdown]
 # A model sees only $L$. Its answer is ab; the picture is the two joined:
@@ -100,7 +105,7 @@ models = {stage: run.model(device=stages.device()) for stage, run in runs.items(
 # %%
 chosen = photos.test[[i for i in PICK if i < len(photos.test)]]
 L, ab = lab.photos_to_lab(chosen)
-answers = {stage: training.predict(model, L) for stage, model in models.items()}
+answers = {stage: predict(model, L) for stage, model in models.items()}
 columns = {"gray": lab.to_rgb(L, 0 * ab)}
 columns |= {stage: lab.to_rgb(L, answers[stage]) for stage in ("cnn", "unet", "cgan")}
 columns["truth"] = lab.to_rgb(L, ab)
@@ -109,7 +114,7 @@ columns["truth"] = lab.to_rgb(L, ab)
 # The **teaser**: one photo, five ways.
 
 # %%
-fig = figures.teaser({name: pictures[0] for name, pictures in columns.items()})
+fig = figures.image_row([pictures[0] for pictures in columns.values()], list(columns))
 figures.save(fig, "teaser", profile.outputs / "figures")
 fig
 
@@ -160,8 +165,6 @@ pd.DataFrame(faint, index=[f"photo {i}" for i in PICK[:len(L)]]).map("{:.0%}".fo
 # noticeable; 20 and more is another colour.
 
 # %%
-from g2g.metrics import ciede2000
-
 def difference_maps(row=0):
     names = [name for name in columns if name != "truth"]
     fig, axes = plt.subplots(1, len(names), figsize=(8, 2.3), layout="constrained")
@@ -169,7 +172,7 @@ def difference_maps(row=0):
     for ax, name in zip(axes, names):
         off = ciede2000(lab.rgb_to_lab(columns[name][row:row + 1]), true)[0]
         image = ax.imshow(off, cmap="magma", vmin=0, vmax=40)
-        ax.set(title=f"{stages.TITLES.get(name, name)}: {off.mean():.1f}", xticks=[], yticks=[])
+        ax.set(title=f"{TITLES.get(name, name)}: {off.mean():.1f}", xticks=[], yticks=[])
     fig.colorbar(image, ax=axes, label="CIEDE2000")
     plt.show()
 
@@ -182,7 +185,7 @@ difference_maps()
 # %%
 strengths = (1, 1.5, 2, 3)
 figures.image_row([*(lab.to_rgb(L[:1], s * answers[PLAYER][:1])[0] for s in strengths), columns["truth"][0]],
-                  [*(f"{stages.TITLES[PLAYER]} × {s:g}" for s in strengths), "truth"])
+                  [*(f"{TITLES[PLAYER]} × {s:g}" for s in strengths), "truth"])
 
 # %% [markdown]
 # ## 6.4 All loss curves, side by side
@@ -208,7 +211,7 @@ rng = np.random.default_rng(SEED)
 drawn = rng.permutation(len(photos.test))[:PAIRS]
 real_side = rng.choice(["left", "right"], len(drawn)).tolist()
 game_L, game_ab = lab.photos_to_lab(photos.test[np.sort(drawn)])
-real, fake = lab.to_rgb(game_L, game_ab), lab.to_rgb(game_L, training.predict(models[PLAYER], game_L))
+real, fake = lab.to_rgb(game_L, game_ab), lab.to_rgb(game_L, predict(models[PLAYER], game_L))
 
 # %% [markdown]
 # In a study each pair is seen for one second. Here you are on your honour: decide quickly, and write down
@@ -234,19 +237,28 @@ show_pairs()
 # on. Without answers the notebook says "left" ten times, as someone who does not look would.
 
 # %%
+def fooling(answers, real_side):
+    """The share of wrong answers and its 95% interval (Wilson's): (rate, low, high)."""
+    if len(answers) != len(real_side) or not {*answers} <= {"left", "right"}:
+        raise ValueError(f"give 'left' or 'right' for each of the {len(real_side)} pairs, not {answers}")
+    fooled = int((np.array(answers) != np.array(real_side)).sum())
+    interval = binomtest(fooled, len(answers)).proportion_ci(method="wilson")
+    return fooled / len(answers), interval.low, interval.high
+
+# %%
 played = ANSWERS or ["left"] * len(drawn)
-rate, low, high = evaluation.fooling(played, real_side)
+rate, low, high = fooling(played, real_side)
 who = "you" if ANSWERS else "nobody (the default answers)"
 print(f"played by {who}: fooled {rate:.0%} of {len(drawn)} times, 95% interval {low:.0%} to {high:.0%}")
 
 # %% [markdown]
-# The interval (Wilson's, for a share) is wide: with ten pairs little can be told. Pool the answers of the
+# The interval is wide: with ten pairs little can be told. Pool the answers of the
 # whole class: put all lists one after the other, and the interval shrinks with the square root of their
 # length. Beside it, two published rates. They come from other photos, other judges and another display, so
 # they are company for your number, not rivals.
 
 # %%
-rates = {"ideal": 0.5, "Palette, 2022": 0.478, "Zhang et al., 2016": 0.323, f"{stages.TITLES[PLAYER]}, here" if ANSWERS else "nobody played": rate}
+rates = {"ideal": 0.5, "Palette, 2022": 0.478, "Zhang et al., 2016": 0.323, f"{TITLES[PLAYER]}, here" if ANSWERS else "nobody played": rate}
 colors = ["#777777"] * 3 + ["#D55E00"]
 fig, ax = plt.subplots(figsize=(5, 2), layout="constrained")
 ax.barh(list(rates), list(rates.values()), color=colors)
@@ -300,13 +312,13 @@ def show_saved(path, width):
     display(Image(buffer.getvalue()))
 
 # %%
-quoted = stages.quoted()
-if quoted:
-    run = next(iter(quoted.values()))
+quoted_runs = quoted()
+if quoted_runs:
+    run = next(iter(quoted_runs.values()))
     facts = run.record
     print(f"read from results/, not computed here: profile {facts['profile']}, {facts['train']:,} training photos "
           f"of {facts['size']} px, seed {run.recipe.seed}, on {facts['device']}: "
-          f"{', '.join(r.record['run'] for r in quoted.values())}")
+          f"{', '.join(r.record['run'] for r in quoted_runs.values())}")
     show_saved(run.folder.parent / "figures" / "qualitative_grid.png", 600)
 else:
     print("no quoted run in results/ yet")
@@ -315,7 +327,7 @@ else:
 # And its loss curves:
 
 # %%
-if quoted:
+if quoted_runs:
     show_saved(run.folder.parent / "figures" / "loss_curves.png", 700)
 
 # %% [markdown]

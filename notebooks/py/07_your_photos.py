@@ -80,9 +80,13 @@ import torch.nn.functional as F
 from IPython.display import display
 from PIL import Image
 
-from g2g import colorize as color
-from g2g import figures, lab, photos as photofiles, runs as stages, sources, training
+from g2g import figures, lab, sources
+from g2g.colorize import colorize, colorize_files, guided_filter, to_gamut_rgb
 from g2g.data import prepare
+from g2g.models import predict
+from g2g.photos import find_photos, read_photo
+from g2g.profiles import TITLES
+from g2g.runs import best_available, device, load_or_train
 
 # %% [markdown]
 # ## 7.1 Choosing a photo
@@ -106,7 +110,7 @@ def upload(folder):
 # %%
 chosen = upload(Path(tempfile.mkdtemp()))
 if not chosen and PHOTOS:
-    chosen, missing = photofiles.find_photos([PHOTOS])
+    chosen, missing = find_photos([PHOTOS])
     print("".join(f"no photo at {path}\n" for path in missing), end="")
 flower = next(item.path for item in sources.bundled(profile)[1] if item.path.stem == "flower")
 chosen = chosen or [flower]  # of scikit-learn; no run of the course is trained on it
@@ -118,7 +122,7 @@ print([path.name for path in chosen])
 # take a smaller copy; the files at the end are full size.
 
 # %%
-photo, alpha, info = photofiles.read_photo(chosen[0])
+photo, alpha, info = read_photo(chosen[0])
 width, height = photo.size
 photo = photo.convert("RGB")
 photo.thumbnail((PREVIEW, PREVIEW))
@@ -138,16 +142,16 @@ figures.image_row([photo, gray], ["as it came", "what the models see"])
 
 # %%
 training_photos = prepare(profile)
-runs = {stage: stages.load_or_train(stage, profile, photos=training_photos) for stage in ("cnn", "unet", "cgan")}
-nets = {stages.TITLES[stage]: run.model(device=stages.device()) for stage, run in runs.items()}
+runs = {stage: load_or_train(stage, profile, photos=training_photos) for stage in ("cnn", "unet", "cgan")}
+nets = {TITLES[stage]: run.model(device=device()) for stage, run in runs.items()}
 sizes = dict.fromkeys(nets, profile.size)  # colour is predicted at the size a model was trained on
 print({title: run.id for title, run in zip(nets, runs.values(), strict=True)})
 
 # %%
-best, best_size, sentence = stages.best_available()
+best, best_size, sentence = best_available()
 other = "of the smoke profile" not in sentence and f"of the {profile.name} profile" not in sentence
 if other:
-    nets["also here"], sizes["also here"] = best.to(stages.device()), best_size
+    nets["also here"], sizes["also here"] = best.to(device()), best_size
     print("also here:", sentence)
 if profile.name == "smoke":
     print("Honestly: the three smoke models were trained for seconds on a few dozen crops.\nTheir colours mean "
@@ -156,11 +160,11 @@ if profile.name == "smoke":
 
 # %%
 def painted(photo, name, **options):
-    return color.colorize(photo, nets[name], size=sizes[name], **options)
+    return colorize(photo, nets[name], size=sizes[name], **options)
 
 
 columns = {name: painted(photo, name, saturation=SATURATION) for name in nets}
-figures.teaser({"gray": gray} | columns | {"as it came": photo})
+figures.image_row([gray, *columns.values(), photo], ["gray", *columns, "as it came"])
 
 # %% [markdown]
 # ## 7.3 Inside: colour is predicted small
@@ -183,7 +187,7 @@ model = list(nets)[-1]
 L_small, _ = reduced(photo, sizes[model])
 h, w = L_small.shape[2:]
 padded = F.pad(L_small, (0, -w % 32, 0, -h % 32), mode="replicate")
-ab_small = training.predict(nets[model], padded)[..., :h, :w]
+ab_small = predict(nets[model], padded)[..., :h, :w]
 print(f"{model}: L of {w} x {h} px, padded to {padded.shape[3]} x {padded.shape[2]}, gives ab of {w} x {h}")
 
 # %%
@@ -213,13 +217,13 @@ figures.image_row([lab.to_rgb(L_small, 0 * ab_small)[0], ab_alone(ab_small * SAT
 # %%
 def guided(L, L_small, ab_small):
     slope, offset = (F.interpolate(x, size=L.shape[2:], mode="bilinear")
-                     for x in color.guided_filter(L_small, ab_small))
+                     for x in guided_filter(L_small, ab_small))
     return slope * L + offset
 
 
 coloured = photo
 if ab.abs().mean() < 0.02:
-    coloured = photofiles.read_photo(flower)[0]
+    coloured = read_photo(flower)[0]
 L_full, truth = lab.photos_to_lab(np.asarray(coloured)[None])
 L_few, ab_few = reduced(coloured, sizes[model])
 
@@ -254,7 +258,7 @@ figures.qualitative_grid({name: [ab_alone(ab), lab.to_rgb(L_full[cut], ab)[0]] f
 # much, three times the photo's own colour, and look at the lightness that comes out.
 
 # %%
-results = {"clipped": lab.to_rgb(L_full, 3 * truth), "chroma lowered": color.to_gamut_rgb(L_full, 3 * truth)}
+results = {"clipped": lab.to_rgb(L_full, 3 * truth), "chroma lowered": to_gamut_rgb(L_full, 3 * truth)}
 errors = {way: (lab.rgb_to_lab(rgb)[:, :1] - (L_full + 1) * 50)[0, 0] for way, rgb in results.items()}
 for way, error in errors.items():
     print(f"{way:15} lightness off by {error.abs().mean():6.3f} on average, at most {error.abs().max():5.1f} (of 100)")
@@ -280,7 +284,7 @@ plt.show()
 
 # %%
 ab = guided(L, L_small, ab_small * SATURATION)
-by_hand = (color.to_gamut_rgb(L, ab)[0] * 255).round().byte().permute(1, 2, 0).numpy()
+by_hand = (to_gamut_rgb(L, ab)[0] * 255).round().byte().permute(1, 2, 0).numpy()
 in_one_call = np.asarray(painted(photo, model, saturation=SATURATION))
 apart = np.abs(by_hand.astype(int) - in_one_call).max()
 print(f"by hand and by colorize(): at most {apart} of 255 levels apart")
@@ -313,7 +317,7 @@ folder = profile.outputs / "colorized"
 written, failed = [], {}
 for name, net in nets.items():
     options = {"compare": True, "saturation": SATURATION, "size": sizes[name]}
-    parts = color.colorize_files(chosen, folder / name.replace(" ", "-"), net, **options)
+    parts = colorize_files(chosen, folder / name.replace(" ", "-"), net, **options)
     written, failed = written + parts[0], failed | parts[1]
 print(f"{len(written)} files in {folder.relative_to(profile.outputs.parent)}; failed: {len(failed)}")
 

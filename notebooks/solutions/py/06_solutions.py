@@ -49,16 +49,17 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from scipy.stats import binomtest
 
-from g2g import figures, lab, runs as stages, training
+from g2g import figures, lab
 from g2g.data import prepare
+from g2g.models import predict
+from g2g.runs import device, load_or_train
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 photos = prepare(profile)
-models = {stage: stages.load_or_train(stage, profile, photos=photos).model(device=stages.device())
+models = {stage: load_or_train(stage, profile, photos=photos).model(device=device())
           for stage in ("cnn", "unet")}
 L, ab = lab.photos_to_lab(photos.test[:8])
 
@@ -69,14 +70,14 @@ L, ab = lab.photos_to_lab(photos.test[:8])
 
 # %%
 def mirrored(model, L):
-    return training.predict(model, L.flip(-1)).flip(-1)
+    return predict(model, L.flip(-1)).flip(-1)
 
-differ = {stage: lab.AB_SCALE * (mirrored(m, L) - training.predict(m, L)).abs().mean().item()
+differ = {stage: lab.AB_SCALE * (mirrored(m, L) - predict(m, L)).abs().mean().item()
           for stage, m in models.items()}
 print("mean difference in CIE units:", {stage: round(value, 2) for stage, value in differ.items()})
 
 # %%
-plain = lab.to_rgb(L[:3], training.predict(models["unet"], L[:3]))
+plain = lab.to_rgb(L[:3], predict(models["unet"], L[:3]))
 turned = lab.to_rgb(L[:3], mirrored(models["unet"], L[:3]))
 figures.qualitative_grid({"as it is": plain, "mirrored, and back": turned, "truth": photos.test[:3]})
 
@@ -111,12 +112,12 @@ powers.to_frame().T.map("{:.0%}".format)
 
 # %%
 darker = (L[:3] - 20 / 50).clamp(-1, 1)
-answer = training.predict(models["unet"], darker)
+answer = predict(models["unet"], darker)
 figures.qualitative_grid({"as it is": plain, "darker": lab.to_rgb(darker, answer),
                           "its colours, old lightness": lab.to_rgb(L[:3], answer)})
 
 # %%
-change = lab.AB_SCALE * (answer - training.predict(models["unet"], L[:3])).abs().mean()
+change = lab.AB_SCALE * (answer - predict(models["unet"], L[:3])).abs().mean()
 print(f"ab changes by {change:.1f} CIE units on average; the photos' own ab are "
       f"{lab.AB_SCALE * ab[:3].abs().mean():.1f} from gray")
 

@@ -52,16 +52,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from g2g import figures, lab, metrics, photos as photofiles, runs as stages, sources
+from g2g import figures, lab, metrics, sources
 from g2g.colorize import colorize, guided_filter
 from g2g.data import prepare
+from g2g.photos import read_photo
+from g2g.runs import device, load_or_train
 
 # %%
 path = next(item.path for item in sources.bundled(profile)[1] if item.path.stem == "flower")
-photo = photofiles.read_photo(path)[0]
+photo = read_photo(path)[0]
 L, ab = lab.photos_to_lab(np.asarray(photo)[None])
-run = stages.load_or_train("unet", profile, photos=prepare(profile))
-net = run.model(device=stages.device())
+run = load_or_train("unet", profile, photos=prepare(profile))
+net = run.model(device=device())
 
 # %% [markdown]
 # ## 1. How small?

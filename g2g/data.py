@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastcore.all import chunked, num_cpus
-from torchvision.utils import make_grid
 
 from g2g import files
 from g2g.files import disk_full_explained, locked, need_disk
-from g2g.lab import AB_SCALE, NEAR_GRAY, photos_to_lab, to_rgb
+from g2g.lab import AB_SCALE, NEAR_GRAY, photos_to_lab
 from g2g.photos import decode
 from g2g.profiles import Profile, cache_root
 from g2g.sources import SOURCES, seeded
@@ -278,22 +276,24 @@ class PhotoLoader(DataLoader):
     def get_idxs(self):
         """The order of this epoch; draws its flips too."""
         if not self.shuffle:
-            self.flips = torch.zeros(self.n, dtype=torch.bool)
             return list(range(self.n))
         rng = np.random.default_rng([self.seed, self.epoch])
-        self.flips = torch.from_numpy(rng.random(self.n) < 0.5)
+        self.flips = rng.random(self.n) < 0.5
         return rng.permutation(self.n).tolist()
 
     def create_batches(self, samps):
-        """uint8 photos (B,S,S,3), one gather from the array each, and their flips (B,)."""
+        """uint8 photos (B,S,S,3), one gather from the array each; with `shuffle` some of them mirrored."""
         pixels = getattr(self.photos, self.split)
         for index in chunked(samps, self.bs, self.drop_last):
-            yield torch.from_numpy(np.asarray(pixels[index])), self.flips[index]
+            photos = torch.from_numpy(np.asarray(pixels[index]))
+            for i, photo in zip(index, photos, strict=True):  # photo by photo: in the processor's cache
+                if self.shuffle and self.flips[i]:
+                    photo.copy_(photo.flip(1))
+            yield photos
 
-    def after_batch(self, batch):
-        """On the device: flip, convert to Lab, normalise."""
-        photos, flips = batch
-        return photos_to_lab(torch.where(flips[:, None, None, None], photos.flip(2), photos))
+    def after_batch(self, photos):
+        """To Lab, on the device."""
+        return photos_to_lab(photos)
 
     def after_iter(self):
         self.epoch += 1
@@ -302,14 +302,6 @@ class PhotoLoader(DataLoader):
         """This loader with another `bs`, `shuffle` or `device`, as fastai's `get_preds` asks."""
         asked = {name: kwargs.get(name, getattr(self, name)) for name in ("bs", "shuffle", "device")}
         return PhotoLoader(self.photos, self.split, seed=self.seed, **asked)
-
-    def show_batch(self, max_n: int = 6):
-        """Show up to `max_n` photos of a batch: what the model sees beside what it is to predict."""
-        L, ab = (x[:max_n].cpu() for x in self.one_batch())
-        pairs = torch.cat([to_rgb(L, torch.zeros_like(ab)), to_rgb(L, ab)], dim=3)
-        plt.figure(figsize=(12, 2.2 * -(-len(pairs) // 3)))
-        plt.imshow(make_grid(pairs, nrow=3, padding=4, pad_value=1).permute(1, 2, 0))
-        plt.axis("off")
 
 
 def dataloaders(photos: Photos, batch_size: int = 32, seed: int = 42, device=None) -> DataLoaders:

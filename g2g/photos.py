@@ -21,9 +21,8 @@ from g2g.files import save_atomic
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .gif .ppm .pgm .pnm .jp2 .avif .tga .heic .heif".split()
 )
-# Formats that hold 24-bit colour: their suffix, and how to write them well. JPEG in 4:4:4: halving the colour planes
-# would smear the colour at the very edges it was fitted to. TIFF not compressed: Pillow leaves that to libtiff, which
-# cannot write EXIF.
+# Formats that hold 24-bit colour: their suffix, and how to write them well. JPEG in 4:4:4: halved colour planes
+# would smear colour over edges. TIFF not compressed: Pillow leaves that to libtiff, which cannot write EXIF.
 FORMATS = {
     "JPEG": (".jpg", {"quality": 95, "subsampling": 0}),
     "PNG": (".png", {"compress_level": 4}),
@@ -162,9 +161,7 @@ def _standardize(image, in_place):
         info["exif"] = exif
 
     image, alpha = _eight_bits(image)
-    if profile:
-        # Numbers mean colours only through the profile. Lab is computed from sRGB, so a photo in another
-        # space is converted first, and the result says that it is sRGB.
+    if profile:  # numbers mean colours only through it, and Lab is computed from sRGB
         image = _to_srgb(image, profile)
         info["icc_profile"] = SRGB.tobytes()
     if image.mode == "CMYK":
@@ -212,8 +209,7 @@ def _scaled(values):
 
 def _to_srgb(image, profile):
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if image.mode == "L" and source.profile.xcolor_space.strip() == "RGB":
+        if image.mode == "L" and _opened(profile).profile.xcolor_space.strip() == "RGB":
             image = image.convert("RGB")  # gray saved with the profile of a colour photo
         transform = _transform(profile, image.mode)
         return ImageCms.applyTransform(image, transform) if transform else image
@@ -222,11 +218,14 @@ def _to_srgb(image, profile):
         return image
 
 
+def _opened(profile):
+    return ImageCms.ImageCmsProfile(io.BytesIO(profile))
+
+
 @lru_cache(maxsize=16)
 def _transform(profile, mode):
     """What turns colours of a profile into sRGB; None if they are that already, as in most photos off the web."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    transform = ImageCms.buildTransform(source, SRGB, mode, "RGB")
+    transform = ImageCms.buildTransform(_opened(profile), SRGB, mode, "RGB")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     probe = Image.fromarray(noise).convert(mode)
     converted = np.asarray(ImageCms.applyTransform(probe, transform)).astype(int)
@@ -268,9 +267,8 @@ def new_path(source: Path, folder: Path, ending: str, format: str | None) -> Pat
 
     Never an existing file: where the name is taken, a number is put behind it, NAME-ending-2.jpg.
     """
-    format = {"MPO": "JPEG"}.get(format, format)
     if format not in FORMATS:
-        format = "PNG"
+        format = "JPEG" if format == "MPO" else "PNG"
     suffix, _ = FORMATS[format]
     if Image.registered_extensions().get(source.suffix.lower()) == format:
         suffix = source.suffix  # .JPEG stays .JPEG
@@ -283,8 +281,12 @@ def new_path(source: Path, folder: Path, ending: str, format: str | None) -> Pat
 
 def photos_under(folder: str | Path) -> list[Path]:
     """Files in `folder` and below with a photo's suffix, sorted; links are followed, hidden names left out."""
+
+    def left_out(error):
+        _warn(f"{error.filename} is left out: {error.strerror}")
+
     found, seen = [], set()
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=_left_out):
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=left_out):
         if os.path.realpath(place) in seen:  # a link back to a folder above
             folders.clear()
             continue
@@ -292,10 +294,6 @@ def photos_under(folder: str | Path) -> list[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(place, name) for name in names if not name.startswith(".")]
     return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
-
-
-def _left_out(error):
-    warnings.warn(f"{error.filename} is left out: {error.strerror}", stacklevel=3)
 
 
 def find_photos(paths) -> tuple[list[Path], list[str]]:

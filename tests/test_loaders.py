@@ -1,6 +1,5 @@
 """Batches: complete, shuffled, flipped per photo, the same for one seed and epoch, never the test photos."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +8,6 @@ import torch
 from g2g.data import Photos, batches, dataloaders
 from g2g.lab import photos_to_lab
 
-matplotlib.use("Agg")
 N, SIZE = {"train": 37, "valid": 6, "test": 5}, 32
 
 
@@ -121,19 +119,6 @@ def test_fastai_can_use_them(photos):
         predictions, targets = learn.get_preds(ds_idx=0)
     assert predictions.shape == targets.shape == (37, 2, SIZE, SIZE), "get_preds drops none, in order"
     assert torch.allclose(targets, photos_to_lab(np.array(photos.train))[1])
-
-
-def test_show_batch_puts_gray_beside_colour(photos):
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
-    dataloaders(photos, 8, device="cpu").show_batch(max_n=4)
-    (image,) = plt.gca().images
-    pair = image.get_array()[4 : 4 + SIZE, 4 : 4 + 2 * SIZE]
-    gray, colour = pair[:, :SIZE], pair[:, SIZE:]
-    assert image.get_array().shape == (2 * (SIZE + 4) + 4, 3 * (2 * SIZE + 4) + 4, 3), "four pairs, three to a row"
-    assert np.abs(gray - gray.mean(axis=2, keepdims=True)).max() < 0.01 < np.abs(colour - gray).max()
-    plt.close("all")
 
 
 def test_batches_walk_an_array_in_order(photos):

@@ -76,8 +76,11 @@ import numpy as np
 import torch
 from skimage import color
 
-from g2g import data as loaders, evaluation, figures, lab, metrics, runs as stages
-from g2g.data import prepare
+from g2g import evaluation, figures, lab, metrics
+from g2g.data import batches, dataloaders, prepare
+from g2g.profiles import get_recipe
+from g2g.runs import device
+from g2g.tables import bootstrap
 
 # %% [markdown]
 # ## 1.1 The photos
@@ -345,8 +348,8 @@ figures.image_row(pictures.values(), pictures)
 
 # %%
 step = max(1, photos.size // 64)
-ab_train = torch.cat([ab for _, ab in loaders.batches(photos.train[:, ::step, ::step], 256)])
-histogram = figures.ab_histogram(ab_train)
+ab_train = torch.cat([ab for _, ab in batches(photos.train[:, ::step, ::step], 256)])
+histogram = figures.ab_histograms({"": ab_train})
 figures.save(histogram, "ab_histogram", profile.outputs / "figures")
 histogram
 
@@ -367,7 +370,7 @@ print(f"mean {chroma.mean():.1f}, the most vivid colour of a screen has {torch.h
 # the training photos give for such pixels:
 
 # %%
-L_train = torch.cat([L for L, _ in loaders.batches(photos.train[:, ::step, ::step], 256)])
+L_train = torch.cat([L for L, _ in batches(photos.train[:, ::step, ::step], 256)])
 b_star = 110 * ab_train[:, 1][(L_train[:, 0] > 0) & (L_train[:, 0] < 0.3)]  # L* between 50 and 65
 fig, ax = plt.subplots(figsize=(6, 2.6))
 ax.hist(b_star.numpy(), bins=np.arange(-60, 81, 2), color="#999999")
@@ -401,20 +404,21 @@ figures.image_row([photos.train[i] for i in few], [f"chroma {table['chroma'][i]:
 # %% [markdown]
 # ## 1.7 Batches on the device
 #
-# A `DataLoaders` of fastai hands out batches. What is unusual here: bytes travel to the device, and
-# flipping and Lab conversion happen *there*, for the whole batch in a few operations, in place of photo by
-# photo on the CPU.
+# A `DataLoaders` of fastai hands out batches. What is unusual here: bytes travel to the device, and the
+# conversion to Lab happens *there*, for the whole batch in a few operations, in place of photo by photo on
+# the CPU.
 
 # %%
-batch_size = stages.RECIPES[profile.name]["cnn"].batch_size
-dls = loaders.dataloaders(photos, batch_size, seed=SEED, device=stages.device())
+batch_size = get_recipe("cnn", profile).batch_size
+dls = dataloaders(photos, batch_size, seed=SEED, device=device())
 L_batch, ab_batch = dls.one_batch()
 print("L ", tuple(L_batch.shape), f"{L_batch.min():.2f} … {L_batch.max():.2f}", L_batch.device)
 print("ab", tuple(ab_batch.shape), f"{ab_batch.min():.2f} … {ab_batch.max():.2f}", ab_batch.dtype)
 
 # %%
-dls.train.show_batch(2)
-plt.show()
+gray = lab.to_rgb(L_batch, torch.zeros_like(ab_batch))
+pairs = torch.cat([gray, lab.to_rgb(L_batch, ab_batch)], dim=3)  # side by side
+figures.image_row(pairs[:2], ["gray | colour"] * 2)
 
 # %% [markdown]
 # On the left what the model sees, on the right what it has to paint. Each training photo is mirrored with
@@ -437,7 +441,7 @@ print("epoch 0, drawn again, does:", torch.equal(first[0], first[2]))
 # until notebook 05.
 
 # %%
-L_valid, ab_valid = (torch.cat(x) for x in zip(*loaders.batches(photos.valid), strict=True))
+L_valid, ab_valid = (torch.cat(x) for x in zip(*batches(photos.valid), strict=True))
 by_hand = ab_valid.abs().mean()
 gray = evaluation.score(evaluation.gray(), photos, "valid", show=False)
 print(f"gray: MAE {by_hand:.4f} by hand, {gray['mae'].mean():.4f} by evaluation.score, on {len(gray)} photos")
@@ -469,7 +473,7 @@ figures.image_row(pictures, titles)
 
 # %%
 for name, scores in (("gray", gray), ("constant", constant)):
-    mean, low, high = evaluation.bootstrap(scores["mae"])
+    mean, low, high = bootstrap(scores["mae"])
     print(f"{name:9} MAE {mean:.4f}, 95% interval {low:.4f} to {high:.4f} over {len(scores)} photos")
 if profile.name == "smoke":
     print("smoke profile: a handful of crops, these numbers mean nothing")

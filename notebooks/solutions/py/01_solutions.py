@@ -54,12 +54,12 @@ from unittest import mock
 import torch.nn.functional as F
 from PIL import Image
 
-from g2g import data as loaders, evaluation, figures, lab, metrics
-from g2g.data import prepare
+from g2g import evaluation, figures, lab, metrics
+from g2g.data import batches, prepare
 
 # %%
 photos = prepare(profile)
-L, ab = next(loaders.batches(photos.valid[:8]))
+L, ab = next(batches(photos.valid[:8]))
 
 # %% [markdown]
 # ## 1. The other divisor

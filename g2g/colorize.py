@@ -1,6 +1,5 @@
 """Colour a photo of any size: colour is predicted small, lightness stays the photo's own at full size."""
 
-import contextlib
 import math
 import time
 import warnings
@@ -22,21 +21,18 @@ STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the
 def colorize(photo, model, *, saturation=1.0, size=SIZE, compare=False, max_megapixels=MAX_MEGAPIXELS) -> Image.Image:
     """Colour one photo at its full resolution; what colour it has is ignored, its lightness L* is kept.
 
+    The result is RGB, or RGBA if the photo has transparency: upright, sRGB, 8 bits per channel. `format` is that of
+    the photo, `info` its metadata, as `photos.save_photo` writes it. What cannot be kept is a warning.
+
     Args:
-        photo: a path, a PIL image, or a uint8 array (H,W), (H,W,3) or (H,W,4).
-        model: L (1,1,h,w) to ab (1,2,h,w), a module or any function; used in eval mode, on its own device.
+        photo, max_megapixels: as in `photos.read_photo`, which says what is raised.
+        model: L (1,1,h,w) to ab (1,2,h,w), as in `models.predict`, which says what is raised.
         saturation: factor on the predicted ab; 0 gives a gray photo.
         size: colour is predicted on size² pixels in the photo's own shape; best is the model's training size.
         compare: put the gray photo to the left of the coloured one.
-        max_megapixels: larger files are refused before they are decoded.
-
-    Returns:
-        RGB, or RGBA if the photo has transparency: upright, sRGB, 8 bits per channel. `format` is that of the
-        photo, `info` its metadata, as `photos.save_photo` writes it. What cannot be kept is a warning.
 
     Raises:
-        ValueError: not a photo, too large, a bad argument, or a model that predicts colours that are not finite.
-        OSError: a file that is missing, broken or of an unknown format.
+        ValueError: a bad argument.
     """
     if not 0 <= saturation < math.inf:
         raise ValueError(f"saturation: expected 0 (gray), 1 (as predicted) or any factor, got {saturation}")
@@ -98,11 +94,16 @@ def _paint(photo, lines, alpha):
     width, height = photo.size
     result = Image.new("RGB", photo.size)
     rows = max(1, STRIP // width)
-    with _one_thread():
+    threads = torch.get_num_threads()
+    # On a busy machine each of thousands of small steps would wait for the slowest thread: 12 megapixels took 175 s
+    # in place of 16, at a load of 8 on 2 cores.
+    torch.set_num_threads(1)
+    try:
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
-            strip = photo.crop((0, top, width, bottom)).convert("RGB")
-            L, _ = lab.photos_to_lab(np.asarray(strip)[None])
+            strip = photo.crop((0, top, width, bottom))
+            pixels = np.asarray(strip.convert("RGB"))
+            L, _ = lab.photos_to_lab(pixels[None])
             # grid_sample counts places from -1 at one border of the photo to 1 at the other
             across = (torch.arange(width) + 0.5) * 2 / width - 1
             down = (torch.arange(top, bottom) + 0.5) * 2 / height - 1
@@ -111,23 +112,13 @@ def _paint(photo, lines, alpha):
             enlarged = F.grid_sample(lines, places[None], padding_mode="border", align_corners=False)
             slope, offset = enlarged.chunk(2, dim=1)
             rgb = to_gamut_rgb(L, slope * L + offset)
-            pixels = (255 * rgb[0]).round().byte().movedim(0, -1)
-            result.paste(Image.fromarray(pixels.numpy()), (0, top))
+            painted = (255 * rgb[0]).round().byte().movedim(0, -1)
+            result.paste(Image.fromarray(painted.numpy()), (0, top))
+    finally:
+        torch.set_num_threads(threads)
     if alpha:
         result.putalpha(alpha)
     return result
-
-
-@contextlib.contextmanager
-def _one_thread():
-    # Strips gain nothing from threads; where others use the cores too, each of thousands of small steps waits for
-    # the slowest thread: 175 s in place of 16 for 12 megapixels, measured at a load of 8 on 2 cores.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def to_gamut_rgb(L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:

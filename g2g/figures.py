@@ -49,7 +49,6 @@ COLORS = {
     "cgan": "#D55E00",
     "truth": "#000000",
 }
-OTHER = "#009E73"
 DOTS = {"marker": "o", "markevery": 0.1}  # some on each curve; a curve of one epoch is nothing else
 GREEN_MAGENTA = "PiYG_r"
 BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#0072B2", "#F7F7F7", "#B88A00"])
@@ -58,8 +57,7 @@ BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#0072B2", "#F7F
 def figure(caption: str):
     """Decorator for a function that draws a figure: one style whatever the user's, and a default caption.
 
-    The layout is frozen, so that every format shows the same, and the figure is closed: a notebook shows it
-    once, as a cell's value, and none piles up in memory.
+    The layout is frozen: every format shows the same. The figure is closed: a notebook shows it once, as its value.
     """
 
     def decorate(draw):
@@ -106,7 +104,7 @@ def title(name: str) -> str:
 
 def color(name: str) -> str:
     """The colour of a stage or baseline, green for any other name."""
-    return COLORS.get(name, OTHER)
+    return COLORS.get(name, "#009E73")
 
 
 def image(x) -> np.ndarray:
@@ -132,10 +130,7 @@ def image(x) -> np.ndarray:
 
 
 def show(ax, x, words="", cmap="gray", vmin=0, vmax=1, extent=None):
-    """Shows an array without ticks; below 256 px it is smoothed, where the default would show blocks.
-
-    extent: (width, height) to stretch it to.
-    """
+    """Shows an array without ticks, smoothed if below 256 px; `extent` is a (width, height) to stretch it to."""
     x = np.asarray(x)
     smooth = "bicubic" if max(x.shape[:2]) < 256 else None
     box = (0, extent[0], extent[1], 0) if extent else None
@@ -146,10 +141,7 @@ def show(ax, x, words="", cmap="gray", vmin=0, vmax=1, extent=None):
 
 
 def axes(rows: int, columns: int, shape, extra=0.0, side=0.0):
-    """A figure with rows × columns axes for images of `shape`, at most 7 inches wide.
-
-    Inches beside the images, for words: `extra` in height, `side` in width.
-    """
+    """A figure with axes for images of `shape`; for words `extra` inches more in height and `side` in width."""
     width = min(2.0, (7 - side) / columns)
     height = width * shape[0] / shape[1]
     size = (width * columns + side, height * rows + extra)
@@ -166,9 +158,7 @@ def grid(rows, top=(), left=()):
     lengths = [len(row) for row in rows]
     if len(set(lengths)) != 1 or 0 in lengths:
         raise ValueError(f"expected rows of equally many images, got {lengths}")
-    extra = 0.28 if top else 0
-    side = 0.25 if left else 0
-    fig, cells = axes(len(rows), lengths[0], rows[0][0].shape, extra, side)
+    fig, cells = axes(len(rows), lengths[0], rows[0][0].shape, extra=0.28, side=0.25 if left else 0)
     for ax, x in zip(cells.flat, itertools.chain(*rows), strict=True):
         show(ax, x)
     for ax, name in zip(cells[0], top, strict=False):
@@ -214,11 +204,10 @@ def best_and_worst(truth, predictions: dict, scores: dict, n: int = 3):
 
 
 @figure(
-    "Preprocessing: the photograph, its L*a*b* planes in CIE units, and below the normalised planes that "
-    "the models are given (L) and asked for (a and b), all within −1 and 1."
+    "Preprocessing: a photograph, its L*a*b* planes in CIE units, below them what models see (L) and answer (a, b)."
 )
 def preprocessing(rgb):
-    """The photo and its Lab planes; under them the normalised ones, with the range that each really spans."""
+    """The photo and its Lab planes; under them the normalised ones; each with the range that it really spans."""
     photo = image(rgb)
     L, a, b = rgb_to_lab(torch.from_numpy(photo).movedim(-1, 0))
     most = 10 * math.ceil(max(a.abs().max(), b.abs().max()) / 10)
@@ -243,10 +232,7 @@ def preprocessing(rgb):
     return fig
 
 
-@figure(
-    "Joint density of a* and b* in the photographs and in each model's answers, on one log scale; the "
-    "line is the gamut of sRGB. Answers that shrink to the centre are the collapse toward gray."
-)
+@figure("Joint density of a* and b* on one log scale; line: the gamut of sRGB. Near the centre the colours are gray.")
 def ab_histograms(colors: dict):
     """Side by side: name -> ab (B,2,H,W), or counts (bins,bins) as from `evaluation.ab_histograms`."""
     densities = {name: _density(x) for name, x in colors.items()}
@@ -285,10 +271,7 @@ def _gamut():
     return a, b
 
 
-@figure(
-    "Error against the mean chroma of the photograph, with 95% bootstrap intervals; under the axis, "
-    "the bins in CIE units and their photos."
-)
+@figure("Error against the mean chroma of the photograph, in bins of CIE units; bands: 95% bootstrap intervals.")
 def error_against_chroma(scores: dict):
     """name -> scores by photo (see `evaluation.score`); give the gray baseline too, its line is dashed."""
     fig, ax = plt.subplots(figsize=(3.4, 2.6))
@@ -299,16 +282,13 @@ def error_against_chroma(scores: dict):
         ax.fill_between(bins.index, bins["low"], bins["high"], color=color(name), alpha=0.2, lw=0)
     ranges = zip(bins["from"], bins["to"], bins["photos"], strict=True)
     ax.set_xticks(bins.index, [f"{low:g}–{high:g}\n({photos})" for low, high, photos in ranges])
-    ax.set_xlabel("mean chroma of the photo (number of photos)")
-    ax.set_ylabel("MAE of ab/110")
-    ax.set_ylim(0)
+    ax.set(xlabel="mean chroma of the photo (number of photos)", ylabel="MAE of ab/110", ylim=(0, None))
     ax.legend()
     return fig
 
 
 @figure(
-    "Losses by epoch. Above: L1 of ab in training (dotted) and validation; dashed: a gray answer. "
-    "Below, where a GAN was trained: the discriminator's loss and the generator's two terms."
+    "Losses by epoch: L1 of ab, dashed a gray answer; below, of a GAN, the discriminator's and the generator's two."
 )
 def loss_curves(runs):
     """L1 curves, a panel for each run, and the GAN's losses apart; `runs` is one `runs.Run`, or name -> Run."""

@@ -116,10 +116,8 @@ class StopWhenDiverged(Callback):
     def after_validate(self):
         loss = self.history.rows[-1]["valid_loss"]
         if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the validation loss of epoch {self.epoch + 1} is {loss}. Lower the learning rate; "
-                "what was kept of earlier epochs stays."
-            )
+            what = f"the validation loss of epoch {self.epoch + 1} is {loss}"
+            raise TrainingDiverged(f"{what}. Lower the learning rate; what was kept of earlier epochs stays.")
 
 
 class KeepWeights(Callback):
@@ -141,10 +139,7 @@ class KeepWeights(Callback):
 
 
 class Checkpoints(Callback):
-    """Writes `history.csv` and what a resume needs; keeps the checkpoints of the last two epochs.
-
-    The newest and the one before: a damaged newest one loses an epoch, not the run.
-    """
+    """Writes `history.csv` and what a resume needs; of the last two epochs, should the newest be damaged."""
 
     order = 68
 
@@ -184,12 +179,7 @@ class Report(Callback):
         row = self.history.rows[-1]
         losses = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
         minutes_left = row["seconds"] * (self.n_epoch - row["epoch"]) / 60
-        say(
-            f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(losses)}  {row['seconds']:.0f} s, "
-            f"{minutes_left:.1f} min left"
-        )
+        spent = f"{row['seconds']:.0f} s, {minutes_left:.1f} min left"
+        say(f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(losses)}  {spent}")
         if row.get("d_loss", 1) < 0.02:
-            say(
-                "  the discriminator hardly errs any more (loss < 0.02): G learns little from it; "
-                "lower D's learning rate or raise λ"
-            )
+            say("  D hardly errs any more (loss < 0.02), G learns little from it: lower D's learning rate or raise λ")

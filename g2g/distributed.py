@@ -14,7 +14,7 @@ def bare(model: nn.Module) -> nn.Module:
 
 
 def say(text: str) -> None:
-    """Print, in the first process only."""
+    """Print in the first process only."""
     if rank_distrib() == 0:
         print(text, flush=True)
 
@@ -37,6 +37,9 @@ class _WrapDiscriminator(Callback):
             discriminator = nn.SyncBatchNorm.convert_sync_batchnorm(discriminator)
         self.learn.discriminator = trainer.accelerator.prepare(discriminator)
 
+    def after_fit(self):
+        self.learn.discriminator = bare(self.discriminator)
+
 
 @contextmanager
 def several_processes(learn):
@@ -51,13 +54,7 @@ def several_processes(learn):
     DistributedDL._broadcast = lambda self, indices, rank: indices
     # D's step runs D twice before one backward pass: buffers must not be overwritten in between
     buffers = DistributedDataParallelKwargs(broadcast_buffers=False)
-    is_gan = hasattr(learn, "discriminator")
-    try:
-        with (
-            learn.distrib_ctx(sync_bn=learn.dls.device.type == "cuda", kwargs_handlers=[buffers]),
-            learn.added_cbs(_WrapDiscriminator() if is_gan else None),
-        ):
+    callback = _WrapDiscriminator() if hasattr(learn, "discriminator") else None
+    with learn.distrib_ctx(sync_bn=learn.dls.device.type == "cuda", kwargs_handlers=[buffers]):
+        with learn.added_cbs(callback):
             yield
-    finally:
-        if is_gan:
-            learn.discriminator = bare(learn.discriminator)

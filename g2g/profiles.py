@@ -13,26 +13,16 @@ QUOTED = ("report", "class", "cpu")  # folders of results/: the course quotes th
 
 @dataclass(frozen=True)
 class Profile:
-    """A size of the whole course.
+    """A size of the whole course."""
 
-    Attributes:
-        name: `smoke`, `cpu`, `class` or `report`: its row of RECIPES.
-        source: key of `g2g.sources.SOURCES`: `bundled`, `coco_sample` or `folder`.
-        size: side of the square training photos, in pixels.
-        n_train, n_test: at most so many photos, counted before any is skipped; validation comes out of n_train.
-        purpose: one sentence for a reader.
-        data_dir: the folder of one's own photos when source is `folder`.
-        outputs_name: the folder below `outputs/`; None is `name`.
-    """
-
-    name: str
-    source: str
-    size: int
-    n_train: int
+    name: str  # its row of RECIPES
+    source: str  # key of `g2g.sources.SOURCES`: bundled, coco_sample or folder
+    size: int  # side of the square training photos, in pixels
+    n_train: int  # at most so many photos, counted before any is skipped; validation comes out of them
     n_test: int
-    purpose: str
-    data_dir: Path | None = None
-    outputs_name: str | None = None
+    purpose: str  # one sentence for a reader
+    data_dir: Path | None = None  # the folder of one's own photos when source is `folder`
+    outputs_name: str | None = None  # the folder below outputs/; None is `name`
 
     @property
     def outputs(self) -> Path:
@@ -43,13 +33,11 @@ class Profile:
 
 _SMOKE = "shows that everything runs, on two CPU cores and without network; its scores mean nothing"
 _CPU = "the report's protocol scaled to an evening on two CPU cores"
-_CLASS = "a lesson on a T4 or L4: colour within minutes"
-_REPORT = "the report's protocol on an L4"
-PROFILES = {
-    "smoke": Profile("smoke", "bundled", size=64, n_train=48, n_test=24, purpose=_SMOKE),
-    "cpu": Profile("cpu", "coco_sample", size=64, n_train=2000, n_test=500, purpose=_CPU),
-    "class": Profile("class", "coco_sample", size=128, n_train=2000, n_test=500, purpose=_CLASS),
-    "report": Profile("report", "coco_sample", size=256, n_train=8000, n_test=2000, purpose=_REPORT),
+PROFILES = {  # name, source, size, n_train, n_test, purpose
+    "smoke": Profile("smoke", "bundled", 64, 48, 24, _SMOKE),
+    "cpu": Profile("cpu", "coco_sample", 64, 2000, 500, _CPU),
+    "class": Profile("class", "coco_sample", 128, 2000, 500, "a lesson on a T4 or L4: colour within minutes"),
+    "report": Profile("report", "coco_sample", 256, 8000, 2000, "the report's protocol on an L4"),
 }
 
 
@@ -57,10 +45,7 @@ def get_profile(profile: Profile | str | None = None) -> Profile:
     """The profile of that name; None or `auto` reads `G2G_PROFILE`, else `class` on a CUDA GPU and `smoke` without.
 
     A `Profile` comes back as it is. `G2G_DATA=/folder` replaces the photos of a named one by the folder's own.
-
-    Raises:
-        ValueError: unknown profile (lists the known ones).
-        FileNotFoundError: `G2G_DATA` is not a folder.
+    Raises ValueError for an unknown profile, FileNotFoundError if `G2G_DATA` is not a folder.
     """
     if isinstance(profile, Profile):
         return profile
@@ -87,31 +72,21 @@ class Recipe:
     """All that decides what a run learns, beside its photos. Edit with `dataclasses.replace(recipe, lr=1e-3)`.
 
     A run's id is made of the fields that differ from these defaults, so a new field with a default renames no run.
-
-    Attributes:
-        stage: one of STAGES.
-        epochs, lr, batch_size, seed: as usual.
-        schedule: `constant`, `one_cycle` (then `lr` is its maximum) or `linear_decay`, see `g2g.training.fit`.
-        width: channels of the CNN's first convolution (cnn).
-        weights: the U-Net's encoder: `imagenet`, None (random) or a path (unet).
-        start: stage whose trained U-Net this run starts from (unet_long, cgan).
-        beta1: of Adam, of both in the cGAN.
-        lam, d_rate, receptive_field: weight of the L1 term; D's learning rate as a share of `lr`; px (cgan).
     """
 
-    stage: str
+    stage: str  # one of STAGES
     epochs: int
     lr: float
-    schedule: str = "constant"
+    schedule: str = "constant"  # or one_cycle (then lr is its maximum) or linear_decay, see `g2g.training.fit`
     batch_size: int = 32
     seed: int = SEED
-    width: int | None = None
-    weights: str | None = None
-    start: str | None = None
-    beta1: float = 0.9
-    lam: float | None = None
-    d_rate: float | None = None
-    receptive_field: int | None = None
+    width: int | None = None  # cnn: channels of the first convolution
+    weights: str | None = None  # unet: of the encoder: imagenet, None (random) or a path
+    start: str | None = None  # unet_long, cgan: the stage whose trained U-Net the run starts from
+    beta1: float = 0.9  # of Adam; in the cGAN, of both
+    lam: float | None = None  # cgan: weight of the L1 term
+    d_rate: float | None = None  # cgan: D's learning rate, as a share of lr
+    receptive_field: int | None = None  # cgan: of the PatchGAN, in px
 
 
 # 2e-4, β1 = 0.5 and λ = 100 as in pix2pix (Isola et al. 2017), the decay as in its authors' later PyTorch code;

@@ -30,13 +30,8 @@ class Run:
     recipe: Recipe
     record: dict
 
-    @property
-    def id(self) -> str:
-        return self.folder.name
-
-    @property
-    def stage(self) -> str:
-        return self.recipe.stage
+    id = property(lambda self: self.folder.name)
+    stage = property(lambda self: self.recipe.stage)
 
     @property
     def history(self) -> pd.DataFrame:

@@ -21,10 +21,7 @@ from g2g.distributed import bare, say, several_processes
 
 
 def precision(device) -> str:
-    """`bf16` from compute capability 8.0 up, `fp16` below it, `fp32` on anything but CUDA.
-
-    A T4 (7.5) claims bf16 support but emulates it, hence the capability and not `is_bf16_supported()`.
-    """
+    """`bf16` from compute capability 8.0 up, `fp16` below (a T4 claims bf16 but emulates it), `fp32` without CUDA."""
     if torch.device(device).type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"

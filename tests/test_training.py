@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -233,26 +234,17 @@ def test_any_batch_size_trains(batch_size, tiny, tmp_path):
 @pytest.mark.parametrize("stage", ["cnn", "cgan"])
 def test_killed_at_random_points_it_ends_as_if_nothing_had_happened(stage, tiny, tmp_path):
     script = (
-        "import sys, pickle; sys.path[:0] = [sys.argv[3], sys.argv[4]]; import test_training as t\n"
-        "from pathlib import Path\n"
-        "t.train(sys.argv[1], pickle.loads(bytes.fromhex(sys.argv[5])), Path(sys.argv[2]))"
+        "import sys, pickle; from pathlib import Path; import test_training as t\n"
+        "t.train(sys.argv[1], pickle.loads(bytes.fromhex(sys.argv[3])), Path(sys.argv[2]))"
     )
     here = Path(__file__).parent
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        script,
-        stage,
-        str(tmp_path / "killed"),
-        str(here),
-        str(here.parent),
-        pickle.dumps(tiny).hex(),
-    ]
+    environment = os.environ | {"PYTHONPATH": f"{here}:{here.parent}"}
+    arguments = [stage, str(tmp_path / "killed"), pickle.dumps(tiny).hex()]
+    command = [sys.executable, "-W", "ignore", "-c", script, *arguments]
     delay, kills = 3.0, 0
     while True:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        process = subprocess.Popen(command, env=environment, **pipes)
         try:
             output = process.communicate(timeout=delay)[0]
         except subprocess.TimeoutExpired:

@@ -16,7 +16,6 @@ from g2g.tables import table1, write_table
 # The PSNR of rounding to 8 bits, in dB: a picture cannot show more. Without this cap, gray photos coloured
 # gray (infinite, or 120 dB of float noise) would decide the mean.
 PSNR_CAP = 10 * math.log10(12 * 255**2)
-BINS = 44  # of the histograms over a* and b*, each 5 CIE units wide
 
 
 def constant(ab):
@@ -150,23 +149,3 @@ def evaluate_profile(profile=None, photos=None, note="") -> str:
         notes.append(note)
     files = write_table(table1(scores), profile.outputs / "results", notes, scores)
     return files[1].read_text(encoding="utf-8")
-
-
-def ab_histograms(model, photos, split="test", **options):
-    """How often each colour occurs: (truth, predicted, edges).
-
-    Counts (44, 44) over a* (first axis) and b*, both from -110 to 110; predictions beyond count in the
-    outermost bin. `options` as in `predictions`.
-    """
-    truth, predicted = 0, 0
-    for _, _, ab, pred_ab in predictions(model, photos, split, **options):
-        truth = truth + _count(ab)
-        predicted = predicted + _count(pred_ab)
-    return truth, predicted, np.linspace(-lab.AB_SCALE, lab.AB_SCALE, BINS + 1)
-
-
-def _count(ab):
-    positions = (ab + 1) / 2 * BINS
-    a, b = positions.long().clamp(0, BINS - 1).unbind(1)
-    cells = (a * BINS + b).flatten()
-    return torch.bincount(cells, minlength=BINS * BINS).view(BINS, BINS).cpu().numpy()

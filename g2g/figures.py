@@ -7,19 +7,17 @@ at most 7 inches wide, two columns of a paper; `save` writes them.
 
 import functools
 import itertools
-import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 
 from g2g.files import save_atomic
 from g2g.lab import AB_SCALE, rgb_to_lab
 from g2g.profiles import TITLES
-from g2g.tables import error_by_chroma
 
 STYLE = {
     "font.size": 8,
@@ -50,8 +48,6 @@ COLORS = {
     "truth": "#000000",
 }
 DOTS = {"marker": "o", "markevery": 0.1}  # some on each curve; a curve of one epoch is nothing else
-GREEN_MAGENTA = "PiYG_r"
-BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#0072B2", "#F7F7F7", "#B88A00"])
 
 
 def figure(caption: str):
@@ -180,61 +176,9 @@ def qualitative_grid(columns: dict, rows=()):
     return grid(zip(*columns.values(), strict=True), list(columns), rows)
 
 
-@figure("For each model the photographs of lowest and of highest error: its answer above the truth.")
-def best_and_worst(truth, predictions: dict, scores: dict, n: int = 3):
-    """The n best and the n worst photos of each model.
-
-    Args:
-        truth: N images.
-        predictions: name -> function from a photo's number to its image.
-        scores: name -> N numbers, at least 2n; lower is better.
-    """
-    rows, notes, left = [], [], []
-    for name, predicted in predictions.items():
-        order = np.argsort(scores[name]).tolist()
-        chosen = order[:n] + order[-n:]
-        rows.append([predicted(i) for i in chosen])
-        rows.append([truth[i] for i in chosen])
-        notes += [f"{scores[name][i]:.3f}" for i in chosen] + [""] * len(chosen)
-        left += [title(name), "truth"]
-    fig = grid(rows, ["best"] * n + ["worst"] * n, left)
-    for ax, note in zip(fig.axes, notes, strict=True):
-        ax.set_xlabel(note)
-    return fig
-
-
-@figure(
-    "Preprocessing: a photograph, its L*a*b* planes in CIE units, below them what models see (L) and answer (a, b)."
-)
-def preprocessing(rgb):
-    """The photo and its Lab planes; under them the normalised ones; each with the range that it really spans."""
-    photo = image(rgb)
-    L, a, b = rgb_to_lab(torch.from_numpy(photo).movedim(-1, 0))
-    most = 10 * math.ceil(max(a.abs().max(), b.abs().max()) / 10)
-    planes = {
-        "L*": (L, "gray", 0, 100),
-        "a*": (a, GREEN_MAGENTA, -most, most),
-        "b*": (b, BLUE_YELLOW, -most, most),
-        "input L = L*/50 − 1": (L / 50 - 1, "gray", -1, 1),
-        f"target a = a*/{AB_SCALE:.0f}": (a / AB_SCALE, GREEN_MAGENTA, -1, 1),
-        f"target b = b*/{AB_SCALE:.0f}": (b / AB_SCALE, BLUE_YELLOW, -1, 1),
-    }
-    fig, cells = axes(2, 4, photo.shape, extra=1.5)
-    fig.get_layout_engine().set(wspace=0.05)  # room between the ends of the bars
-    shown = show(cells[0, 0], photo, "photo\n(sRGB)")
-    unseen = fig.colorbar(shown, ax=cells[0, 0], location="bottom", pad=0.03)  # it keeps the photo in line
-    unseen.ax.set_visible(False)
-    cells[1, 0].axis("off")
-    for ax, (name, (plane, cmap, low, high)) in zip(cells[:, 1:].flat, planes.items(), strict=True):
-        span = f"{plane.min():z.2f} … {plane.max():z.2f}".replace("-", "−")  # z: no minus zero
-        shown = show(ax, plane, f"{name}\n{span}", cmap, low, high)
-        fig.colorbar(shown, ax=ax, location="bottom", ticks=[low, (low + high) / 2, high], pad=0.03)
-    return fig
-
-
 @figure("Joint density of a* and b* on one log scale; line: the gamut of sRGB. Near the centre the colours are gray.")
 def ab_histograms(colors: dict):
-    """Side by side: name -> ab (B,2,H,W), or counts (bins,bins) as from `evaluation.ab_histograms`."""
+    """Side by side: name -> ab (B,2,H,W), or counts (bins,bins) as from `report.figures.count_colors`."""
     densities = {name: _density(x) for name, x in colors.items()}
     highest = max(density.max() for density in densities.values())
     norm = LogNorm(1e-5 * highest, highest)
@@ -269,22 +213,6 @@ def _gamut():
     edge = torch.nn.functional.interpolate(corners[None], 301, mode="linear", align_corners=True)
     _, a, b = rgb_to_lab(edge[0, :, :, None])
     return a, b
-
-
-@figure("Error against the mean chroma of the photograph, in bins of CIE units; bands: 95% bootstrap intervals.")
-def error_against_chroma(scores: dict):
-    """name -> scores by photo (see `evaluation.score`); give the gray baseline too, its line is dashed."""
-    fig, ax = plt.subplots(figsize=(3.4, 2.6))
-    for name, table in scores.items():
-        bins = error_by_chroma(table)
-        line = "o--" if name == "gray" else "o-"
-        ax.plot(bins.index, bins["mean"], line, color=color(name), label=title(name))
-        ax.fill_between(bins.index, bins["low"], bins["high"], color=color(name), alpha=0.2, lw=0)
-    ranges = zip(bins["from"], bins["to"], bins["photos"], strict=True)
-    ax.set_xticks(bins.index, [f"{low:g}–{high:g}\n({photos})" for low, high, photos in ranges])
-    ax.set(xlabel="mean chroma of the photo (number of photos)", ylabel="MAE of ab/110", ylim=(0, None))
-    ax.legend()
-    return fig
 
 
 @figure(

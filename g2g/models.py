@@ -212,16 +212,6 @@ def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def receptive_field(model: nn.Module) -> int:
-    """Side in px of what one output of a plain chain of convolutions sees."""
-    side, jump = 1, 1
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d):
-            side += (layer.kernel_size[0] - 1) * jump
-            jump *= layer.stride[0]
-    return side
-
-
 def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     """Load a safetensors file or a torch state dict into `model`, every weight or none; returns the model.
 

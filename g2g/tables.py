@@ -1,7 +1,6 @@
 """Scores compared and laid out: intervals over photos, paired comparisons, and table 1 measured beside reported."""
 
 import math
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,6 @@ REPORTED = pd.DataFrame(  # the course report's Table 1
 REPORTED_TITLES = ["MAE, reported", "LPIPS, reported"]
 LOWER_IS_BETTER = dict.fromkeys(("mae", "mae_gray_pixels", "mae_colorful_pixels", "delta_e", "lpips"), True)
 LOWER_IS_BETTER |= {"psnr": False, "ssim": False}
-CHROMA_EDGES = (0, 5, 10, 15, 20, 30, 140)  # CIE units
 
 
 def bootstrap(values) -> tuple[float, float, float]:
@@ -83,15 +81,6 @@ def compare(a, b, column="mae", names=("the first", "the second")) -> dict:
         f"{verdict} by {abs(mean):.3g} on average (95% interval of the difference: {low:.3g} to {high:.3g}{doubt})."
     )
     return {"better": float(wins.mean()), "difference": mean, "low": low, "high": high, "sentence": sentence}
-
-
-def error_by_chroma(scores, column="mae") -> pd.DataFrame:
-    """Mean of `column` by the photos' chroma: from, to (CIE units), photos, mean, low, high."""
-    rows = []
-    for low, high in pairwise(CHROMA_EDGES):
-        values = scores.loc[scores["chroma"].between(low, high, inclusive="left"), column]
-        rows.append((low, high, len(values), *bootstrap(values)))
-    return pd.DataFrame(rows, columns=["from", "to", "photos", "mean", "low", "high"])
 
 
 def table1(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:

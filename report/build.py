@@ -11,13 +11,14 @@ from markupsafe import Markup
 
 from g2g import figures, lab
 from g2g.data import prepare
-from g2g.evaluation import ab_histograms, evaluate_profile
+from g2g.evaluation import evaluate_profile
 from g2g.files import save_atomic
 from g2g.models import count_parameters, predict
 from g2g.profiles import STAGES, TITLES, Profile, get_profile, repo_root
 from g2g.runs import device, load_or_train
 from g2g.tables import compare, formatted, notes, read_scores
 from report.claims import verdicts
+from report.figures import best_and_worst, count_colors, error_against_chroma, preprocessing
 from report.sweep import parameter_analysis
 
 AGAINST = {"gray": ["cnn", "unet", "cgan"], "cnn": ["unet"], "unet": ["unet_long"], "unet_long": ["cgan"]}
@@ -91,7 +92,7 @@ def color_counts(runs: dict, photos) -> dict:
     """How often each colour occurs in the test photos and in the runs' answers: name -> (bins, bins)."""
     counts = {"truth": None}
     for stage, run in runs.items():
-        counts["truth"], counts[stage], _ = ab_histograms(run.model(device=device()), photos, name=stage)
+        counts["truth"], counts[stage] = count_colors(run.model(device=device()), photos, name=stage)
     return counts
 
 
@@ -110,12 +111,12 @@ def draw(runs: dict, photos, scores: dict, colors: dict) -> dict:
     teaser.caption = "One photograph as the models see it and as they colour it."
     return {
         "teaser": teaser,
-        "preprocessing": figures.preprocessing(test[0]),
+        "preprocessing": preprocessing(test[0]),
         "loss_curves": figures.loss_curves(runs),
         "qualitative_grid": figures.qualitative_grid(columns),
         "ab_histograms": figures.ab_histograms(colors),
-        "error_against_chroma": figures.error_against_chroma({row: scores[row] for row in ("gray", *models)}),
-        "best_and_worst": figures.best_and_worst(test, {stage: answer(stage) for stage in models}, errors),
+        "error_against_chroma": error_against_chroma({row: scores[row] for row in ("gray", *models)}),
+        "best_and_worst": best_and_worst(test, {stage: answer(stage) for stage in models}, errors),
     }
 
 

@@ -21,7 +21,7 @@ def verdicts(scores: dict, colors: dict, runs: dict, profile, test_sets: int = 1
 
     Args:
         scores: row -> result of `evaluation.score`, of cnn, unet, unet_long, cgan as far as they are there.
-        colors: row or "truth" -> counts over a* and b*, of `evaluation.ab_histograms`.
+        colors: row or "truth" -> counts over a* and b*, of `report.figures.count_colors`.
         runs: stage -> `runs.Run`.
         test_sets: how many sets of photos, of different origin, the models were tested on.
 

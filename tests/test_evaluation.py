@@ -10,11 +10,12 @@ import pytest
 import torch
 from skimage import color
 
-from g2g import evaluation, figures, tables
+from g2g import evaluation, tables
 from g2g.evaluation import constant, gray, score
 from g2g.lab import photos_to_lab
-from g2g.profiles import get_profile, repo_root
+from g2g.profiles import get_profile
 from g2g.tables import bootstrap, compare, formatted, notes, read_scores, table1, write_table
+from report import figures as report_figures
 
 
 def made_photos(array, train=None):
@@ -188,13 +189,14 @@ def test_compare_refuses_what_cannot_be_compared():
 
 def test_error_by_chroma_puts_each_photo_in_one_bin():
     scores = frame([1, 2, 3, 5], chroma=[0, 4.9, 5, 100])
-    bins = tables.error_by_chroma(scores).set_index("from")
+    bins = report_figures.error_by_chroma(scores).set_index("from")
     assert bins["photos"].sum() == 4 and bins.loc[0, "mean"] == 1.5 and bins.loc[5, "mean"] == 3
     assert math.isnan(bins.loc[10, "mean"]) and bins.loc[30, "mean"] == 5
 
 
-def test_ab_histograms_count_every_pixel(noise):
-    truth, predicted, edges = evaluation.ab_histograms(constant((0.5, 9)), noise, show=False)
+def test_colours_are_counted_pixel_by_pixel(noise):
+    truth, predicted = report_figures.count_colors(constant((0.5, 9)), noise, show=False)
+    edges = np.linspace(-110, 110, 45)
     ab = color.rgb2lab(noise.test)[..., 1:].reshape(-1, 2)
     expected = np.histogram2d(*ab.T, bins=(edges, edges))[0]
     assert np.abs(truth - expected).sum() <= 4  # pixels on an edge, to float32
@@ -320,15 +322,7 @@ def test_evaluate_profile_names_the_stages_without_a_run(photos, monkeypatch):
     assert table["row"].tolist() == ["gray", "constant"] and (table["photos"] == len(photos.test)).all()
 
 
-def test_notebook_05_shows_the_best_photos_by_psnr_with_the_psnr_itself(tmp_path):
-    """Its cell of best and worst photos, run as it stands on six photos."""
-    text = (repo_root() / "notebooks" / "py" / "05_evaluation.py").read_text(encoding="utf-8")
-    (cell,) = [part for part in text.split("# %%\n") if "figures.best_and_worst(" in part]
-    here = vars(evaluation) | vars(tables) | {"figures": figures, "METRIC": "psnr"}
-    here["runs"] = here["models"] = {"cnn": gray()}
-    here["profile"] = SimpleNamespace(outputs=tmp_path)
-    here["photos"] = made_photos(np.zeros((6, 16, 16, 3), np.uint8))
-    here["scores"] = {"cnn": frame([0.1] * 6, psnr=range(20, 26))}
-    exec(cell, here)
-    labels = [ax.get_xlabel() for ax in here["fig"].axes[:6]]
-    assert labels == ["25.000", "24.000", "23.000", "22.000", "21.000", "20.000"]
+def test_the_best_photos_by_psnr_are_those_of_highest_psnr_and_say_it():
+    images = np.zeros((6, 16, 16, 3), np.uint8)
+    fig = report_figures.best_and_worst(images, {"cnn": lambda i: images[i]}, {"cnn": [20, 25, 21]}, 1, False)
+    assert [ax.get_xlabel() for ax in fig.axes[:2]] == ["25.000", "20.000"]

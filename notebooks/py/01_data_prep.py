@@ -81,6 +81,7 @@ from g2g.data import batches, dataloaders, prepare
 from g2g.profiles import get_recipe
 from g2g.runs import device
 from g2g.tables import bootstrap
+from report.figures import preprocessing
 
 # %% [markdown]
 # ## 1.1 The photos
@@ -248,9 +249,9 @@ for name, colours in (("the photo", rgb), ("100,000 random colours", random)):
 # saved under that name.)
 
 # %%
-preprocessing = figures.preprocessing(photo)
-figures.save(preprocessing, "preprocessing", profile.outputs / "figures")
-preprocessing
+fig = preprocessing(photo)
+figures.save(fig, "preprocessing", profile.outputs / "figures")
+fig
 
 # %% [markdown]
 # All the outlines are in L\*. In a\* and b\* things are soft patches. To see what each plane carries, put

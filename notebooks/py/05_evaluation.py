@@ -85,6 +85,7 @@ from g2g.runs import device, list_runs, load_or_train, load_run, quoted
 from g2g.tables import LOWER_IS_BETTER, REPORTED, bootstrap, compare, table1, write_table
 from report.build import check, color_counts
 from report.claims import verdicts
+from report.figures import best_and_worst, error_against_chroma
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 
@@ -462,7 +463,7 @@ fig
 # of it; a model has learned something where it falls *below* that line.
 
 # %%
-fig = figures.error_against_chroma({row: scores[row] for row in scores if row in ("gray", "cnn", "unet", "cgan")})
+fig = error_against_chroma({row: scores[row] for row in scores if row in ("gray", "cnn", "unet", "cgan")})
 figures.save(fig, "error_against_chroma", profile.outputs / "figures")
 fig
 
@@ -477,12 +478,10 @@ def answer_of(model):
         return lab.to_rgb(L, predict(model, L))[0]
     return picture
 
-sign = 1 if LOWER_IS_BETTER[METRIC] else -1
 three = [row for row in ("cnn", "unet", "cgan") if row in runs]
-fig = figures.best_and_worst(photos.test, {row: answer_of(models[row]) for row in three},
-                             {row: sign * scores[row][METRIC] for row in three})
-for ax in fig.axes:
-    ax.set_xlabel(ax.get_xlabel().removeprefix("-"))  # of the sign above, where higher is better
+answers = {row: answer_of(models[row]) for row in three}
+measured = {row: scores[row][METRIC] for row in three}
+fig = best_and_worst(photos.test, answers, measured, lower_is_better=LOWER_IS_BETTER[METRIC])
 figures.save(fig, "best_and_worst", profile.outputs / "figures")
 fig
 

@@ -4,14 +4,15 @@
 
 Without --photos (or G2G_DATA) it makes 640×480 JPEG crops of the bundled photographs. The per-image way is a
 PyTorch `Dataset` that opens, resizes, flips and converts one photo at a time with PIL and
-`skimage.color.rgb2lab`, as most colorization code does. Both deliver (L, ab) batches of the same photos, with the
-same number of workers (processes there, threads here) and batch size, in turns; of three turns the median counts.
+`skimage.color.rgb2lab`, as most colorization code does, alone or with a worker process for each core. Both deliver
+(L, ab) batches of the same photos and batch size, in turns; of three turns the median counts.
 """
 
 import argparse
 import dataclasses
 import os
 import platform
+import resource
 import statistics
 import sys
 import tempfile
@@ -21,7 +22,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-import psutil
 import torch
 from fastcore.all import num_cpus
 from PIL import Image
@@ -29,7 +29,7 @@ from PIL import Image
 from g2g.data import dataloaders, prepare
 from g2g.profiles import PROFILES, get_profile, repo_root
 from g2g.sources import bundled
-from g2g.tables import stamp
+from report.publish import stamp
 
 
 class PerImage(torch.utils.data.Dataset):
@@ -54,16 +54,17 @@ class PerImage(torch.utils.data.Dataset):
 
 def steady(loader, seconds):
     """Photos per second of a loader from its third batch on, over as many epochs as fill `seconds`."""
-    count, began, batch_number = 0, None, 0
-    while True:
+    count, batch_number, began = 0, 0, None
+    while began is None or time.perf_counter() - began < seconds:
         for batch in loader:
             batch_number += 1
             if batch_number == 3:
                 began = time.perf_counter()
-            elif began:
+            elif batch_number > 3:
                 count += len(batch[0])
                 if time.perf_counter() - began > seconds:
-                    return count / (time.perf_counter() - began)
+                    break
+    return count / (time.perf_counter() - began)
 
 
 def epoch_seconds(loader):
@@ -93,31 +94,41 @@ def own_profile(folder, options):
 
 
 def measure(folder, options):
-    profile, process = own_profile(folder, options), psutil.Process()
-    before = process.memory_info().rss
+    """What `report` prints; `rows`: workers of the per-image way, photos/s of it, of g2g, of g2g's hand-over."""
+    before = peak_memory()
     began = time.perf_counter()
-    photos = prepare(profile)
+    photos = prepare(own_profile(folder, options))
     preparing = time.perf_counter() - began
-    n_all = len(photos.manifest)
-    dls = dataloaders(photos, options.batch, device="cpu")
-    first = epoch_seconds(dls.train)
-    memory = (process.memory_info().rss - before) / 1e6
+    loader = dataloaders(photos, options.batch, device="cpu").train
+    handed = dataloaders(photos, options.batch, device="cpu").train
+    handed.after_batch = lambda batch: batch  # uint8 photos, where they go to an accelerator
+    first = epoch_seconds(loader)
+    memory = peak_memory() - before
     paths = [folder / name for name in photos.files("train")]
-    rows, first_per_image = [], None
-    for workers in (0, num_cpus()):
-        turns = []
-        for _ in range(3):
-            per_image = torch.utils.data.DataLoader(
-                PerImage(paths, options.size), options.batch, shuffle=True, num_workers=workers
-            )
-            if workers and first_per_image is None:
-                first_per_image = epoch_seconds(per_image)
-            whole = dataloaders(photos, options.batch, device="cpu", workers=workers).train
-            handed = dataloaders(photos, options.batch, device="cpu", workers=workers).train
-            handed.after_batch = lambda batch: batch  # uint8 photos, where they go to an accelerator
-            turns.append([steady(loader, options.seconds) for loader in (per_image, whole, handed)])
-        rows.append((workers, *(statistics.median(values) for values in zip(*turns, strict=True))))
-    return n_all, len(paths), preparing, first, first_per_image, memory, rows
+    alone, helped = (per_image(paths, options, workers) for workers in (0, num_cpus()))
+    first_per_image = epoch_seconds(helped)
+    rows = []
+    for way in (alone, helped):
+        turns = [[steady(each, options.seconds) for each in (way, loader, handed)] for _ in range(3)]
+        rows.append((way.num_workers, *(statistics.median(speeds) for speeds in zip(*turns, strict=True))))
+    return {
+        "n_all": len(photos.manifest),
+        "n": len(paths),
+        "preparing": preparing,
+        "first": first,
+        "first_per_image": first_per_image,
+        "memory": memory,
+        "rows": rows,
+    }
+
+
+def per_image(paths, options, workers):
+    return torch.utils.data.DataLoader(PerImage(paths, options.size), options.batch, shuffle=True, num_workers=workers)
+
+
+def peak_memory():
+    """The most resident memory of this process so far, in MB (Linux)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def waiting_on_gpu(folder, options):
@@ -179,21 +190,22 @@ def write(text, name):
     print("written to docs/benchmarks.md")
 
 
-def report(result, gpu, options):
-    n_all, n, preparing, first, first_per_image, memory, rows = result
+def report(found, gpu, options):
     kind = options.note or ("own folder" if options.photos else "640×480 JPEG, crops of the bundled photographs")
+    n_all, n, preparing = found["n_all"], found["n"], found["preparing"]
+    machine = f"{num_cpus()} cores ({platform.machine()})"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__.split('+')[0]}"
     lines = [
         "## Data",
         "",
         f"`python benchmarks/data_speed.py`: {n:,} training photos at {options.size} px ({kind}), batches of "
-        f"{options.batch}, {num_cpus()} cores ({platform.machine()}), Python {platform.python_version()}, torch "
-        f"{torch.__version__.split('+')[0]}; median of three turns of {options.seconds:g} s each, all in one run.",
+        f"{options.batch}, {machine}, {versions}; median of three turns of {options.seconds:g} s each, all in one run.",
         "",
-        "| workers | per image: PIL + skimage, photos/s | g2g to (L, ab) on the CPU, photos/s | times | g2g to the "
-        "hand-over to an accelerator, photos/s | times |",
+        "| workers of the per-image way | per image: PIL + skimage, photos/s | g2g to (L, ab) on the CPU, photos/s | "
+        "times | g2g to the hand-over to an accelerator, photos/s | times |",
         "|---|---|---|---|---|---|",
     ]
-    for workers, per_image, whole, handed in rows:
+    for workers, per_image, whole, handed in found["rows"]:
         lines.append(
             f"| {workers} | {per_image:,.0f} | {whole:,.0f} | {whole / per_image:.1f} | {handed:,.0f} | "
             f"{handed / per_image:.0f} |"
@@ -202,15 +214,16 @@ def report(result, gpu, options):
         "",
         f"- Preparing: {n_all:,} photos in {preparing:.1f} s, {n_all / preparing:,.0f} photos/s.",
         f"- First epoch over {n:,} photos, their share of the preparation included: "
-        f"{preparing * n / n_all + first:.1f} s; the per-image way with {num_cpus()} workers: "
-        f"{first_per_image:.1f} s.",
-        f"- Resident memory that preparing and one epoch added, the mapped array included: {memory:,.0f} MB.",
+        f"{preparing * n / n_all + found['first']:.1f} s; the per-image way with {num_cpus()} workers: "
+        f"{found['first_per_image']:.1f} s.",
+        f"- Peak of resident memory that preparing and one epoch added, the mapped array included: "
+        f"{found['memory']:,.0f} MB.",
     ]
     if gpu:
+        at_hand, loaded = gpu
         lines.append(
-            f"- Waiting for data on {torch.cuda.get_device_name()}: a U-Net step takes {gpu[0] * 1e3:.1f} ms "
-            f"with a batch at hand and {gpu[1] * 1e3:.1f} ms with the loader: "
-            f"{max(0.0, 1 - gpu[0] / gpu[1]):.1%}."
+            f"- Waiting for data on {torch.cuda.get_device_name()}: a U-Net step takes {at_hand * 1e3:.1f} ms "
+            f"with a batch at hand and {loaded * 1e3:.1f} ms with the loader: {max(0.0, 1 - at_hand / loaded):.1%}."
         )
     else:
         lines.append("- Waiting for data on a GPU: not measured here (no GPU).")

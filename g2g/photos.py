@@ -190,7 +190,8 @@ def _eight_bits(image):
         return _scaled(np.asarray(image)), None
     if image.has_transparency_data:
         gray = image.mode in ("L", "LA", "La")
-        image = image.convert("RGBA")
+        if image.mode != "RGBA":  # else it would be one more copy
+            image = image.convert("RGBA")
         return image.convert("L" if gray else "RGB"), image.getchannel("A")
     if image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("L" if image.mode == "1" else "RGB")

@@ -13,6 +13,7 @@ from g2g.photos import Item, decode
 from g2g.profiles import Profile
 
 SIZE = 32
+pytestmark = pytest.mark.filterwarnings("ignore:it has more than 8 bits")
 
 
 def picture(width=80, height=60):

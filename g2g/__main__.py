@@ -41,7 +41,7 @@ def _edited(recipe, changes):
 def _prepare(args):
     from g2g.data import prepare
 
-    print(prepare(get_profile(args.profile), min_chroma=args.min_chroma, fit=args.fit))
+    print(prepare(get_profile(args.profile), min_chroma=args.min_chroma))
 
 
 def _train(args):
@@ -96,7 +96,6 @@ def _parser():
 
     prepare = command(_prepare, "prepare", "decode and resize the photos once")
     prepare.add_argument("--min-chroma", type=float, default=0.0, help="leave near-gray photos out of training (5)")
-    prepare.add_argument("--fit", choices=("squash", "crop"), default="squash")
 
     train = command(_train, "train", "train one stage, going on where it was interrupted")
     train.add_argument("stage", choices=STAGES)

@@ -40,7 +40,7 @@ class Photos:
         size: side S of the square photos in pixels.
         manifest: one row per photo: file, sha256 (of its bytes), width, height (upright, px), chroma (mean,
             CIE units), split, skipped (why; "" where used). Used rows are in the order of their array.
-        hash: 16 hex digits of what went in and how: names, contents and splits of the photos used, size, fit;
+        hash: 16 hex digits of what went in and how: names, contents and splits of the photos used, size;
             not where they lie.
 
     `.train`, `.valid` and `.test` are read-only uint8 arrays (N, S, S, 3) on disk, opened when asked for.
@@ -80,8 +80,8 @@ class Photos:
         return f"Photos({counts}, {size}, {gray:,} near-gray, {skipped:,} skipped, hash {self.hash})"
 
 
-def prepare(profile: Profile, *, min_chroma: float = 0.0, fit: str = "squash", progress: bool = True) -> Photos:
-    """Decode, turn upright and resize the profile's photos once; later calls open what is there.
+def prepare(profile: Profile, *, min_chroma: float = 0.0, progress: bool = True) -> Photos:
+    """Decode, turn upright and squash the profile's photos to squares once; later calls open what is there.
 
     Validation is 5% of the training photos (at least one), chosen by seed before any is skipped. A training
     photo that is a validation or test photo too (same bytes) is skipped, and a validation photo likewise.
@@ -89,20 +89,17 @@ def prepare(profile: Profile, *, min_chroma: float = 0.0, fit: str = "squash", p
 
     Args:
         min_chroma: training and validation photos of lower mean CIE chroma are left out; 5: near-gray ones.
-        fit: `squash` to the square (as the report does) or `crop` its centre.
         progress: show it, and list what was skipped.
 
     Raises:
-        ValueError: unknown `fit` or source; a split without a usable photo (with what was there and why not).
+        ValueError: unknown source; a split without a usable photo (with what was there and why not).
         FileNotFoundError: no photos where they were looked for.
         RuntimeError: not enough disk.
     """
-    if fit not in ("squash", "crop"):
-        raise ValueError(f"fit is {fit!r}; use 'squash' or 'crop'")
     if profile.source not in SOURCES:
         raise ValueError(f"unknown source {profile.source!r}; known: {', '.join(SOURCES)}")
     train, test = SOURCES[profile.source](profile)
-    settings = {"version": VERSION, "size": profile.size, "fit": fit, "min_chroma": float(min_chroma)}
+    settings = {"version": VERSION, "size": profile.size, "min_chroma": float(min_chroma)}
     folder = cache_root() / "prepared" / f"{profile.source}-{profile.size}px-{_key(train, test, settings)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder):  # a second process waits here, then finds the first one's work
@@ -223,7 +220,7 @@ def _fill(work, train, test, settings, bar):
 
 def _decoded(items, settings):
     """Pairs of an item and what `decode` says of it, in order."""
-    work = partial(decode, size=settings["size"], fit=settings["fit"])
+    work = partial(decode, size=settings["size"])
     # Threads, not processes: Pillow and NumPy work outside of Python's lock, and threads leave no orphans
     with ThreadPoolExecutor(num_cpus()) as pool:
         for some in chunked(items, 64):  # not all at once: results wait in memory

@@ -19,24 +19,7 @@ from g2g.files import save_atomic
 from g2g.lab import AB_SCALE, rgb_to_lab
 from g2g.profiles import TITLES
 
-STYLE = {
-    "font.size": 8,
-    "axes.titlesize": "medium",
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.w_pad": 0.02,
-    "figure.constrained_layout.h_pad": 0.02,
-    "figure.constrained_layout.wspace": 0.01,
-    "figure.constrained_layout.hspace": 0.01,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3,
-    "pdf.fonttype": 42,
-}
+STYLE = ["default", str(Path(__file__).with_name("style.mplstyle"))]
 # of Okabe & Ito's palette, which the colour-blind can tell apart
 COLORS = {
     "gray": "#777777",
@@ -60,7 +43,7 @@ def figure(caption: str):
         @functools.wraps(draw)
         def drawn(*args, **kwargs):
             plt.get_backend()  # settled here: inside the style's context it would be undone, and cells show nothing
-            with plt.style.context(["default", STYLE]):
+            with plt.style.context(STYLE):
                 fig = draw(*args, **kwargs)
                 fig.draw_without_rendering()
                 fig.set_layout_engine("none")
@@ -80,7 +63,7 @@ def save(fig, name: str, folder, caption: str | None = None) -> Path:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with plt.style.context(["default", STYLE]):
+    with plt.style.context(STYLE):
         for kind, undated in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
             write = functools.partial(fig.savefig, format=kind, dpi=200, metadata=undated)
             save_atomic(write, folder / f"{name}.{kind}")

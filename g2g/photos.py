@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from g2g.files import save_atomic
 
@@ -21,30 +21,20 @@ from g2g.files import save_atomic
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .gif .ppm .pgm .pnm .jp2 .avif .tga .heic .heif".split()
 )
-# Formats that hold 24-bit colour: their suffix, and how to write them well. JPEG in 4:4:4: halved colour planes
-# would smear colour over edges. TIFF not compressed: Pillow leaves that to libtiff, which cannot write EXIF.
-FORMATS = {
-    "JPEG": (".jpg", {"quality": 95, "subsampling": 0}),
-    "PNG": (".png", {"compress_level": 4}),
-    "WEBP": (".webp", {"quality": 95}),
-    "TIFF": (".tif", {"compression": "raw"}),
-    "BMP": (".bmp", {}),
-    "JPEG2000": (".jp2", {}),
-    "AVIF": (".avif", {"quality": 90}),
-}
 MAX_MEGAPIXELS = 150
 MIN_SIDE = 16  # pixels: less is an icon, not a photo
 EARLIER = re.compile(r"-(color|compare)(-\d+)?$")  # how the names of results end
-ORIENTATION, EXIF_IFD, COLOR_SPACE, ICC_PROFILE = 0x0112, 0x8769, 0xA001, 0x8773
-# TIFF tags from 254 to 533 say how the pixels lay in the old file; these few of them describe the photo
-DESCRIPTIVE_TAGS = {269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316}
-LAYOUT_TAGS = set(range(254, 534)) - DESCRIPTIVE_TAGS | {ICC_PROFILE}
+EXIF_IFD, GPS_IFD, COLOR_SPACE = 0x8769, 0x8825, 0xA001
+# EXIF tags that describe the photo: title, maker, model, resolution, software, date, artist, copyright. Others say how
+# pixels lay in the old file, or how to turn them.
+KEPT_TAGS = {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, EXIF_IFD, GPS_IFD}
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 Image.init()  # once here and not by several threads at a time
 READABLE = [name for name in Image.ID if name != "EPS"]  # which would go to Ghostscript, a program to run
+Image.MAX_IMAGE_PIXELS = None  # Pillow warns at 89 megapixels and refuses at 179; here the caller's limit decides
 LARGE = 50e6  # pixels: larger photos are decoded one at a time, whatever the number of threads
-_opening, _large = threading.Lock(), threading.Lock()
+_large = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -59,8 +49,8 @@ class Item:
 def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Image, Image.Image | None, dict]:
     """A photo upright and in sRGB, 8 bits per channel, mode L or RGB; its alpha (L) or None; its metadata.
 
-    The metadata is a dict for `Image.info`: EXIF without orientation, XMP, texts, resolution, and an sRGB
-    profile if the photo had a profile. What cannot be kept is a warning. The photo keeps its `format`.
+    The metadata is a dict for `Image.info`: EXIF without orientation, resolution, and an sRGB profile if the photo
+    had a profile. What cannot be kept is a warning. The photo keeps its `format`.
 
     Args:
         photo: a path, the bytes of a file as `io.BytesIO`, a PIL image, or a uint8 array (H,W), (H,W,3) or (H,W,4).
@@ -85,8 +75,10 @@ def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Ima
     return _standardize(Image.fromarray(array), in_place=False)
 
 
-def decode(item: Item, size: int, fit: str = "squash") -> tuple[dict, np.ndarray | None]:
-    """Read and resize one photo (bicubic, antialiased), transparency on white; never raises for what is in the file.
+def decode(item: Item, size: int) -> tuple[dict, np.ndarray | None]:
+    """Read one photo and squash it to a square (bicubic, antialiased), transparency on white.
+
+    Never raises for what is in the file.
 
     Returns:
         its facts (sha256; width and height when upright; skipped = why it is unusable, or "") and the pixels,
@@ -94,10 +86,7 @@ def decode(item: Item, size: int, fit: str = "squash") -> tuple[dict, np.ndarray
     """
     facts = {"sha256": "", "width": None, "height": None, "skipped": ""}
     try:
-        image = _read_item(item, facts)
-        if fit == "crop":
-            image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-        image = image.resize((size, size), Image.Resampling.BICUBIC)
+        image = _read_item(item, facts).resize((size, size), Image.Resampling.BICUBIC)
         return facts, np.asarray(image.convert("RGB"))
     except UnidentifiedImageError:
         facts["skipped"] = "not an image that Pillow can read"
@@ -126,12 +115,7 @@ def _read_item(item, facts):
 
 
 def _open(file, max_megapixels):
-    with _opening:  # Pillow warns at 89 megapixels and refuses at 179, in all threads; here the caller decides
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(file, formats=READABLE)
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+    image = Image.open(file, formats=READABLE)
     megapixels = image.width * image.height / 1e6
     if megapixels > max_megapixels:
         image.close()
@@ -151,14 +135,14 @@ def _standardize(image, in_place):
     if image.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in getattr(image, "tile", ())):
         _warn("it has more than 8 bits per channel, the result has 8")
     image.load()
-    format, texts, exif = image.format, getattr(image, "text", {}), _exif(image)
-    # Turns orientation into pixels, and drops it from XMP too, else a viewer would turn the result again.
+    format, exif = image.format, _exif(image)
     image = ImageOps.exif_transpose(image, in_place=in_place) or image
     profile = image.info.get("icc_profile")
-    kept = ["xmp", "dpi", "comment", *(key for key in texts if not key.startswith("Raw profile"))]
-    info = {key: image.info[key] for key in kept if key in image.info}
+    info = {}
     if exif:
         info["exif"] = exif
+    if "dpi" in image.info:
+        info["dpi"] = image.info["dpi"]
 
     image, alpha = _eight_bits(image)
     if profile:  # numbers mean colours only through it, and Lab is computed from sRGB
@@ -174,7 +158,7 @@ def _exif(image):
     try:
         exif = Image.Exif()
         exif.load(image.getexif().tobytes())  # a copy; thumbnails, gray as they are, stay behind
-        for tag in LAYOUT_TAGS.intersection(exif):  # the orientation is one of them
+        for tag in set(exif) - KEPT_TAGS:
             del exif[tag]
         if EXIF_IFD in exif:
             exif.get_ifd(EXIF_IFD).pop(COLOR_SPACE, None)  # AdobeRGB, say; the profile tells what it is now
@@ -239,40 +223,28 @@ def _warn(text):
 
 
 def save_photo(image: Image.Image, path: str | Path) -> None:
-    """Write a photo with the metadata in its `info`, whole or not at all; the suffix tells the format.
+    """Write a photo with the metadata in its `info`, whole or not at all: as PNG or, by any other suffix, as JPEG.
 
     Raises:
-        ValueError: a suffix of no format in `FORMATS`. RuntimeError: it cannot be written.
+        RuntimeError: it cannot be written.
     """
     path = Path(path)
-    format = Image.registered_extensions().get(path.suffix.lower())
-    if format not in FORMATS:
-        raise ValueError(f"{path.name}: expected a suffix for colour photos: .jpg, .png, .webp, .tif, …")
-    _, options = FORMATS[format]
-    options = options | {key: image.info[key] for key in ("exif", "xmp", "icc_profile", "dpi") if key in image.info}
-    if format == "PNG":
-        options["pnginfo"] = texts = PngImagePlugin.PngInfo()
-        for key, value in image.info.items():
-            if isinstance(value, str):
-                texts.add_itxt(key, value)
-
-    def write(part):
-        with open(part, "w+b") as file:
-            image.save(file, format, **options)
-
-    save_atomic(write, path)
+    options = {"quality": 95, "subsampling": 0}  # halved colour planes would smear colour over edges
+    if path.suffix == ".png":
+        options = {"compress_level": 4}
+    format = "PNG" if path.suffix == ".png" else "JPEG"
+    save_atomic(lambda part: image.save(part, format, **image.info, **options), path)
 
 
 def new_path(source: Path, folder: Path, ending: str, format: str | None) -> Path:
-    """NAME-ending.suffix in `folder`, for the source's format if that holds colour, else PNG.
+    """NAME-ending.jpg in `folder` for a JPEG (with its own suffix), NAME-ending.png, without loss, for all else.
 
     Never an existing file: where the name is taken, a number is put behind it, NAME-ending-2.jpg.
     """
-    if format not in FORMATS:
-        format = "JPEG" if format == "MPO" else "PNG"
-    suffix, _ = FORMATS[format]
-    if Image.registered_extensions().get(source.suffix.lower()) == format:
-        suffix = source.suffix  # .JPEG stays .JPEG
+    suffix = ".png"
+    if format in ("JPEG", "MPO"):  # MPO: a camera's JPEG with previews
+        is_usual = source.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif")
+        suffix = source.suffix if is_usual else ".jpg"
     path, number = folder / f"{source.stem}-{ending}{suffix}", 1
     while os.path.lexists(path):
         number += 1

@@ -7,13 +7,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from g2g import figures
 from g2g.colorize import colorize
 from g2g.data import prepare
 from g2g.evaluation import evaluate_profile
 from g2g.files import save_atomic
-from g2g.photos import Item, decode
+from g2g.photos import decode
 from g2g.profiles import QUOTED, STAGES, Profile, get_profile, get_recipe, repo_root
 from g2g.runs import find_run
 from g2g.sources import bundled
@@ -118,10 +119,12 @@ def teaser(models: dict, profile: Profile) -> dict:
 def showcase(profile: Profile) -> np.ndarray:
     """Five bundled photographs that the runs of `profile` were not trained on, uint8 (5,S,S,3)."""
     train, test = bundled(profile)
-    items = test[:5]
-    if profile.source != "bundled":  # then all of them are new: whole photographs, cut square around the middle
-        items = [Item(item.name, item.path) for item in test[:3] + train[:2]]
-    return np.stack([decode(item, profile.size, fit="crop")[1] for item in items])
+    size = profile.size, profile.size
+    if profile.source == "bundled":
+        return np.stack([decode(item, profile.size)[1] for item in test[:5]])
+    # Then all of them are new: whole photographs, cut square around the middle
+    photographs = [Image.open(item.path).convert("RGB") for item in test[:3] + train[:2]]
+    return np.stack([ImageOps.fit(photograph, size, Image.Resampling.BICUBIC) for photograph in photographs])
 
 
 def quoted_name(root: Path | None = None) -> str | None:

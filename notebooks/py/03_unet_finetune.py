@@ -91,7 +91,6 @@ from g2g.runs import find_run, load_or_train
 from g2g.tables import quoted_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
-figures.STYLE["figure.dpi"] = 80  # in this notebook; files are saved with 200
 
 # %% [markdown]
 # The photos are those of notebook 02. We look at **validation** photos only: the test photos stay shut until

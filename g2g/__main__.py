@@ -54,7 +54,7 @@ def _train(args):
 
 
 def _evaluate(args):
-    from g2g.evaluation import evaluate_profile
+    from report.tables import evaluate_profile
 
     print(evaluate_profile(args.profile))
 

@@ -1,21 +1,22 @@
-"""From a model to numbers: baselines, the scores of every photo, and the profile's table."""
+"""From a model to numbers: baselines, the scores of every photo, intervals over photos, paired comparisons."""
 
 import math
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy import stats
 
 from g2g import lab, metrics, runs
-from g2g.data import prepare
 from g2g.files import progress
 from g2g.models import predict
-from g2g.profiles import STAGES, get_profile, get_recipe
-from g2g.tables import table1, write_table
+from g2g.profiles import SEED
 
 # The PSNR of rounding to 8 bits, in dB: a picture cannot show more. Without this cap, gray photos coloured
 # gray (infinite, or 120 dB of float noise) would decide the mean.
 PSNR_CAP = 10 * math.log10(12 * 255**2)
+LOWER_IS_BETTER = dict.fromkeys(("mae", "mae_gray_pixels", "mae_colorful_pixels", "delta_e", "lpips"), True)
+LOWER_IS_BETTER |= {"psnr": False, "ssim": False}
 
 
 def constant(ab):
@@ -127,25 +128,54 @@ def _measures(rgb, L, ab, pred_ab):
     }
 
 
-def evaluate_profile(profile=None, photos=None, note="") -> str:
-    """Score the baselines and every finished run of the recipes; write table 1, return it as Markdown.
+def bootstrap(values) -> tuple[float, float, float]:
+    """Mean and its 95% percentile bootstrap interval over photos: (mean, low, high); NaN values are left out.
 
-    Writes table1.csv, .md, .tex and scores_ROW.csv into the profile's `results/`. Nothing is trained: a stage
-    without a finished run is named as missing. `note`: a sentence on the photos, say, for below the table.
+    It says how far the mean depends on which photos were drawn, nothing about other training seeds.
     """
-    profile = get_profile(profile)
-    photos = photos or prepare(profile)
-    models = {"gray": gray(), "constant": constant(best_constant(photos))}
-    ids = []
-    for stage in STAGES:
-        run = runs.find_run(get_recipe(stage, profile), photos, profile)
-        if run:
-            models[stage] = run.model(device=runs.device())
-            ids.append(run.id)
-    lpips = lpips_or_reason(runs.device(), download=profile.name != "smoke")  # 528 MB: not for a first look
-    scores = {row: score(model, photos, lpips=lpips, name=row) for row, model in models.items()}
-    notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(ids) or 'none'}."]
-    if note:
-        notes.append(note)
-    files = write_table(table1(scores), profile.outputs / "results", notes, scores)
-    return files[1].read_text(encoding="utf-8")
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    mean = float(values.mean()) if len(values) else math.nan
+    if len(values) < 2:  # scipy wants two
+        return mean, mean, mean
+    result = stats.bootstrap((values,), np.mean, n_resamples=2000, batch=100, method="percentile", rng=SEED)
+    interval = result.confidence_interval
+    return mean, float(interval.low), float(interval.high)
+
+
+def same_photos(scores: dict[str, pd.DataFrame]) -> None:
+    """Raise ValueError unless all score tables of a dict are of the same photos, order and size."""
+    first, *others = scores
+    for name in others:
+        a, b = scores[first], scores[name]
+        # The truth's chroma changes with the photo's size: two profiles can share all file names
+        if a["file"].tolist() != b["file"].tolist() or not np.allclose(a["chroma"], b["chroma"], atol=0.01):
+            counts = f"{len(a):,} and {len(b):,}, compared by file, order and chroma"
+            raise ValueError(f"{first} and {name} are not scored on the same photos ({counts}): of another profile?")
+
+
+def compare(a, b, column="mae", names=("the first", "the second")) -> dict:
+    """Paired comparison of two score tables on the same photos.
+
+    Returns a dict: `better` (share of photos where a is better), `difference` (mean of a - b) with `low` and
+    `high` (95% bootstrap interval), and `sentence`, which says it in words.
+
+    Raises:
+        ValueError: other photos, a column without a better and a worse, or one that was not measured.
+    """
+    if column not in LOWER_IS_BETTER:
+        raise ValueError(f"{column!r} has no better and worse; known: {', '.join(LOWER_IS_BETTER)}")
+    first, second = names
+    same_photos({first: a, second: b})
+    difference = (a[column].reset_index(drop=True) - b[column].reset_index(drop=True)).dropna()
+    if difference.empty:
+        raise ValueError(f"{column} was not measured for {first} or {second}")
+    mean, low, high = bootstrap(difference)
+    wins = difference < 0 if LOWER_IS_BETTER[column] else difference > 0
+    verdict = "lower" if mean < 0 else "higher"
+    doubt = ", which cannot be told from zero" if low <= 0 <= high else ""
+    sentence = (
+        f"{first} beats {second} on {wins.mean():.1%} of {len(wins):,} photos; its {column} is "
+        f"{verdict} by {abs(mean):.3g} on average (95% interval of the difference: {low:.3g} to {high:.3g}{doubt})."
+    )
+    return {"better": float(wins.mean()), "difference": mean, "low": low, "high": high, "sentence": sentence}

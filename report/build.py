@@ -11,15 +11,15 @@ from markupsafe import Markup
 
 from g2g import figures, lab
 from g2g.data import prepare
-from g2g.evaluation import evaluate_profile
+from g2g.evaluation import compare
 from g2g.files import save_atomic
 from g2g.models import count_parameters, predict
 from g2g.profiles import STAGES, TITLES, Profile, get_profile, repo_root
 from g2g.runs import device, load_or_train
-from g2g.tables import compare, formatted, notes, read_scores
 from report.claims import verdicts
 from report.figures import best_and_worst, count_colors, error_against_chroma, preprocessing
 from report.sweep import parameter_analysis
+from report.tables import evaluate_profile, formatted, notes, read_scores
 
 AGAINST = {"gray": ["cnn", "unet", "cgan"], "cnn": ["unet"], "unet": ["unet_long"], "unet_long": ["cgan"]}
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from g2g.evaluation import bootstrap, compare
 from g2g.profiles import TITLES
-from g2g.tables import bootstrap, compare
 
 HELD, FAILED, UNKNOWN = "held", "did not hold", "cannot be told here"
 LEAST_PHOTOS = 100  # fewer test photos decide nothing

@@ -9,10 +9,9 @@ import pandas as pd
 import torch
 from matplotlib.colors import LinearSegmentedColormap
 
-from g2g.evaluation import predictions
+from g2g.evaluation import bootstrap, predictions
 from g2g.figures import axes, color, figure, grid, image, show, title
 from g2g.lab import AB_SCALE, rgb_to_lab
-from g2g.tables import bootstrap
 
 GREEN_MAGENTA = "PiYG_r"
 BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#0072B2", "#F7F7F7", "#B88A00"])

@@ -12,15 +12,14 @@ from PIL import Image, ImageOps
 from g2g import figures
 from g2g.colorize import colorize
 from g2g.data import prepare
-from g2g.evaluation import evaluate_profile
 from g2g.files import save_atomic
 from g2g.photos import decode
 from g2g.profiles import QUOTED, STAGES, Profile, get_profile, get_recipe, repo_root
 from g2g.runs import find_run
 from g2g.sources import bundled
-from g2g.tables import read_scores
 from report.build import check, color_counts, pictures, runs_table
 from report.claims import verdicts
+from report.tables import evaluate_profile, read_scores
 
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth; bundled photographs.",

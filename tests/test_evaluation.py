@@ -10,12 +10,13 @@ import pytest
 import torch
 from skimage import color
 
-from g2g import evaluation, tables
-from g2g.evaluation import constant, gray, score
+from g2g import evaluation
+from g2g.evaluation import bootstrap, compare, constant, gray, score
 from g2g.lab import photos_to_lab
 from g2g.profiles import get_profile
-from g2g.tables import bootstrap, compare, formatted, notes, read_scores, table1, write_table
 from report import figures as report_figures
+from report import tables
+from report.tables import formatted, notes, read_scores, table1, write_table
 
 
 def made_photos(array, train=None):
@@ -315,8 +316,8 @@ def test_a_table_is_written_whole_or_not_at_all(written, monkeypatch):
 
 
 def test_evaluate_profile_names_the_stages_without_a_run(photos, monkeypatch):
-    monkeypatch.setattr(evaluation, "lpips_or_reason", lambda device, **kwargs: "no weights")
-    text = evaluation.evaluate_profile("smoke", photos)
+    monkeypatch.setattr(tables, "lpips_or_reason", lambda device, **kwargs: "no weights")
+    text = tables.evaluate_profile("smoke", photos)
     assert "not scored: CNN, U-Net, U-Net (trained on), cGAN." in text and "Profile smoke" in text
     table = pd.read_csv(get_profile("smoke").outputs / "results" / "table1.csv")
     assert table["row"].tolist() == ["gray", "constant"] and (table["photos"] == len(photos.test)).all()

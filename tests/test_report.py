@@ -24,7 +24,7 @@ def world(tmp_path_factory):
         patch.setenv("G2G_CACHE", str(root / "cache"))
         patch.setenv("G2G_OUTPUTS", str(root / "outputs"))
         patch.delenv("G2G_DATA", raising=False)
-        patch.setattr("g2g.evaluation.lpips_or_reason", lambda device, **kwargs: "no weights in this test")
+        patch.setattr("report.tables.lpips_or_reason", lambda device, **kwargs: "no weights in this test")
         profile = dataclasses.replace(get_profile("smoke"), n_train=8, n_test=4)
         short = {
             stage: dataclasses.replace(recipe, epochs=1, batch_size=4)

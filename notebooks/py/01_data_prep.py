@@ -80,7 +80,7 @@ from g2g import evaluation, figures, lab, metrics
 from g2g.data import batches, dataloaders, prepare
 from g2g.profiles import get_recipe
 from g2g.runs import device
-from g2g.tables import bootstrap
+from g2g.evaluation import bootstrap
 from report.figures import preprocessing
 
 # %% [markdown]

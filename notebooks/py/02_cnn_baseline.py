@@ -90,7 +90,7 @@ from g2g import evaluation, figures, lab, metrics, runs, training
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import EncoderDecoder, count_parameters, predict
 from g2g.runs import load_or_train
-from g2g.tables import quoted_score
+from report.tables import quoted_score
 
 # %% [markdown]
 # ## 2.1 The network

@@ -88,7 +88,7 @@ from g2g.data import batches, dataloaders, prepare
 from g2g.models import count_parameters, predict, resnet18_unet
 from g2g.profiles import get_recipe, repo_root
 from g2g.runs import find_run, load_or_train
-from g2g.tables import quoted_score
+from report.tables import quoted_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
 

@@ -86,7 +86,7 @@ from g2g import evaluation, figures, lab, training
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import PatchGAN, count_parameters, predict
 from g2g.runs import load_or_train
-from g2g.tables import quoted_score
+from report.tables import quoted_score
 
 pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 

@@ -79,13 +79,14 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from g2g import evaluation, figures, lab, metrics
 from g2g.data import prepare
+from g2g.evaluation import LOWER_IS_BETTER, bootstrap, compare
 from g2g.models import predict
 from g2g.profiles import STAGES, TITLES
 from g2g.runs import device, list_runs, load_or_train, load_run, quoted
-from g2g.tables import LOWER_IS_BETTER, REPORTED, bootstrap, compare, table1, write_table
 from report.build import check, color_counts
 from report.claims import verdicts
 from report.figures import best_and_worst, error_against_chroma
+from report.tables import REPORTED, table1, write_table
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 

@@ -57,7 +57,7 @@ from g2g import evaluation, lab
 from g2g.data import batches, prepare
 from g2g.models import predict
 from g2g.runs import device, load_or_train
-from g2g.tables import bootstrap
+from g2g.evaluation import bootstrap
 
 SEEDS = (42, 43, 44)  # exercise 3: the CNN is trained once with each
 photos = prepare(profile)

@@ -15,7 +15,6 @@ import torch
 from fastai.callback.core import Callback
 from safetensors.torch import save_file
 
-from g2g.distributed import bare, say, sum_over_processes
 from g2g.files import save_atomic
 
 
@@ -44,9 +43,9 @@ def load_checkpoint(folder, device="cpu") -> dict | None:
 
 def _parts(learn) -> dict:
     """What a checkpoint holds the state of, by name: networks and optimizers."""
-    parts = {"model": bare(learn.model), "opt": learn.opt.opt}
+    parts = {"model": learn.model, "opt": learn.opt.opt}
     if hasattr(learn, "discriminator"):
-        parts |= {"d_model": bare(learn.discriminator), "d_opt": learn.d_opt}
+        parts |= {"d_model": learn.discriminator, "d_opt": learn.d_opt}
     return parts
 
 
@@ -64,8 +63,7 @@ class SeedEpochs(Callback):
 
     def before_epoch(self):
         torch.manual_seed(self.seed * 1_000_003 + self.epoch)
-        loader = getattr(self.dls.train, "dl", self.dls.train)  # with several processes it is wrapped
-        loader.epoch = self.epoch
+        self.dls.train.epoch = self.epoch
 
 
 class History(Callback):
@@ -93,8 +91,7 @@ class History(Callback):
         for name, losses in self.losses.items():
             losses = torch.stack(losses).double()
             photos = losses.new_tensor(self.photos[name])
-            total, count = sum_over_processes(torch.stack([losses @ photos, photos.sum()]))
-            row[name] = float(total / count)
+            row[name] = float(losses @ photos / photos.sum())
         row["lr"] = float(self.opt.hypers[-1]["lr"])
         row["seconds"] = round(time.time() - self.started, 2)
         self.rows.append(row)
@@ -131,11 +128,11 @@ class KeepWeights(Callback):
     def after_validate(self):
         losses = [row["valid_loss"] for row in self.history.rows]
         if losses[-1] == min(losses):
-            save_weights(bare(self.learn.model), self.folder / "weights.safetensors")
+            save_weights(self.learn.model, self.folder / "weights.safetensors")
         if self.epoch + 1 == self.n_epoch:
-            save_weights(bare(self.learn.model), self.folder / "last.safetensors")
+            save_weights(self.learn.model, self.folder / "last.safetensors")
             if hasattr(self.learn, "discriminator"):
-                save_weights(bare(self.learn.discriminator), self.folder / "discriminator.safetensors")
+                save_weights(self.learn.discriminator, self.folder / "discriminator.safetensors")
 
 
 class Checkpoints(Callback):
@@ -173,13 +170,13 @@ class Report(Callback):
             has_bar = hasattr(self.learn, "progress")  # which says the rest
             self.next_line = math.inf if has_bar else now + 30
             seconds_left = (now - self.started) * (1 - self.pct_train) / (self.pct_train - self.share)
-            say(f"  epoch {self.epoch + 1}: batch {self.iter + 1}/{self.n_iter}, {seconds_left / 60:.1f} min left")
+            print(f"  epoch {self.epoch + 1}: batch {self.iter + 1}/{self.n_iter}, {seconds_left / 60:.1f} min left")
 
     def after_validate(self):
         row = self.history.rows[-1]
         losses = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
         minutes_left = row["seconds"] * (self.n_epoch - row["epoch"]) / 60
         spent = f"{row['seconds']:.0f} s, {minutes_left:.1f} min left"
-        say(f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(losses)}  {spent}")
+        print(f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(losses)}  {spent}")
         if row.get("d_loss", 1) < 0.02:
-            say("  D hardly errs any more (loss < 0.02), G learns little from it: lower D's learning rate or raise λ")
+            print("  D hardly errs any more (loss < 0.02), G learns little from it: lower D's learning rate or raise λ")

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import platform
 import time
 from dataclasses import dataclass
@@ -12,11 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
 
 from g2g import __version__, training
 from g2g.data import Photos, dataloaders, prepare
-from g2g.distributed import say
 from g2g.files import write_json
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, resnet18_unet
 from g2g.profiles import QUOTED, STAGES, TITLES, Profile, Recipe, get_profile, get_recipe, repo_root
@@ -68,9 +65,8 @@ def _model(recipe, size, weights):
 
 
 def device() -> torch.device:
-    """This process's CUDA GPU if there is one, else the CPU (fastai's own choice would take an untested MPS)."""
-    own = int(os.environ.get("LOCAL_RANK", 0))
-    return torch.device("cuda", own) if torch.cuda.is_available() else torch.device("cpu")
+    """The CUDA GPU if there is one, else the CPU (fastai's own choice would take an untested MPS)."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _portable(recipe: Recipe) -> Recipe:
@@ -220,9 +216,10 @@ def load_or_train(
 
 def _train(recipe, photos, profile, start, folder):
     settings = training.hardware(device())  # before the first step, whose kernels they choose
-    say(
+    print(
         f"{TITLES[recipe.stage]}: training {recipe.epochs} epochs on {len(photos.train):,} photos "
-        f"at {photos.size} px; how long it takes follows after a few steps"
+        f"at {photos.size} px; how long it takes follows after a few steps",
+        flush=True,
     )
     learn = learner(recipe, photos, start)
     options = {"epochs": recipe.epochs, "lr": recipe.lr, "schedule": recipe.schedule, "seed": recipe.seed}
@@ -241,14 +238,11 @@ def _train(recipe, photos, profile, start, folder):
         "gray_valid_loss": training.gray_loss(learn.dls.valid),
         "minutes": round(seconds / 60, 2),
         "photos_per_second": round(len(photos.train) * len(history) / seconds, 1),
-        "processes": max(num_distrib(), 1),
         "versions": {name: version(name) for name in ("torch", "torchvision", "fastai")}
         | {"g2g": __version__, "python": platform.python_version()},
         "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
     }
-    if rank_distrib() == 0:
-        write_json(record, folder / "run.json")
-        for checkpoint in folder.glob("checkpoint-*.pt"):
-            checkpoint.unlink()
-    distrib_barrier()  # the other processes read what the first has written
+    write_json(record, folder / "run.json")
+    for checkpoint in folder.glob("checkpoint-*.pt"):
+        checkpoint.unlink()
     return _load(folder)

@@ -13,11 +13,9 @@ from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SchedLin, SchedNo, combine_scheds, combined_cos
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
-from fastai.torch_core import rank_distrib
 from fastcore.imports import IN_NOTEBOOK
 
 from g2g import checkpoints
-from g2g.distributed import bare, say, several_processes
 
 
 def precision(device) -> str:
@@ -130,8 +128,7 @@ class GANLearner(Learner):
         self.pred = self.model(L)
         self("after_pred")
         self._discriminator_step(L, ab, self.pred)
-        D = bare(self.discriminator)  # DDP would wait for gradients of D, which this step has none of
-        self.loss_grad, adversarial, l1 = generator_loss(D, L, self.pred, ab, self.lam)
+        self.loss_grad, adversarial, l1 = generator_loss(self.discriminator, L, self.pred, ab, self.lam)
         self.loss = self.loss_grad.clone()
         self.terms = {"d_loss": self.d_loss.detach(), "g_adv": adversarial.detach(), "g_l1": l1.detach()}
         self("after_loss")
@@ -172,19 +169,18 @@ def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFr
     folder.mkdir(parents=True, exist_ok=True)
     history = checkpoints.History()
     callbacks = [checkpoints.SeedEpochs(seed), history, checkpoints.StopWhenDiverged()]
-    if rank_distrib() == 0:  # the first process speaks and writes
-        callbacks += [checkpoints.KeepWeights(folder), checkpoints.Checkpoints(folder), checkpoints.Report()]
-        if IN_NOTEBOOK and not os.environ.get("G2G_PLAIN"):
-            callbacks.append(ProgressCallback())
+    callbacks += [checkpoints.KeepWeights(folder), checkpoints.Checkpoints(folder), checkpoints.Report()]
+    if IN_NOTEBOOK and not os.environ.get("G2G_PLAIN"):
+        callbacks.append(ProgressCallback())
     learn.create_opt()
     state = checkpoints.load_checkpoint(folder, learn.dls.device)
     if state:
         checkpoints.restore(learn, state)
         history.rows = state["rows"]
-        say(f"going on after epoch {len(history.rows)} of {epochs}")
+        print(f"going on after epoch {len(history.rows)} of {epochs}")
     if len(history.rows) < epochs:
         scheduler = ParamScheduler(SCHEDULES[schedule](lr))
-        with learn.no_logging(), learn.added_cbs(callbacks), _breaking_cleanly(learn), several_processes(learn):
+        with learn.no_logging(), learn.added_cbs(callbacks), _breaking_cleanly(learn):
             learn.fit(epochs, lr, cbs=scheduler, start_epoch=len(history.rows))
     return pd.DataFrame(history.rows)
 

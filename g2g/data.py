@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastcore.all import chunked, num_cpus
@@ -255,11 +256,11 @@ def _check_any_used(rows, split, profile):
 class PhotoLoader(DataLoader):
     """fastai `DataLoader` of (L, ab) batches: L (B,1,S,S) and ab (B,2,S,S), normalised, float32, on `device`.
 
-    With `shuffle` the order and the flips of an epoch are drawn from (seed, epoch): the same after a resume.
-    `epoch` may be set; it counts up by itself at the end of each epoch.
+    With `shuffle` order, flips and crops of an epoch are drawn from (seed, epoch): the same after a resume. `epoch`
+    may be set; it counts up by itself at the end of each epoch. `crop`: the least share of the side that crops keep.
     """
 
-    def __init__(self, photos: Photos, split: str, bs: int = 32, *, shuffle=False, seed: int = 42, device="cpu"):
+    def __init__(self, photos: Photos, split: str, bs=32, *, shuffle=False, crop=1.0, seed=42, device="cpu"):
         names = photos.files(split)
         if bs < 1:
             raise ValueError(f"batch_size is {bs}; it must be at least 1")
@@ -268,15 +269,18 @@ class PhotoLoader(DataLoader):
         # A last batch of one photo breaks batch norm: training drops it, and another photo the next epoch
         lonely = len(names) % bs == 1 and len(names) > bs > 1
         super().__init__(names, bs=bs, shuffle=shuffle, drop_last=shuffle and lonely, device=device)
-        self.photos, self.split, self.seed, self.epoch = photos, split, seed, 0
+        self.photos, self.split, self.crop, self.seed, self.epoch = photos, split, crop, seed, 0
 
     def get_idxs(self):
-        """The order of this epoch; draws its flips too."""
+        """The order of this epoch; draws its flips and crops too."""
         if not self.shuffle:
             return list(range(self.n))
         rng = np.random.default_rng([self.seed, self.epoch])
         self.flips = rng.random(self.n) < 0.5
-        return rng.permutation(self.n).tolist()
+        order = rng.permutation(self.n).tolist()
+        self.shares = torch.from_numpy(rng.uniform(self.crop, 1, self.n)).float()
+        self.places = torch.from_numpy(rng.random((self.n, 2))).float()
+        return order
 
     def create_batches(self, samps):
         """uint8 photos (B,S,S,3), one gather from the array each; with `shuffle` some of them mirrored."""
@@ -286,11 +290,18 @@ class PhotoLoader(DataLoader):
             for i, photo in zip(index, photos, strict=True):  # photo by photo: in the processor's cache
                 if self.shuffle and self.flips[i]:
                     photo.copy_(photo.flip(1))
-            yield photos
+            if self.shuffle and self.crop < 1:
+                yield photos, self.shares[index], self.places[index]
+            else:
+                yield (photos,)
 
-    def after_batch(self, photos):
-        """To Lab, on the device."""
-        return photos_to_lab(photos)
+    def after_batch(self, batch):
+        """To Lab, on the device; then the crops, if any."""
+        photos, *squares = batch
+        L, ab = photos_to_lab(photos)
+        if not squares:
+            return L, ab
+        return cropped(L, *squares), cropped(ab, *squares)
 
     def after_iter(self):
         self.epoch += 1
@@ -298,20 +309,35 @@ class PhotoLoader(DataLoader):
     def new(self, dataset=None, cls=None, **kwargs):
         """This loader with another `bs`, `shuffle` or `device`, as fastai's `get_preds` asks."""
         asked = {name: kwargs.get(name, getattr(self, name)) for name in ("bs", "shuffle", "device")}
-        return PhotoLoader(self.photos, self.split, seed=self.seed, **asked)
+        return PhotoLoader(self.photos, self.split, crop=self.crop, seed=self.seed, **asked)
 
 
-def dataloaders(photos: Photos, batch_size: int = 32, seed: int = 42, device=None) -> DataLoaders:
+def cropped(planes: torch.Tensor, shares: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Squares cut out of `planes` (B,C,S,S) and enlarged to S again, bilinearly.
+
+    Args:
+        shares: (B,), of the side that is kept, in (0, 1].
+        places: (B,2), where a square lies between left (0) and right (1), and between top and bottom.
+    """
+    theta = torch.zeros(len(planes), 2, 3, device=planes.device)
+    theta[:, 0, 0] = shares
+    theta[:, 1, 1] = shares
+    theta[:, :, 2] = (2 * places - 1) * (1 - shares[:, None])
+    grid = F.affine_grid(theta, planes.shape, align_corners=False)
+    return F.grid_sample(planes, grid, padding_mode="border", align_corners=False)
+
+
+def dataloaders(photos: Photos, batch_size=32, seed=42, device=None, crop=1.0) -> DataLoaders:
     """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
 
-    `device` None is CUDA where there is one, else the CPU. The training loader draws order and per-photo
-    flips from (`seed`, `dls.train.epoch`).
+    `device` None is CUDA where there is one, else the CPU. The training loader draws order, flips and crops from
+    (`seed`, `dls.train.epoch`); `crop` is the least share of the side that a crop keeps, 1 for none.
 
     Raises:
         ValueError: `batch_size` below 1, or no photos.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    train = PhotoLoader(photos, "train", batch_size, shuffle=True, seed=seed, device=device)
+    train = PhotoLoader(photos, "train", batch_size, shuffle=True, crop=crop, seed=seed, device=device)
     valid = PhotoLoader(photos, "valid", batch_size, seed=seed, device=device)
     return DataLoaders(train, valid, path=photos.folder, device=device)
 

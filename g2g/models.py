@@ -1,4 +1,4 @@
-"""The networks: an encoder-decoder CNN, a ResNet-18 U-Net, and the PatchGAN discriminator.
+"""The networks: an encoder-decoder CNN, two U-Nets on an ImageNet encoder, and the PatchGAN discriminator.
 
 Generators map L (B,1,H,W) in [-1, 1] to ab (B,2,H,W), see `g2g.lab.normalize`; any H and W from 32 px up.
 """
@@ -6,23 +6,37 @@ Generators map L (B,1,H,W) in [-1, 1] to ab (B,2,H,W), see `g2g.lab.normalize`; 
 from pathlib import Path
 
 import safetensors.torch
+import timm
 import torch
 import torch.nn.functional as F
 from fastai.vision.learner import create_body
 from fastai.vision.models.unet import DynamicUnet
 from torch import nn
-from torchvision.models import ResNet18_Weights, resnet18
 
-MIN_SIZE = 32  # px; the deepest features of ResNet-18 are 32 times smaller than the photo
+from g2g.profiles import repo_root
 
-# ------------------------------------------------------------------------------------------- generators
+MIN_SIZE = 32  # px; the deepest features of an encoder are 32 times smaller than the photo
+
+# ----------------------------------------------------------------------------------------------- blocks
+
+
+def conv_block(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Sequential:
+    """Convolution that keeps H and W, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )
+
+
+# -------------------------------------------------------------------------------------------------- CNN
 
 
 class EncoderDecoder(nn.Module):
     """The baseline: four times convolve and pool down, four times upsample and convolve up, no skips.
 
     Upsampling is by nearest neighbour before a convolution: transposed convolutions leave checkerboards
-    (Odena et al. 2016). The stages `encoder`, `latent`, `decoder`, `output` are named for the diagram.
+    (Odena et al. 2016).
 
     Args:
         width: channels after the first convolution; the latent has 8 times as many, H and W 16 times smaller.
@@ -30,73 +44,136 @@ class EncoderDecoder(nn.Module):
 
     def __init__(self, width: int = 64):
         super().__init__()
-        w1, w2, w4, w8 = (width * m for m in (1, 2, 4, 8))
-        self.encoder = nn.Sequential(
-            *(nn.Sequential(_conv(a, b), nn.MaxPool2d(2)) for a, b in ((1, w1), (w1, w2), (w2, w4), (w4, w8)))
-        )
-        self.latent = _conv(w8, w8)
-        self.decoder = nn.Sequential(
-            *(
-                nn.Sequential(nn.Upsample(scale_factor=2), _conv(a, b))
-                for a, b in ((w8, w4), (w4, w2), (w2, w1), (w1, w1 // 2))
-            )
-        )
-        self.output = nn.Sequential(nn.Conv2d(w1 // 2, 2, 3, padding=1), nn.Tanh())
+        down = [1, width, 2 * width, 4 * width, 8 * width]
+        up = [8 * width, 4 * width, 2 * width, width, width // 2]
+        self.encoder = nn.Sequential()
+        for channels_in, channels_out in zip(down, down[1:], strict=False):
+            self.encoder.append(nn.Sequential(conv_block(channels_in, channels_out), nn.MaxPool2d(2)))
+        self.latent = conv_block(8 * width, 8 * width)
+        self.decoder = nn.Sequential()
+        for channels_in, channels_out in zip(up, up[1:], strict=False):
+            self.decoder.append(nn.Sequential(nn.Upsample(scale_factor=2), conv_block(channels_in, channels_out)))
+        self.output = nn.Sequential(nn.Conv2d(width // 2, 2, 3, padding=1), nn.Tanh())
 
     def forward(self, L: torch.Tensor) -> torch.Tensor:
         """L (B,1,H,W) to ab (B,2,H,W) in [-1, 1]. Raises ValueError for another shape or below 32 px."""
-        h, w = _check(L)
-        L = F.pad(L, (0, -w % 16, 0, -h % 16), mode="replicate")  # four poolings need multiples of 16
-        return self.output(self.decoder(self.latent(self.encoder(L))))[..., :h, :w]
+        height, width = _check(L)
+        L = F.pad(L, (0, -width % 16, 0, -height % 16), mode="replicate")  # four poolings need multiples of 16
+        return self.output(self.decoder(self.latent(self.encoder(L))))[..., :height, :width]
 
 
-def _conv(n_in, n_out):
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())
+# --------------------------------------------------------------------------------------------- encoders
+
+# Networks that timm has with ImageNet weights. "tf_": strided convolutions pad as TensorFlow does, as these weights
+# expect. "tv_in1k": torchvision's weights.
+ENCODERS = {"efficientnet_lite0": "tf_efficientnet_lite0.in1k", "resnet18": "resnet18.tv_in1k"}
 
 
-def resnet18_unet(weights: str | Path | None = "imagenet", size: int = 256) -> nn.Module:
-    """A U-Net on fastai's `DynamicUnet`, its encoder a ResNet-18 whose first convolution sees one channel.
+def imagenet_classifier(name: str, weights: str | Path | None = "imagenet") -> nn.Module:
+    """One of `ENCODERS` as timm builds it, whole: RGB (B,3,H,W) to the logits of 1,000 classes.
 
-    That convolution gets the sum of the three RGB filters, as if gray were given three times.
-    `model.layers[0]` is the encoder; the output has no bound.
+    EfficientNet-Lite0 takes RGB in [-1, 1]; ResNet-18 takes RGB minus ImageNet's mean, divided by its deviation.
 
     Args:
-        weights: "imagenet" (torchvision's IMAGENET1K_V1, a download of 45 MB), None (random), or the path of
-            a torchvision-format ResNet-18 state dict (.pth or .safetensors).
-        size: side of the photos in px; fastai measures the encoder with it; other sizes work all the same.
+        weights: "imagenet" (the file in results/weights if it is there, else a download), None (random), or the
+            path of a state dict (.pth or .safetensors).
 
     Raises:
-        ValueError: size below 32, or a file that does not hold ResNet-18 weights.
+        ValueError: an unknown name, or a file that is damaged or of another network.
         FileNotFoundError: no such file.
-        RuntimeError: the ImageNet weights cannot be downloaded.
+        RuntimeError: the weights cannot be downloaded.
     """
-    if size < MIN_SIZE:
-        raise ValueError(f"size: expected at least {MIN_SIZE} px, got {size}")
-    encoder = resnet18()
-    if weights == "imagenet":
-        try:
-            state = ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-        except Exception as error:  # no network, a proxy, a wrong hash, a broken file in the cache
-            raise RuntimeError(
-                f"no ImageNet weights for the ResNet-18 encoder: {error!r}. Try again (first delete a broken "
-                f"file in {torch.hub.get_dir()}/checkpoints), or fetch {ResNet18_Weights.IMAGENET1K_V1.url} "
-                "elsewhere and give its path as weights= (G2G_WEIGHTS=PATH for all recipes), or train from scratch "
-                "with weights=None (G2G_WEIGHTS=none)"
-            ) from error
-        encoder.load_state_dict(state)
-    elif weights is not None:
-        load_weights(encoder, weights)
-    # create_body takes an instance; its `pretrained` only says whether the first filters are summed or new.
-    return ResNetUnet(create_body(encoder, n_in=1, pretrained=weights is not None, cut=-2), size)
+    if name not in ENCODERS:
+        raise ValueError(f"unknown encoder {name!r}; known: {', '.join(ENCODERS)}")
+    shipped = repo_root() / "results" / "weights" / f"{name}.safetensors"
+    if weights == "imagenet" and not shipped.is_file():
+        return _downloaded(name)
+    network = timm.create_model(ENCODERS[name], pretrained=False)
+    if weights is not None:
+        load_weights(network, shipped if weights == "imagenet" else weights)
+    return network
 
 
-class ResNetUnet(DynamicUnet):
-    """fastai's `DynamicUnet` from L to ab, without its surprises; `resnet18_unet` builds it."""
+def _downloaded(name):
+    try:
+        return timm.create_model(ENCODERS[name], pretrained=True)
+    except Exception as error:  # no network, a proxy, a broken file in the cache
+        raise RuntimeError(
+            f"no ImageNet weights for the encoder {name}: {error!r}. Try again with a network, or give the path of a "
+            "state dict as weights= (G2G_WEIGHTS=PATH for all recipes), or train from scratch with weights=None "
+            "(G2G_WEIGHTS=none)"
+        ) from error
 
-    def __init__(self, encoder: nn.Module, size: int):
-        super().__init__(encoder, n_out=2, img_size=(size, size))
+
+# ----------------------------------------------------------------------------------------------- U-Nets
+
+
+class QuarterUnet(nn.Module):
+    """A U-Net that answers at a quarter of the resolution and enlarges its answer: colour is smoother than lightness.
+
+    Args:
+        encoder: a timm network with features at strides 2, 4, 8, 16 and 32, of `imagenet_classifier`. Its first
+            convolution is changed to see one channel: the sum of the RGB filters, as if gray were given three times.
+        widths: channels of the decoder at strides 32, 16, 8 and 4.
+    """
+
+    def __init__(self, encoder: nn.Module, widths: tuple[int, int, int, int] = (192, 128, 96, 64)):
+        super().__init__()
+        see_gray(encoder)
+        encoder.prune_intermediate_layers(4, prune_head=True)  # the classifier
+        self.encoder = encoder
+        _, *skips, deepest = (feature["num_chs"] for feature in encoder.feature_info)
+        self.bottom = conv_block(deepest, widths[0], kernel=1)
+        self.decoder = nn.ModuleList()
+        for below, width, skip in zip(widths, widths[1:], reversed(skips), strict=False):
+            self.decoder.append(nn.Sequential(conv_block(below + skip, width, kernel=1), conv_block(width, width)))
+        self.head = nn.Conv2d(widths[-1], 2, 1)
+        nn.init.zeros_(self.head.weight)  # the first answer is gray, from which colour is learnt quickly
+        nn.init.zeros_(self.head.bias)
+
+    def quarter(self, L: torch.Tensor) -> torch.Tensor:
+        """L (B,1,H,W) to ab (B,2,H/4,W/4), rounded up, not bounded."""
+        _check(L)
+        _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
+        x = self.bottom(deepest)
+        for block, skip in zip(self.decoder, reversed(skips), strict=True):
+            x = F.interpolate(x, size=skip.shape[2:])
+            x = block(torch.cat([x, skip], dim=1))
+        return self.head(x)
+
+    def forward(self, L: torch.Tensor) -> torch.Tensor:
+        """L (B,1,H,W) to ab (B,2,H,W), not bounded. Raises ValueError for another shape or below 32 px."""
+        return F.interpolate(self.quarter(L), size=L.shape[2:], mode="bilinear")
+
+
+def see_gray(network: nn.Module) -> None:
+    """Let the first convolution of an RGB network take one channel: the sum of its three filters."""
+    first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    first.weight = nn.Parameter(first.weight.detach().sum(dim=1, keepdim=True))
+    first.in_channels = 1
+
+
+class FullUnet(DynamicUnet):
+    """The report's U-Net: fastai's `DynamicUnet`, which decodes up to the full resolution, without its surprises.
+
+    Args:
+        encoder: a network of `imagenet_classifier`; `layers[0]` holds its features, again with summed filters.
+        size: side of the photos in px; fastai measures the encoder with it; other sizes work all the same.
+        pretrained: the encoder's filters mean something: sum them for the gray input instead of drawing new ones.
+    """
+
+    def __init__(self, encoder: nn.Module, size: int, pretrained: bool = True):
+        if size < MIN_SIZE:
+            raise ValueError(f"size: expected at least {MIN_SIZE} px, got {size}")
+        # create_body takes an instance; its `pretrained` only says whether the first filters are summed or new
+        body = create_body(encoder, n_in=1, pretrained=pretrained, cut=_features)
+        super().__init__(body, n_out=2, img_size=(size, size))
         self.layers.pop(-1)  # ToTensorBase: a fastai tensor sends torch.compile into endless recursion
         self.train()  # fastai leaves some layers in eval()
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.layers[0]
 
     def forward(self, L: torch.Tensor) -> torch.Tensor:
         """L (B,1,H,W) to ab (B,2,H,W), not bounded. Raises ValueError for another shape or below 32 px."""
@@ -105,6 +182,43 @@ class ResNetUnet(DynamicUnet):
         for hook in self.sfs:
             hook.stored = None  # else the last batch stays in memory, and deepcopy fails
         return ab
+
+
+def _features(network):
+    """The layers before the classifier, one after the other, as `DynamicUnet` needs them."""
+    layers = []
+    for name, layer in network.named_children():
+        if name in ("conv_head", "global_pool"):  # of EfficientNet and of ResNet
+            break
+        layers += layer if name == "blocks" else [layer]
+    return nn.Sequential(*layers)
+
+
+UNETS = ("quarter", "full")
+
+
+def unet(
+    resolution: str = "quarter",
+    encoder: str = "efficientnet_lite0",
+    weights: str | Path | None = "imagenet",
+    size: int = 256,
+) -> nn.Module:
+    """A U-Net from L to ab: `QuarterUnet` or `FullUnet` on an encoder of `imagenet_classifier`, which says what raises.
+
+    Args:
+        resolution: "quarter" or "full": where the decoder ends.
+        encoder, weights: as in `imagenet_classifier`.
+        size: side of the photos in px (`FullUnet` only).
+
+    Raises:
+        ValueError: another resolution, or a size below 32.
+    """
+    if resolution not in UNETS:
+        raise ValueError(f"unknown resolution {resolution!r}; known: {', '.join(UNETS)}")
+    network = imagenet_classifier(encoder, weights)
+    if resolution == "quarter":
+        return QuarterUnet(network)
+    return FullUnet(network, size, pretrained=weights is not None)
 
 
 # ----------------------------------------------------------------------------------------- discriminator

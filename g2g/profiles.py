@@ -81,7 +81,13 @@ class Recipe:
     batch_size: int = 32
     seed: int = SEED
     width: int | None = None  # cnn: channels of the first convolution
+    resolution: str = "full"  # of the U-Net's answer: full or quarter, see `g2g.models.unet`
+    encoder: str = "resnet18"  # of the U-Net: a key of `g2g.models.ENCODERS`
     weights: str | None = None  # unet: of the encoder: imagenet, None (random) or a path
+    encoder_rate: float = 1.0  # unet: the encoder's learning rate, as a share of lr
+    weight_decay: float = 0.0  # of AdamW; 0: Adam
+    crop: float = 1.0  # training photos are cropped at random, to squares of this share of the side or more
+    average: float = 0.0  # decay of the moving average of the weights, which is validated and kept; 0: none
     start: str | None = None  # unet_long, cgan: the stage whose trained U-Net the run starts from
     beta1: float = 0.9  # of Adam; in the cGAN, of both
     lam: float | None = None  # cgan: weight of the L1 term
@@ -93,12 +99,13 @@ class Recipe:
 # the report names β1 only. unet_long, the control, is the cGAN's recipe without the adversary.
 _PIX2PIX = {"lr": 2e-4, "beta1": 0.5, "schedule": "linear_decay", "start": "unet"}
 _GAN = _PIX2PIX | {"lam": 100.0}
+_QUARTER = {"resolution": "quarter", "encoder": "efficientnet_lite0"}
 RECIPES = {
     "smoke": {
         "cnn": Recipe("cnn", epochs=8, lr=3e-3, schedule="one_cycle", batch_size=16, width=16),
-        "unet": Recipe("unet", epochs=4, lr=1e-3, schedule="one_cycle", batch_size=16),
-        "unet_long": Recipe("unet_long", epochs=3, batch_size=16, **_PIX2PIX),
-        "cgan": Recipe("cgan", epochs=3, batch_size=16, d_rate=1.0, receptive_field=34, **_GAN),
+        "unet": Recipe("unet", epochs=4, lr=1e-3, schedule="one_cycle", batch_size=16, weights="imagenet", **_QUARTER),
+        "unet_long": Recipe("unet_long", epochs=3, batch_size=16, **_QUARTER, **_PIX2PIX),
+        "cgan": Recipe("cgan", epochs=3, batch_size=16, d_rate=1.0, receptive_field=34, **_QUARTER, **_GAN),
     },
     "cpu": {  # docs/training.md says why d_rate is 0.25
         "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle", width=64),
@@ -124,14 +131,15 @@ RECIPES = {
 def get_recipe(stage: str, profile: Profile | str | None = None) -> Recipe:
     """The table's recipe of a stage. ValueError for an unknown stage or profile lists the known ones.
 
-    `G2G_WEIGHTS` replaces its ImageNet weights: the path of a ResNet-18 state dict, or `none` for random ones.
+    `G2G_WEIGHTS` replaces ResNet-18's ImageNet weights, which have to be downloaded: the path of a state dict, or
+    `none` for random ones. (EfficientNet-Lite0's lie in the repository.)
     """
     profile = get_profile(profile)
     if stage not in STAGES:
         raise ValueError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
     recipe = RECIPES[profile.name][stage]
     asked = os.environ.get("G2G_WEIGHTS")
-    if not asked or recipe.weights is None:
+    if not asked or recipe.weights is None or recipe.encoder != "resnet18":
         return recipe
     return dataclasses.replace(recipe, weights=None if asked == "none" else asked)
 

@@ -15,7 +15,7 @@ import torch
 from g2g import __version__, training
 from g2g.data import Photos, dataloaders, prepare
 from g2g.files import write_json
-from g2g.models import EncoderDecoder, PatchGAN, load_weights, resnet18_unet
+from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
 from g2g.profiles import QUOTED, STAGES, TITLES, Profile, Recipe, get_profile, get_recipe, repo_root
 
 
@@ -61,7 +61,9 @@ class Run:
 
 
 def _model(recipe, size, weights):
-    return EncoderDecoder(recipe.width) if recipe.stage == "cnn" else resnet18_unet(weights, size)
+    if recipe.stage == "cnn":
+        return EncoderDecoder(recipe.width)
+    return unet(recipe.resolution, recipe.encoder, weights, size)
 
 
 def device() -> torch.device:
@@ -169,11 +171,11 @@ def best_available() -> tuple[torch.nn.Module, int, str]:
 def learner(recipe: Recipe, photos: Photos, start: Run | None = None):
     """The fastai `Learner` that trains `recipe`, seeded, on the GPU if there is one."""
     torch.manual_seed(recipe.seed)
-    dls = dataloaders(photos, recipe.batch_size, seed=recipe.seed, device=device())
+    dls = dataloaders(photos, recipe.batch_size, seed=recipe.seed, device=device(), crop=recipe.crop)
     model = start.model("best") if start else _model(recipe, photos.size, recipe.weights)
     betas = (recipe.beta1, 0.999)
     if recipe.stage != "cgan":
-        return training.l1_learner(dls, model, betas)
+        return training.l1_learner(dls, model, betas, recipe.weight_decay, recipe.encoder_rate, recipe.average)
     discriminator = PatchGAN(recipe.receptive_field)
     return training.GANLearner(dls, model, discriminator, lam=recipe.lam, betas=betas, d_rate=recipe.d_rate)
 

@@ -39,30 +39,48 @@ def hardware(device) -> dict:
     }
 
 
-def adam(betas=(0.9, 0.999)):
-    """torch's Adam as a function of parameters, with the fused kernel on CUDA."""
-    return partial(torch.optim.Adam, betas=betas, fused=torch.cuda.is_available())
+def adam(betas=(0.9, 0.999), weight_decay=0.0):
+    """torch's AdamW, without decay the same as Adam, as a function of parameters; the fused kernel on CUDA."""
+    return partial(torch.optim.AdamW, betas=betas, weight_decay=weight_decay, fused=torch.cuda.is_available())
 
 
 def _prepare(model, device):
     return model.to(device, memory_format=torch.channels_last)
 
 
-def _options(dls, betas):
+def _options(dls, betas, weight_decay=0.0):
     """What all learners share: L1, Adam, and the precision of the hardware."""
     mode = precision(dls.device)
     return {
         "loss_func": F.l1_loss,
-        "opt_func": partial(OptimWrapper, opt=adam(betas)),
+        "opt_func": partial(OptimWrapper, opt=adam(betas, weight_decay)),
         "cbs": None if mode == "fp32" else MixedPrecision(amp_mode=mode),
     }
 
 
-def l1_learner(dls, model, betas=(0.9, 0.999)) -> Learner:
-    """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's Adam, in the precision of the hardware."""
-    learn = Learner(dls, _prepare(model, dls.device), **_options(dls, betas))
+def l1_learner(dls, model, betas=(0.9, 0.999), weight_decay=0.0, encoder_rate=1.0, average=0.0) -> Learner:
+    """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's AdamW, in the precision of the hardware.
+
+    Args:
+        encoder_rate: learning rate of `model.encoder`, as a share of the others'.
+        average: decay of the moving average of the weights, see `checkpoints.AverageWeights`; 0: none.
+    """
+    options = _options(dls, betas, weight_decay)
+    if encoder_rate != 1:
+        options["splitter"] = _encoder_and_rest
+    learn = Learner(dls, _prepare(model, dls.device), **options)
     learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
+    learn.shares = [encoder_rate, 1.0] if encoder_rate != 1 else [1.0]
+    if average:
+        learn.add_cb(checkpoints.AverageWeights(learn.model, average))
     return learn
+
+
+def _encoder_and_rest(model):
+    """Two groups of parameters, for two learning rates."""
+    encoder = list(model.encoder.parameters())
+    rest = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
+    return [encoder, rest]
 
 
 def discriminator_loss(D, L, real_ab, fake_ab) -> torch.Tensor:
@@ -150,6 +168,12 @@ SCHEDULES = {
 }
 
 
+def _shared(schedules, shares):
+    """`schedules` with a learning rate for each group of parameters: its share of the scheduled one."""
+    rate = schedules["lr"]
+    return schedules | {"lr": lambda position: [share * rate(position) for share in shares]}
+
+
 def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFrame:
     """Train `learn` to `epochs` epochs, going on from the newest whole checkpoint in `folder` if there is one.
 
@@ -179,7 +203,7 @@ def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFr
         history.rows = state["rows"]
         print(f"going on after epoch {len(history.rows)} of {epochs}")
     if len(history.rows) < epochs:
-        scheduler = ParamScheduler(SCHEDULES[schedule](lr))
+        scheduler = ParamScheduler(_shared(SCHEDULES[schedule](lr), getattr(learn, "shares", [1.0])))
         with learn.no_logging(), learn.added_cbs(callbacks), _breaking_cleanly(learn):
             learn.fit(epochs, lr, cbs=scheduler, start_epoch=len(history.rows))
     return pd.DataFrame(history.rows)

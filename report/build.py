@@ -128,7 +128,9 @@ def runs_table(runs: dict) -> pd.DataFrame:
         rate = f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
         if recipe.d_rate:
             rate += f", D: {recipe.d_rate * recipe.lr:g}"
-        encoder = "none" if stage == "cnn" else Path(recipe.weights or "random weights").name
+        encoder = f"{recipe.encoder}, {recipe.weights or 'random weights'}"
+        if stage == "cnn":
+            encoder = "none"
         if recipe.start:
             encoder = f"of {record['start']}"
         row = {

@@ -1,18 +1,21 @@
 """The few results that are committed: `publish` makes `results/NAME` of finished runs, fills in pages."""
 
 import dataclasses
+import hashlib
 import re
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from safetensors.torch import save_file
 
 from g2g import figures
 from g2g.colorize import colorize
 from g2g.data import prepare
-from g2g.files import save_atomic
+from g2g.files import save_atomic, write_json
 from g2g.photos import decode
 from g2g.profiles import QUOTED, STAGES, Profile, get_profile, get_recipe, repo_root
 from g2g.runs import find_run
@@ -124,6 +127,43 @@ def showcase(profile: Profile) -> np.ndarray:
     # Then all of them are new: whole photographs, cut square around the middle
     photographs = [Image.open(item.path).convert("RGB") for item in test[:3] + train[:2]]
     return np.stack([ImageOps.fit(photograph, size, Image.Resampling.BICUBIC) for photograph in photographs])
+
+
+def ship(run, name: str, sentence: str, root=None) -> Path:
+    """Write a run's generator as results/weights/NAME.safetensors; returns that path.
+
+    Convolutions go in half precision; not so biases and batch norm, whose small variances would lose digits. Beside it
+    come NAME.json, by which `runs.best_available` loads it, and NAME.png, the gallery in its colours. NAME.md, the card
+    for people, is written by hand.
+    """
+    folder = Path(root or repo_root()) / "results" / "weights"
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for key, tensor in run.model().state_dict().items():
+        tensors[key] = tensor.half() if tensor.ndim > 1 else tensor
+    path = folder / f"{name}.safetensors"
+    save_atomic(partial(save_file, {key: tensor.contiguous() for key, tensor in tensors.items()}), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    write_json(run.record | {"sentence": sentence, "sha256": digest}, path.with_suffix(".json"))
+    save_atomic(
+        partial(gallery(run.model(), run.record["size"]).savefig, format="png", dpi=160), path.with_suffix(".png")
+    )
+    return path
+
+
+@figures.figure(
+    "The photographs of data/gallery: gray, coloured by a model at full size, more vividly, and as they were."
+)
+def gallery(model, size: int):
+    """Eight photographs that nothing was trained on, cut square; colour is predicted on `size`² pixels."""
+    saturations = {"gray": 0, "coloured": 1, "× 1.6": 1.6}
+    rows = {name: [] for name in (*saturations, "as it was")}
+    for file in sorted((repo_root() / "data" / "gallery").glob("*.jpg")):
+        photo = ImageOps.fit(Image.open(file), (400, 400))
+        for name, saturation in saturations.items():
+            rows[name].append(np.asarray(colorize(photo, model, size=size, saturation=saturation)))
+        rows["as it was"].append(np.asarray(photo))
+    return figures.grid(rows.values(), (), list(rows))
 
 
 def quoted_name(root: Path | None = None) -> str | None:

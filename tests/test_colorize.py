@@ -485,8 +485,8 @@ MEASURE = """
 import json, resource, sys, time
 import torch
 from g2g.colorize import colorize_files
-from g2g.models import resnet18_unet
-model = resnet18_unet(None).eval()
+from g2g.models import unet
+model = unet("full", "resnet18", None).eval()
 wall, cpu = time.perf_counter(), time.process_time()
 written, failed = colorize_files([sys.argv[1]], sys.argv[2], model, saturation=3)
 assert written and not failed, failed

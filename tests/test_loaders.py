@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 
-from g2g.data import Photos, batches, dataloaders
+from g2g.data import Photos, batches, cropped, dataloaders
 from g2g.lab import photos_to_lab
 
 N, SIZE = {"train": 37, "valid": 6, "test": 5}, 32
@@ -139,3 +140,25 @@ def test_the_gpu_gives_the_same_batches(photos):
     cpu, gpu = (dataloaders(photos, 8, device=name) for name in ("cpu", "cuda"))
     for one, two in zip(epoch(cpu.train, 2), epoch(gpu.train, 2), strict=True):
         assert two.device.type == "cuda" and torch.allclose(one, two.cpu(), atol=1e-5)
+
+
+def test_a_crop_is_that_square_of_the_photo_enlarged():
+    planes = torch.rand(3, 2, 32, 32)
+    whole = cropped(planes, torch.ones(3), torch.rand(3, 2))
+    assert torch.allclose(whole, planes, atol=1e-5)
+    corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.5]])  # left above, right above, the middle
+    quarters = cropped(planes, torch.full((3,), 0.5), corners)
+    squares = (planes[0, :, :16, :16], planes[1, :, :16, 16:], planes[2, :, 8:24, 8:24])
+    for result, square in zip(quarters, squares, strict=True):
+        expected = F.interpolate(square[None], size=(32, 32), mode="bilinear")[0]
+        assert torch.allclose(result[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-5)
+
+
+def test_crops_follow_from_seed_and_epoch_and_spare_validation(photos):
+    first, second = (dataloaders(photos, 8, device="cpu", crop=0.5) for _ in range(2))
+    L, ab = epoch(first.train)
+    assert L.shape[1:] == (1, photos.size, photos.size) and ab.shape[1] == 2
+    assert not torch.equal(L, epoch(dataloaders(photos, 8, device="cpu").train)[0])
+    assert torch.equal(L, epoch(second.train)[0])
+    assert not torch.equal(L, epoch(first.train)[0]), "the next epoch has crops of its own"
+    assert torch.equal(epoch(first.valid)[0], epoch(dataloaders(photos, 8, device="cpu").valid)[0])

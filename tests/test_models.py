@@ -1,20 +1,24 @@
 """Shapes and sizes, weights that really arrive, what the discriminator sees, generators that can learn."""
 
 import copy
-import hashlib
 import os
 
 import numpy as np
 import pytest
 import safetensors.torch
+import timm
 import torch
 from skimage import data
-from torchvision.models import ResNet18_Weights, resnet18
 
+from g2g import models as module
 from g2g.lab import photos_to_lab
-from g2g.models import EncoderDecoder, PatchGAN, count_parameters, load_weights, resnet18_unet
+from g2g.models import EncoderDecoder, PatchGAN, count_parameters, imagenet_classifier, load_weights, unet
 
-GENERATORS = {"cnn": EncoderDecoder, "unet": lambda: resnet18_unet(None, 64)}
+GENERATORS = {
+    "cnn": EncoderDecoder,
+    "quarter": lambda: unet("quarter", weights=None),
+    "full": lambda: unet("full", "resnet18", None, 64),
+}
 both = pytest.mark.parametrize("name", GENERATORS)
 
 
@@ -22,7 +26,9 @@ both = pytest.mark.parametrize("name", GENERATORS)
 def models():
     """One of each, for tests that only look."""
     torch.manual_seed(0)
-    return {name: build().eval() for name, build in GENERATORS.items()}
+    built = {name: build().eval() for name, build in GENERATORS.items()}
+    torch.nn.init.normal_(built["quarter"].head.weight, std=0.05)  # fresh, it answers gray to everything
+    return built
 
 
 def pair(size=64, n=1):
@@ -55,11 +61,11 @@ def test_other_inputs_say_why_not(models, name, shape, says):
         models[name](torch.rand(shape))
 
 
-def test_cnn_output_is_bounded_its_stages_named_and_it_is_lighter(models):
-    cnn, unet = models["cnn"], models["unet"]
+def test_cnn_output_is_bounded_and_its_stages_named(models):
+    cnn = models["cnn"]
     assert models["cnn"](torch.randn(1, 1, 32, 32) * 1e4).abs().max() <= 1
     assert [n for n, _ in cnn.named_children()] == ["encoder", "latent", "decoder", "output"]
-    assert count_parameters(cnn) < count_parameters(unet) / 4
+    assert count_parameters(models["quarter"]) < count_parameters(cnn) < count_parameters(models["full"]) / 4
     assert count_parameters(torch.nn.Conv2d(2, 3, 5)) == 2 * 3 * 25 + 3
 
 
@@ -131,65 +137,120 @@ def test_learns_16_crops(name):
 # --------------------------------------------------------------------------------------------- weights
 
 
-@pytest.fixture(scope="module")
-def resnet_state():
+# The first convolution's name, and whether a layer belongs to the classifier that no generator keeps
+FIRST = {"efficientnet_lite0": "conv_stem.weight", "resnet18": "conv1.weight"}
+CLASSIFIER = ("conv_head", "bn2", "classifier", "fc")
+
+
+@pytest.fixture(scope="module", params=FIRST)
+def trained(request):
+    """An encoder's name and a state dict that no fresh network has, as a stand-in for one trained on ImageNet."""
     torch.manual_seed(7)
-    model = resnet18()
-    with torch.no_grad():  # statistics that no fresh model has
-        for k, v in model.state_dict().items():
-            if "running" in k:
-                v.uniform_(0.5, 1.5)
-    return model.state_dict()
+    state = imagenet_classifier(request.param, None).state_dict()
+    for name, tensor in state.items():
+        if "running" in name:
+            tensor.uniform_(0.5, 1.5)
+    return request.param, state
 
 
-def assert_weights_arrived(model, state):
-    # the encoder's children are those of ResNet-18, in order and without names
-    names = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
-    encoder = {
-        f"{names[int(k.split('.')[0])]}.{k.split('.', 1)[1]}": v for k, v in model.layers[0].state_dict().items()
-    }
-    assert encoder.keys() == {k for k in state if not k.startswith("fc.")}
-    assert torch.equal(encoder.pop("conv1.weight"), state["conv1.weight"].sum(dim=1, keepdim=True))
-    assert all(torch.equal(v, state[k]) for k, v in encoder.items())
+def assert_features_are_those_of(generator, name, state):
+    """Every tensor before the classifier arrived; the first filters are summed."""
+    theirs = [
+        v.sum(1, keepdim=True) if k == FIRST[name] else v for k, v in state.items() if not k.startswith(CLASSIFIER)
+    ]
+    ours = list(generator.encoder.state_dict().values())
+    assert len(ours) == len(theirs) > 100
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.parametrize("resolution", module.UNETS)
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_weights_from_a_file_arrive(tmp_path, resnet_state, suffix):
-    path = tmp_path / f"resnet18{suffix}"
+def test_weights_from_a_file_arrive(tmp_path, trained, suffix, resolution):
+    name, state = trained
+    path = tmp_path / f"encoder{suffix}"
     if suffix == ".pth":  # as old torchvision files: without the batch counters
-        torch.save({k: v for k, v in resnet_state.items() if "num_batches" not in k}, path)
+        torch.save({k: v for k, v in state.items() if "num_batches" not in k}, path)
     else:
-        safetensors.torch.save_file(resnet_state, path)
-    assert_weights_arrived(resnet18_unet(path, 32), resnet_state)
+        safetensors.torch.save_file(state, path)
+    assert_features_are_those_of(unet(resolution, name, path, 32), name, state)
 
 
-def test_weights_from_a_download_arrive(tmp_path, monkeypatch, resnet_state):
-    """The real way through torch.hub, with a file:// stand-in for the server."""
-    served = tmp_path / "served.pth"
-    torch.save(resnet_state, served)
-    digest = hashlib.sha256(served.read_bytes()).hexdigest()[:8]
-    served = served.rename(tmp_path / f"resnet18-{digest}.pth")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
-    monkeypatch.setattr(type(ResNet18_Weights.IMAGENET1K_V1), "url", property(lambda self: served.as_uri()))
-    assert_weights_arrived(resnet18_unet("imagenet", 32), resnet_state)
-    assert os.listdir(tmp_path / "hub" / "hub" / "checkpoints") == [served.name]
+def test_imagenet_means_the_shipped_file_then_timms_download_and_never_random(tmp_path, trained, monkeypatch):
+    name, state = trained
+    monkeypatch.setattr(module, "repo_root", lambda: tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+
+    def offline(*args, pretrained, **kwargs):
+        raise OSError("no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(timm, "create_model", offline)
+        with pytest.raises(RuntimeError, match=f"no ImageNet weights for the encoder {name}.*no network.*weights=None"):
+            unet("quarter", name)
+    asked = []
+    with monkeypatch.context() as patch:
+        build = timm.create_model
+        patch.setattr(timm, "create_model", lambda *a, pretrained: asked.append(pretrained) or build(*a))
+        unet("quarter", name)
+    assert asked == [True]
+    shipped = tmp_path / "results" / "weights" / f"{name}.safetensors"
+    shipped.parent.mkdir(parents=True)
+    safetensors.torch.save_file(state, shipped)
+    assert_features_are_those_of(unet("quarter", name), name, state)
+    shipped.write_bytes(shipped.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=f"{name}.safetensors is not a checkpoint"):
+        unet("quarter", name)
 
 
-def test_failed_download_names_cause_and_way_out(tmp_path, monkeypatch):
-    gone = (tmp_path / "resnet18-00000000.pth").as_uri()
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
-    monkeypatch.setattr(type(ResNet18_Weights.IMAGENET1K_V1), "url", property(lambda self: gone))
-    with pytest.raises(RuntimeError, match="no ImageNet weights.*No such file.*weights=None"):
-        resnet18_unet("imagenet", 32)
+def test_names_that_do_not_exist_are_said():
+    with pytest.raises(ValueError, match="unknown encoder 'vgg'; known: efficientnet_lite0, resnet18"):
+        unet("quarter", "vgg")
+    with pytest.raises(ValueError, match="unknown resolution 'half'; known: quarter, full"):
+        unet("half")
 
 
-def test_first_filters_without_weights_are_new():
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "photograph, answers", [("coffee", {504, 967, 968}), ("chelsea", {281, 282, 285})]
+)  # coffee mug, espresso, cup; tabby, tiger cat, Egyptian cat
+def test_the_shipped_encoder_names_photographs_in_colour_and_in_gray(photograph, answers):
+    network = imagenet_classifier("efficientnet_lite0").eval()
+    photo = torch.from_numpy(getattr(data, photograph)().copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    photo = torch.nn.functional.interpolate(photo, (224, 224), mode="bilinear", antialias=True)
+    gray = photo.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    assert int(network(photo).argmax()) in answers
+    assert int(network(gray).argmax()) in answers
+
+
+def test_a_gray_photo_has_the_features_that_three_equal_channels_had():
+    torch.manual_seed(0)
+    network = imagenet_classifier("efficientnet_lite0", None).eval()
+    gray = torch.rand(1, 1, 64, 64) * 2 - 1
+    with torch.no_grad():
+        before = network.forward_intermediates(gray.expand(-1, 3, -1, -1), indices=5, intermediates_only=True)
+        after = module.QuarterUnet(network).encoder.forward_intermediates(gray, indices=5, intermediates_only=True)
+    assert [x.shape[1] for x in after] == [16, 24, 40, 112, 320]
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(after, before, strict=True))
+
+
+def test_random_first_filters_of_the_full_unet_are_new():
     torch.manual_seed(3)
-    reference = resnet18()
+    reference = imagenet_classifier("resnet18", None)
     torch.manual_seed(3)
-    model = resnet18_unet(None, 32)
-    conv = model.layers[0][0].weight
-    assert conv.shape == (64, 1, 7, 7) and not torch.equal(conv, reference.conv1.weight.sum(1, keepdim=True))
+    first = unet("full", "resnet18", None, 32).encoder[0].weight
+    assert first.shape == (64, 1, 7, 7) and not torch.equal(first, reference.conv1.weight.sum(1, keepdim=True))
+
+
+@torch.no_grad()
+def test_the_quarter_unet_answers_gray_at_first_and_enlarges_a_quarter():
+    model = unet("quarter", weights=None).eval()
+    L = torch.rand(1, 1, 64, 100)
+    assert not model(L).any()
+    torch.nn.init.normal_(model.head.weight)
+    assert model.quarter(L).shape == (1, 2, 16, 25)
+    enlarged = torch.nn.functional.interpolate(model.quarter(L), (64, 100), mode="bilinear")
+    assert torch.equal(model(L), enlarged)
 
 
 @both
@@ -202,11 +263,11 @@ def test_state_dict_goes_through_safetensors(models, tmp_path, name):
     assert torch.equal(other(L), models[name](L))
 
 
-def test_files_that_do_not_fit_are_named(models, tmp_path, resnet_state):
+def test_files_that_do_not_fit_are_named(models, tmp_path):
     path = tmp_path / "other.pth"
     model = EncoderDecoder(4)
     before = copy.deepcopy(model.state_dict())
-    torch.save(resnet_state, path)
+    torch.save(models["quarter"].state_dict(), path)
     with pytest.raises(ValueError, match="other.pth does not fit EncoderDecoder.*missing.*not in the model"):
         load_weights(model, path)
     torch.save(models["cnn"].state_dict(), path)
@@ -225,9 +286,9 @@ def test_files_that_do_not_fit_are_named(models, tmp_path, resnet_state):
             with pytest.raises(ValueError, match="is not a checkpoint"):
                 load_weights(model, file)
     with pytest.raises(FileNotFoundError, match="nowhere.pth"):
-        resnet18_unet(tmp_path / "nowhere.pth")
+        unet(weights=tmp_path / "nowhere.pth")
     with pytest.raises(ValueError, match="at least 32 px, got 16"):
-        resnet18_unet(None, 16)
+        unet("full", "resnet18", None, 16)
 
 
 # --------------------------------------------------------------------------------------- discriminator

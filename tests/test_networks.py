@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from g2g.models import EncoderDecoder, PatchGAN, resnet18_unet
+from g2g.models import EncoderDecoder, PatchGAN, unet
 from g2g.profiles import repo_root
 
 sys.path.insert(0, str(repo_root() / "docs" / "networks"))
@@ -17,7 +17,7 @@ import draw as networks  # noqa: E402
     "build, blocks",
     [
         (lambda: EncoderDecoder(64), networks.ENCODER_DECODER),
-        (lambda: resnet18_unet(None), networks.UNET),
+        (lambda: unet("full", "resnet18", None), networks.UNET),
         (lambda: PatchGAN(70), networks.DISCRIMINATOR),
     ],
 )

@@ -1,5 +1,6 @@
 """The files around the code agree with each other."""
 
+import hashlib
 import re
 import subprocess
 import tomllib
@@ -96,4 +97,16 @@ def test_committed_text_names_no_machine():
 
 
 def test_committed_files_are_small():
-    assert not [p.name for p in tracked() if p.stat().st_size > 3_000_000]
+    """45 MB for all trained weights that the course will ever ship, 3 MB for any other file."""
+    weights = [path for path in tracked() if path.suffix == ".safetensors"]
+    assert {path.parent for path in weights} <= {ROOT / "results" / "weights"}
+    assert sum(path.stat().st_size for path in weights) < 45_000_000
+    assert not [path.name for path in tracked() if path not in weights and path.stat().st_size > 3_000_000]
+
+
+def test_shipped_weights_are_those_of_their_cards():
+    files = [path for path in tracked() if path.suffix == ".safetensors"]
+    assert files
+    for file in files:
+        card = file.with_suffix(".md").read_text()
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in card, f"{file.name} is not the file of its card"

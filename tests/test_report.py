@@ -1,6 +1,7 @@
 """The report page holds the measured numbers; results/ and README are generated, and agree."""
 
 import dataclasses
+import hashlib
 import json
 import re
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from g2g import profiles, runs
+from g2g import evaluation, profiles, runs
 from g2g.data import prepare
 from g2g.profiles import STAGES, get_profile
 from report import build, sweep
@@ -126,6 +127,20 @@ def test_showcase_shows_bundled_photographs_only(monkeypatch, tmp_path):
     assert np.abs(own[0].mean((0, 1)) - data.astronaut().mean((0, 1))).max() < 2
     monkeypatch.delenv("G2G_DATA")
     assert publishing.showcase(get_profile("smoke")).shape == (5, 64, 64, 3)
+
+
+def test_shipped_weights_load_and_score_as_the_run_does(world, tmp_path, monkeypatch):
+    _, profile, _ = world
+    run = runs.load_or_train("unet", profile)
+    path = publishing.ship(run, "unet", "The U-Net of this test.", tmp_path)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["unet.json", "unet.png", "unet.safetensors"]
+    assert json.loads(path.with_suffix(".json").read_text())["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(runs, "repo_root", lambda: tmp_path)
+    model, size, sentence = runs.best_available()
+    assert (size, sentence) == (profile.size, "The U-Net of this test.")
+    test = prepare(profile, progress=False)
+    shipped, own = (evaluation.score(net, test, show=False)["mae"].mean() for net in (model, run.model()))
+    assert shipped != own and abs(shipped - own) < 1e-4
 
 
 def test_nothing_to_publish_is_an_error_that_names_what_is_missing(world, tmp_path, monkeypatch, capsys):

@@ -110,7 +110,8 @@ def test_recipes_follow_the_report():
 @pytest.mark.parametrize(("asked", "expected"), [("", "imagenet"), ("none", None), ("/w/r18.pth", "/w/r18.pth")])
 def test_encoder_weights_of_the_table_can_be_named(asked, expected, monkeypatch):
     monkeypatch.setenv("G2G_WEIGHTS", asked)
-    assert [get_recipe("unet", name).weights for name in ("smoke", "class", "report")] == [None, expected, expected]
+    assert [get_recipe("unet", name).weights for name in ("class", "report")] == [expected, expected]
+    assert get_recipe("unet", "smoke").weights == "imagenet", "which lie in the repository, for another encoder"
     assert get_recipe("cgan", "class").weights is None
 
 
@@ -138,7 +139,7 @@ def test_a_records_recipe_hashes_to_its_runs_id_without_the_file_of_weights(worl
     profile, photos, _, _ = world
     file = tmp_path / "resnet18.pth"
     torch.save(resnet18(weights=None).state_dict(), file)
-    recipe = dataclasses.replace(get_recipe("unet", "smoke"), epochs=1, batch_size=4, weights=str(file))
+    recipe = Recipe("unet", epochs=1, lr=1e-3, batch_size=4, encoder="resnet18", weights=str(file))
     run = runs.load_or_train("unet", profile, recipe=recipe, photos=photos)
     file.unlink()
     assert run.recipe.weights.startswith("sha256:")
@@ -146,7 +147,10 @@ def test_a_records_recipe_hashes_to_its_runs_id_without_the_file_of_weights(worl
     assert str(tmp_path) not in (run.folder / "run.json").read_text()
 
 
-@pytest.mark.parametrize("path", sorted(repo_root().glob("results/*/*/run.json")), ids=lambda path: path.parent.name)
+PUBLISHED = [*repo_root().glob("results/*/*/run.json"), *repo_root().glob("results/weights/*.json")]
+
+
+@pytest.mark.parametrize("path", sorted(PUBLISHED), ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_published_record_hashes_to_its_id(path):
     record = json.loads(path.read_text())
     assert runs.run_id(Recipe(**record["recipe"]), record["photos_hash"], record["start"]) == record["run"]

@@ -108,7 +108,7 @@ def test_the_figure_cuts_a_run_that_exploded():
 @pytest.fixture
 def quick(monkeypatch):
     """A smoke profile of a few small crops, and a CNN in place of the U-Net."""
-    monkeypatch.setattr(runs, "resnet18_unet", lambda weights, size: EncoderDecoder(4))
+    monkeypatch.setattr(runs, "unet", lambda *recipe: EncoderDecoder(4))
     return dataclasses.replace(get_profile("smoke"), size=32, n_train=10, n_test=2)
 
 

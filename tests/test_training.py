@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
+from safetensors.torch import load_file
 from torch import nn
 
 from g2g import checkpoints, training
@@ -399,3 +400,58 @@ def test_mixed_precision_learns_what_fp32_learns(tiny, tmp_path, request):
     mixed = final(1, "bf16")
     assert mixed != full[0], "the same to the last digit: mixed precision was not on"
     assert abs(mixed - full[0]) <= max(full) - min(full), (mixed, full)
+
+
+class WithEncoder(nn.Module):
+    """The small generator, its first convolution called an encoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, *rest = generator()
+        self.rest = nn.Sequential(*rest)
+
+    def forward(self, L):
+        return self.rest(self.encoder(L))
+
+
+def averaged(tiny):
+    torch.manual_seed(0)
+    dls = dataloaders(tiny, 4, device="cpu", crop=0.7)
+    return training.l1_learner(dls, WithEncoder(), weight_decay=0.1, encoder_rate=0.25, average=0.9)
+
+
+def test_the_encoder_learns_at_its_share_of_the_rate(tiny, tmp_path):
+    learn = averaged(tiny)
+    history = training.fit(learn, tmp_path, epochs=2, lr=1e-2, schedule="linear_decay")
+    encoder, rest = learn.opt.hypers
+    assert encoder["lr"] == pytest.approx(0.25 * rest["lr"]) and history["lr"].iloc[-1] == pytest.approx(rest["lr"])
+    groups = learn.opt.opt.param_groups
+    assert [len(group["params"]) for group in groups] == [1, 4]
+    assert all(group["weight_decay"] == 0.1 for group in groups)
+
+
+def test_the_average_is_validated_kept_and_resumed(tiny, tmp_path):
+    whole = averaged(tiny)
+    history = training.fit(whole, tmp_path / "whole", epochs=3, lr=1e-2)
+    training.fit(averaged(tiny), tmp_path / "broken", epochs=1, lr=1e-2)
+    resumed = averaged(tiny)
+    training.fit(resumed, tmp_path / "broken", epochs=3, lr=1e-2)
+    average = whole.average_weights.average.module
+    trained, again = whole.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(trained[name], again[name]) for name in trained)
+    kept = [load_file(tmp_path / name / "last.safetensors") for name in ("whole", "broken")]
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+    assert all(torch.equal(kept[0][name], value) for name, value in average.state_dict().items())
+    assert not torch.equal(kept[0]["rest.0.running_mean"], trained["rest.0.running_mean"])
+    L, ab = next(iter(whole.dls.valid))
+    assert history["valid_loss"].iloc[-1] == pytest.approx(F.l1_loss(average.eval()(L), ab).item(), rel=1e-4)
+
+
+def test_an_average_is_the_weighted_sum_of_the_steps():
+    model = nn.Linear(1, 1, bias=False)
+    average = checkpoints.AverageWeights(model, 0.9).average
+    for value in (1.0, 2.0, 3.0):
+        model.weight.data.fill_(value)
+        average.update_parameters(model)
+    second = 2 / 11 * 1 + 9 / 11 * 2  # after n averaged steps a share of (1 + n) / (10 + n) of the old stays
+    assert average.module.weight.item() == pytest.approx(3 / 12 * second + 9 / 12 * 3)

@@ -24,7 +24,8 @@
 # **You will learn**
 #
 # - why a network that colours needs skip connections, and what happens when they are switched off;
-# - what ImageNet weights are, and how filters made for RGB come to read gray;
+# - what an encoder knows that has seen ImageNet, and how filters made for RGB come to read gray;
+# - how a U-Net is written, once by hand and once with fastai's `DynamicUnet`, and what each costs;
 # - how to look for a learning rate;
 # - how to read a loss beside the gray baseline, and why "trained longer" needs a control.
 #
@@ -73,21 +74,25 @@ HAND_STEPS = 12 if ON_CPU else 60  # steps by hand
 # %%
 import dataclasses
 import tempfile
-from contextlib import contextmanager
+import time
 from itertools import chain, islice, repeat
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from fastai.vision.learner import create_body
+from fastai.vision.models.unet import DynamicUnet
 from IPython.display import SVG
-from torchvision.models import resnet18
+from skimage import data
+from torch import nn
+from torchvision.models import EfficientNet_B0_Weights
 
-from g2g import figures, lab, training
+from g2g import figures, lab, models, training
 from g2g.data import batches, dataloaders, prepare
-from g2g.models import count_parameters, predict, resnet18_unet
+from g2g.models import count_parameters, imagenet_classifier, predict
 from g2g.profiles import get_recipe, repo_root
-from g2g.runs import find_run, load_or_train
+from g2g.runs import best_available, find_run, load_or_train
 from report.tables import quoted_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
@@ -116,18 +121,19 @@ def coarse(ab, cell):
     return F.interpolate(small, size=ab.shape[-2:], mode="bilinear")
 
 
-for cell in (2, 16, 32):
+for cell in (2, 4, 16, 32):
     print(f"true colours in cells of {cell:2} px: L1 {F.l1_loss(coarse(ab, cell), ab):.4f}")
 print(f"no colour at all (gray):       L1 {ab.abs().mean():.4f}")
 
 # %%
-cells = {f"cells of {cell} px": lab.to_rgb(L, coarse(ab, cell)) for cell in (2, 16, 32)}
+cells = {f"cells of {cell} px": lab.to_rgb(L, coarse(ab, cell)) for cell in (2, 4, 16, 32)}
 figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cells.items()})
 
 # %% [markdown]
-# Cells of 2 px are hard to tell from the truth, which is why most JPEG files store colour at half the resolution. With
-# cells of 32 px the colours **bleed over the edges**. (A latent has hundreds of channels in each cell and can say more than
-# one colour, so this is a picture of the difficulty, not a bound.)
+# Cells of 2 px are hard to tell from the truth, which is why most JPEG files store colour at half the resolution. Cells
+# of 4 px, a quarter of it, lose little: colour is smooth where lightness is sharp. With cells of 32 px the colours
+# **bleed over the edges**. (A latent has hundreds of channels in each cell and can say more than one colour, so this is
+# a picture of the difficulty, not a bound.)
 #
 # The edges themselves are no secret: they are in L, the input. They were only lost on the way down. A **skip
 # connection** hands them over: the decoder gets, at each resolution, the encoder's features of that same resolution
@@ -135,68 +141,50 @@ figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cell
 # microscope pictures, where edges matter just as much.
 
 # %% [markdown]
-# ## The network
+# ## An encoder that can name things
 #
-# The report builds its U-Net with fastai's `DynamicUnet`: it takes any encoder, here a ResNet-18, finds the places
-# where the resolution changes, and builds a decoder that mirrors them. This is the table's row for it in your
-# profile:
+# The way down need not be learnt from our photos. Someone has trained networks before us: on 1.28 million **colour**
+# photos, to name which of 1,000 things is in them (ImageNet, ILSVRC 2012). We take a small one, EfficientNet-Lite0
+# (Tan & Le 2019), whose weights lie in this repository, and ask it. It takes RGB in $[-1, 1]$.
 
 # %%
-recipe = get_recipe("unet", profile)
-pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
+network = imagenet_classifier("efficientnet_lite0").eval()
+names = EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"]  # of the 1,000 things
+
+
+def name_it(rgb):
+    """The three most likely names of a photo (1,3,H,W) in [-1, 1]."""
+    with torch.no_grad():
+        chances, things = network(F.interpolate(rgb, (224, 224), mode="bilinear", antialias=True)).softmax(1).topk(3)
+    return ", ".join(f"{names[i]} {p:.0%}" for p, i in zip(chances[0], things[0]))
+
+
+for photograph in (data.coffee(), data.chelsea()):
+    rgb = torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    print("in colour:", name_it(rgb))
+    print("in gray:  ", name_it(rgb.mean(1, keepdim=True).expand(-1, 3, -1, -1)))
 
 # %% [markdown]
-# Down on the left, up on the right, the dashed lines are the skip connections.
-
-# %%
-SVG(filename=str(repo_root() / "docs/networks/unet.svg"))
-
-# %% [markdown]
-# Two different things are called skip connections here. Inside each `BasicBlock` of the ResNet, the block's input is
-# **added** to its output: gradients reach the first layers that way (He et al. 2015). The dashed ones **concatenate**
-# channels from the encoder to the decoder: details reach the output that way. The outermost of them carries L itself.
+# It knows the espresso and the cat, **and it knows them in gray**. That is what *pretrained* means, and why colour
+# follows from it: whoever can tell a cat from a cup is most of the way to brown and white. The last layer, which names
+# the things, is thrown away. What remains turns a photo into **features**: edges in the first layers, textures and
+# parts further in. To start from weights trained for another task is called **transfer learning**; to go on training
+# them is **fine-tuning**.
 #
-# The output has no `tanh`: nothing bounds it, as in `DynamicUnet`. Only pictures are clipped to the colours a screen
-# can show, losses and scores are not.
-
-# %%
-torch.manual_seed(SEED)
-unet = resnet18_unet(recipe.weights, photos.size)
-encoder = unet.layers[0]
-inside, whole = count_parameters(encoder), count_parameters(unet)
-print(f"{whole / 1e6:.1f} million parameters, {inside / 1e6:.1f} million of them in the encoder")
-
-# %% [markdown]
-# ## What ImageNet weights are
-#
-# Someone has trained this ResNet-18 before us: on 1.28 million **colour** photos, to name which of 1,000 things is in
-# them (ImageNet, ILSVRC 2012). The last layer, which names the things, is thrown away. What remains are millions of
-# numbers that turn a photo into features: edges in the first layers; textures and parts further in. Whoever can tell
-# grass from a fire engine is most of the way to green and red. To start from weights that were trained for another
-# task is called **transfer learning**; to go on training them is **fine-tuning**.
-
-# %%
-pretrained = recipe.weights == "imagenet"
-torch.manual_seed(SEED)
-resnet = resnet18(weights="IMAGENET1K_V1" if pretrained else None)
-print("ImageNet weights" if pretrained else f"the {profile.name} profile downloads no weights: this ResNet-18 is "
-      "RANDOM.\nThe arithmetic below is the same, but the filters are noise and nothing is transferred.")
-
-# %% [markdown]
 # One thing does not fit: the first convolution wants three channels, R, G and B, and we have one, L. A gray photo
 # shown in RGB has R = G = B, so a filter $w$ answers
 #
 # $$w_R * L + w_G * L + w_B * L \;=\; (w_R + w_G + w_B) * L .$$
 #
 # **The sum of the three filters** on one channel does exactly what the three did on three equal ones. Above: twelve
-# of the 64 filters as colours. Below: their sums.
+# of the 32 filters as colours. Below: their sums.
 
 # %%
-rgb_filters = resnet.conv1.weight.detach()  # (64, 3, 7, 7)
-summed = rgb_filters.sum(1, keepdim=True)  # (64, 1, 7, 7)
+rgb_filters = network.conv_stem.weight.detach()  # (32, 3, 3, 3)
+summed = rgb_filters.sum(1, keepdim=True)  # (32, 1, 3, 3)
 
 
-def tiles(filters, scale=10):
+def tiles(filters, scale=20):
     """Filters scaled to [-1, 1], each weight a square of `scale` px."""
     filters = filters[:12] / filters[:12].abs().amax((1, 2, 3), keepdim=True)
     return F.interpolate(filters, scale_factor=scale)
@@ -205,24 +193,108 @@ def tiles(filters, scale=10):
 grid([tiles(rgb_filters) / 2 + 0.5, tiles(summed)], left=["R, G, B", "sum"])
 
 # %% [markdown]
-# Does the library do this? We save these weights to a file and give it to `resnet18_unet`; then we compare filters,
-# and what they answer.
+# ## The network, by hand
+#
+# The encoder hands out features at five resolutions. This is what it makes of our photos:
 
 # %%
-with tempfile.TemporaryDirectory() as folder:
-    torch.save(resnet.state_dict(), Path(folder) / "resnet18.pth")
-    from_file = resnet18_unet(Path(folder) / "resnet18.pth", photos.size)
-first = from_file.layers[0][0]
-torch.testing.assert_close(first.weight, summed)
-torch.testing.assert_close(first(L), resnet.conv1(L.repeat(1, 3, 1, 1)), rtol=1e-3, atol=1e-4)
-print("the U-Net's first filters are the sums, and answer L as the three answered gray in RGB")
+with torch.no_grad():
+    features = network.forward_intermediates(L.expand(-1, 3, -1, -1), indices=5, intermediates_only=True)
+for feature in features:
+    print(f"a grid {L.shape[-1] // feature.shape[-1]:2} times coarser than the photo: {tuple(feature.shape[1:])}")
 
 # %% [markdown]
-# This deserves a check, because it fails in silence: fastai's `create_body(resnet18(), pretrained=True)` only changes
-# how the first filters are made and leaves a **random** encoder, which trains, a little worse, without a word.
+# The decoder climbs from the coarsest of them. At each step it enlarges what it has, puts the encoder's features of that
+# resolution beside it (the skip), and convolves. It stops at a **quarter** of the photo's resolution, which we have
+# seen to be fine enough, and leaves the most expensive part of the way to a bilinear enlarging.
+
+# %%
+def block(channels_in, channels_out, kernel):
+    conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels_out), nn.ReLU())
+
+
+class Unet(nn.Module):
+    def __init__(self, encoder):
+        super().__init__()
+        models.see_gray(encoder)  # the sum of the first filters
+        encoder.prune_intermediate_layers(4, prune_head=True)  # without the layers that name things
+        self.encoder = encoder
+        self.bottom = block(320, 192, 1)
+        self.decoder = nn.ModuleList()
+        for below, skip, width in ((192, 112, 128), (128, 40, 96), (96, 24, 64)):
+            self.decoder.append(nn.Sequential(block(below + skip, width, 1), block(width, width, 3)))
+        self.head = nn.Conv2d(64, 2, 1)
+
+    def forward(self, L, off=()):
+        """ab for L; the skips whose numbers are in `off` carry only the mean of each channel."""
+        _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
+        x = self.bottom(deepest)
+        for number, skip in enumerate(reversed(skips)):
+            if number in off:
+                skip = skip.mean((2, 3), keepdim=True).expand_as(skip)
+            x = F.interpolate(x, size=skip.shape[2:])
+            x = self.decoder[number](torch.cat([x, skip], dim=1))
+        return F.interpolate(self.head(x), size=L.shape[2:], mode="bilinear")
+
+
+# %% [markdown]
+# That is all of it. The library's has the same layers; with its weights ours answers the same.
+
+# %%
+by_hand = Unet(imagenet_classifier("efficientnet_lite0")).eval()
+shipped, shipped_size, sentence = best_available()
+print("the library's, trained:", sentence)
+by_hand.load_state_dict(shipped.state_dict())
+torch.testing.assert_close(predict(by_hand, L), predict(shipped, L))
+print("written by hand it answers the same")
+
+# %% [markdown]
+# ## The network of the report
 #
-# Two things are still not quite as in ImageNet: L is not the mean of R, G, B, and our L lies in $[-1, 1]$, where
-# ImageNet's photos were shifted and scaled by channel. Training adapts to both.
+# The report uses fastai's `DynamicUnet` on a ResNet-18: it takes any encoder, finds the places where the resolution
+# changes, and builds a decoder that mirrors them, all the way up to the **full** resolution. `create_body` cuts the
+# naming layers off.
+
+# %%
+body = create_body(imagenet_classifier("resnet18", weights=None), n_in=1, pretrained=False, cut=-2)
+dynamic = DynamicUnet(body, n_out=2, img_size=(photos.size, photos.size)).eval()
+
+# %% [markdown]
+# (This ResNet-18 is random, since its weights are a download; we only look at its shape. Beware: `create_body(net,
+# pretrained=True)` says how the first filters are made and loads nothing. A random encoder trains, a little worse,
+# without a word.) Down on the left, up on the right, the dashed lines are the skip connections:
+
+# %%
+SVG(filename=str(repo_root() / "docs/networks/unet.svg"))
+
+# %% [markdown]
+# Two different things are called skip connections here. Inside each block of a ResNet, the block's input is
+# **added** to its output: gradients reach the first layers that way (He et al. 2015). The dashed ones **concatenate**
+# channels from the encoder to the decoder: details reach the output that way. The outermost of them carries L itself.
+#
+# Neither network has a `tanh` at its end: nothing bounds the answer. Only pictures are clipped to the colours a screen
+# can show, losses and scores are not. What do the two cost?
+
+# %%
+for name, net in {"by hand, a quarter": by_hand, "DynamicUnet, full": dynamic}.items():
+    net(L[:1]).mean().backward()  # the first time is slower
+    start = time.time()
+    net(L[:1]).mean().backward()
+    millions = count_parameters(net) / 1e6
+    print(f"{name:18} {millions:5.1f} million parameters, {1000 * (time.time() - start):5.0f} ms a photo, forward and back")
+
+# %% [markdown]
+# On a GPU nobody notices; on two CPU cores it decides between an evening and a weekend. The recipes choose by
+# `resolution` and `encoder`. This is the table's row for the U-Net in your profile:
+
+# %%
+recipe = get_recipe("unet", profile)
+pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
+
+# %%
+torch.manual_seed(SEED)
+unet = models.unet(recipe.resolution, recipe.encoder, recipe.weights, photos.size).to(DEVICE)
 
 # %% [markdown]
 # ## Looking for a learning rate
@@ -234,6 +306,7 @@ print("the U-Net's first filters are the sums, and answer L as the three answere
 
 # %%
 dls = dataloaders(photos, TRY_BATCH, seed=SEED, device=DEVICE)
+nn.init.normal_(unet.head.weight, std=0.05) if recipe.resolution == "quarter" else None  # else it begins at gray
 learn = training.l1_learner(dls, unet)
 with tempfile.TemporaryDirectory() as folder:
     learn.path = Path(folder)
@@ -288,13 +361,15 @@ figures.qualitative_grid(shown | {"truth": truth[:1]})
 # %% [markdown]
 # Before training the decoder is random, whatever the encoder knows, and the colours are arbitrary. The first thing
 # that training does is to turn them **off**: gray is the quickest way to a small L1. Colour comes later, if at all,
-# and only where the network is sure of it. So compare each number with the gray one, not with zero.
+# and only where the network is sure of it. So compare each number with the gray one, not with zero. (The library's
+# quarter U-Net spares itself that: the weights of its last layer begin at zero, so its first answer is gray. For this
+# experiment we gave them other values.)
 
 # %% [markdown]
 # ## Training it for real
 #
 # The library does the same with the recipe above: `load_or_train` looks for a finished run of exactly this recipe on
-# exactly these photos (their hash is the run's name), measures a few steps to say how long it will take, and trains.
+# exactly these photos (their hash is the run's name), trains, and says after a few steps how long it will take.
 # If it is interrupted, it goes on from the last whole epoch. To change the recipe, write for example
 # `recipe = dataclasses.replace(recipe, lr=3e-4)`: that is then a run of its own.
 
@@ -311,8 +386,8 @@ fig
 # %% [markdown]
 # The dashed line is the loss of a network that always answers gray. A curve that ends at it has learnt nothing that
 # shows; the distance *below* it is what was learnt about colour. Where training goes on falling and validation does
-# not, the network learns these photos by heart. (In the `smoke` profile a handful of crops is seen for a minute, by an
-# encoder that starts at random: its numbers prove that the machinery works and mean nothing else.)
+# not, the network learns these photos by heart. (In the `smoke` profile a handful of crops is seen for seconds: its
+# numbers prove that the machinery works and mean nothing else.)
 
 # %%
 history, gray_loss = run.history, run.record["gray_valid_loss"]
@@ -330,20 +405,15 @@ figures.qualitative_grid(columns)
 # %% [markdown]
 # ## What flows through the skips
 #
-# Now the promised look inside. We send one photo through the trained encoder, layer by layer, and keep the features at
-# each resolution: these are what the dashed lines in the diagram carry, all but the last, which is the bottom of the
-# U. Of each we show the six channels that vary most.
+# Now the promised look inside a network that can colour: the one whose weights lie in the repository. We send one photo
+# through its encoder and keep the features at each resolution. Those of the three middle rows cross over; the last one
+# is the bottom of the U. Of each we show the six channels that vary most.
 
 # %%
-features, x = {}, L[:1]
 with torch.no_grad():
-    for layer in trained.layers[0]:
-        x = layer(x)
-        features[x.shape[-1]] = x[0]  # the last one of each resolution
-print({side: tuple(f.shape) for side, f in features.items()})
+    features = by_hand.encoder.forward_intermediates(L[:1], indices=5, intermediates_only=True)
 
 
-# %%
 def liveliest(f, side=128, n=6):
     """The n channels (C,h,w) that vary most, each scaled to [-1, 1], its pixels shown as squares."""
     f = f[f.std((1, 2), correction=0).topk(n).indices]
@@ -352,49 +422,20 @@ def liveliest(f, side=128, n=6):
     return F.interpolate(f[None], size=(side, side))[0]
 
 
-rows = [liveliest(f) for f in features.values()]
-grid(rows, left=[f"{side} px" for side in features])
+grid([liveliest(f[0]) for f in features], left=[f"{f.shape[-1]} px" for f in features])
 
 # %% [markdown]
-# Above, fine grids: you recognise the photo, and its edges. Below, coarse ones: not *what is exactly where*, but, in a
-# trained encoder, *what is there at all*. The decoder needs both, and would only get the lowest row without skips.
+# Above, fine grids: you recognise the photo, and its edges. Below, coarse ones: not *what is exactly where*, but *what
+# is there at all*. The decoder needs both, and would only get the lowest row without skips.
 #
-# So let us switch skips off, one at a time. fastai's decoder blocks (`UnetBlock`) normalise what comes over the skip
-# (`bn`) before they join it; a hook that puts zeros in place of that result says: every feature is at about its average,
-# everywhere. The last skip brings L itself as the last channel of the joined tensor. Such hooks are taken off at the end.
+# So let us switch skips off, one at a time: `off` in our network puts the mean of each channel in place of a skip.
 
 # %%
-blocks = [layer for layer in trained.layers if type(layer).__name__ == "UnetBlock"]
-final = trained.layers[-2]  # the block behind the last skip
-
-
-def no_L(module, args):
-    """The block's input with its last channel, L, at zero."""
-    return torch.cat([args[0][:, :-1], 0 * args[0][:, -1:]], dim=1)
-
-
-@contextmanager
-def without(skips):
-    """Inside `with`, the skips of these numbers are off: 0 is the coarsest, the last is L."""
-    hooks = [b.bn.register_forward_hook(lambda m, i, out: 0 * out) for n, b in enumerate(blocks) if n in skips]
-    if len(blocks) in skips:
-        hooks.append(final.register_forward_pre_hook(no_L))
-    yield
-    for hook in hooks:
-        hook.remove()
-
-
-# %% [markdown]
-# One photo with all its skips, then with one missing at a time, then with none.
-
-# %%
-n = len(blocks) + 1
-cases = {"all skips": ()} | {f"no skip {i + 1}": (i,) for i in range(n)} | {"none": tuple(range(n))}
-switched = {}
-for name, skips in cases.items():
-    with without(skips):
-        switched[name] = predict(trained, L[:1])
-    print(f"{name:10} L1 {F.l1_loss(switched[name], ab[:1]):.4f}")
+cases = {"all skips": (), "no skip 1": (0,), "no skip 2": (1,), "no skip 3": (2,), "none": (0, 1, 2)}
+with torch.no_grad():
+    switched = {name: by_hand(L[:1], off) for name, off in cases.items()}
+for name, answer in switched.items():
+    print(f"{name:10} L1 {F.l1_loss(answer, ab[:1]):.4f}")
 print(f"{'gray':10} L1 {ab[:1].abs().mean():.4f}")
 
 # %%
@@ -403,10 +444,9 @@ b = torch.stack([answer[0, 1] for answer in switched.values()])  # blue is dark,
 grid([pictures, list(b / b.abs().max())], list(cases), ["photo", "b plane"])
 
 # %% [markdown]
-# Look at the lower row: outlines come over the skips, the finest of them over the last ones. Without any, the b plane
-# can only be made of soft blobs as coarse as the lowest grid (or is nearly even, after the minute of training that
-# `smoke` allows). In the photos above you see much less of this, for every edge there comes from L, which is joined at
-# full size. A fair warning: this network was trained *with* skips and never learnt to do without, so the
+# Look at the lower row: outlines come over the skips, the finest of them over the last one. Without any, the b plane
+# can only be made of soft blobs as coarse as the lowest grid. In the photos above you see less of this, for the edges
+# of lightness come from L. A fair warning: this network was trained *with* skips and never learnt to do without, so the
 # numbers exaggerate. A network trained without them (the CNN of notebook 02) makes better use of its latent.
 
 # %% [markdown]
@@ -457,10 +497,10 @@ figures.loss_curves({"unet": quoted}) if quoted else None
 # %% [markdown]
 # ## Summary
 #
-# * Colour may be coarse, its edges may not. Skip connections bring the encoder's fine grids to the decoder; you have
-#   switched them off and seen blobs.
-# * ImageNet weights are another task's knowledge. The first convolution reads gray with the **sum** of its RGB filters,
-#   exactly; whether the weights really arrived must be tested, for a random encoder trains without complaint.
+# * Colour may be coarse, at a quarter of the resolution, its edges may not. Skip connections bring the encoder's fine
+#   grids to the decoder; you have switched them off and seen blobs.
+# * ImageNet weights are another task's knowledge: an encoder that names a cat in gray knows much about its colour. The first convolution reads gray with the **sum** of its RGB filters,
+#   exactly; whether weights really arrived must be tested, for a random encoder trains without complaint.
 # * `lr_find` shows where the loss falls. It gives a range, not a number.
 # * A loss is read beside gray's. L1 first learns to answer gray, and is in no hurry to leave it. Notebook 04 brings in
 #   somebody who is not content with gray.
@@ -471,7 +511,7 @@ figures.loss_curves({"unet": quoted}) if quoted else None
 #    that of gray. Which one would you keep, if you could keep only one?
 # 2. **The report's three learning rates.** Train one epoch each at 0.01, 0.001 and 0.0001 with a constant schedule
 #    (`dataclasses.replace`). Which ends lowest? Does it agree with `lr_find`?
-# 3. **Is the encoder worth training?** Freeze it (`requires_grad_(False)` on `unet.layers[0]`) and train the decoder alone for the
+# 3. **Is the encoder worth training?** Freeze it (`requires_grad_(False)` on `unet.encoder`) and train the decoder alone for the
 #    same steps. In `class` or `report`, do it with ImageNet weights and with random ones: four cases.
 #
 # Solutions: `notebooks/solutions/03_solutions.ipynb`.

@@ -48,7 +48,6 @@ from g2g.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, islice, repeat
 
@@ -59,9 +58,9 @@ import torch.nn.functional as F
 from g2g import runs
 from g2g.checkpoints import TrainingDiverged
 from g2g.data import batches, dataloaders, prepare
-from g2g.models import predict, resnet18_unet
+from g2g.models import predict, unet
 from g2g.profiles import get_recipe
-from g2g.runs import load_or_train
+from g2g.runs import best_available, load_or_train
 
 # %%
 SEED = 42
@@ -81,45 +80,41 @@ print("run:", run.id)
 # %% [markdown]
 # ## 1 · Which skip matters?
 #
-# The switch of notebook 03, and a mean over all validation photos.
+# The network of notebook 03 with the weights that lie in the repository, its switch, and a mean over all validation
+# photos.
 
 # %%
-model = run.model(device=DEVICE)
-blocks = [layer for layer in model.layers if type(layer).__name__ == "UnetBlock"]
+model, _, sentence = best_available()
+print(sentence)
+
+
+def answer(L, off):
+    """ab for L; the skips whose numbers are in `off` carry only the mean of each channel."""
+    _, *skips, deepest = model.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
+    x = model.bottom(deepest)
+    for number, skip in enumerate(reversed(skips)):
+        if number in off:
+            skip = skip.mean((2, 3), keepdim=True).expand_as(skip)
+        x = F.interpolate(x, size=skip.shape[2:])
+        x = model.decoder[number](torch.cat([x, skip], dim=1))
+    return F.interpolate(model.head(x), size=L.shape[2:], mode="bilinear")
 
 
 # %%
-@contextmanager
-def without(skips):
-    """Inside `with`, the skips of these numbers are off: 0 is the coarsest, the last is L."""
-    hooks = [b.bn.register_forward_hook(lambda m, i, out: 0 * out) for n, b in enumerate(blocks) if n in skips]
-    if len(blocks) in skips:
-        hooks.append(model.layers[-2].register_forward_pre_hook(
-            lambda m, args: torch.cat([args[0][:, :-1], 0 * args[0][:, -1:]], dim=1)))
-    yield
-    for hook in hooks:
-        hook.remove()
-
-
-# %%
-def valid_l1(model):
+def valid_l1(off):
     """Mean L1 over all validation photos."""
-    total = sum(F.l1_loss(predict(model, L), ab).item() * len(L) for L, ab in batches(photos.valid))
-    return total / len(photos.valid)
+    losses = [F.l1_loss(predict(lambda x: answer(x, off), L), ab).item() * len(L) for L, ab in batches(photos.valid)]
+    return sum(losses) / len(photos.valid)
 
 
 # %% [markdown]
 # Each skip off alone, and each on alone.
 
 # %%
-n = len(blocks) + 1
-every = set(range(n))
-rows = {"all skips": valid_l1(model), "gray": run.record["gray_valid_loss"]}
-for i in range(n):
-    with without({i}):
-        rows[f"without skip {i + 1}"] = valid_l1(model)
-    with without(every - {i}):
-        rows[f"only skip {i + 1}"] = valid_l1(model)
+rows = {"all skips": valid_l1(()), "gray": run.record["gray_valid_loss"]}
+for i in range(3):
+    rows[f"without skip {i + 1}"] = valid_l1({i})
+    rows[f"only skip {i + 1}"] = valid_l1({0, 1, 2} - {i})
 pd.Series(rows).to_frame("L1").round(4)
 
 # %% [markdown]
@@ -154,12 +149,12 @@ pd.DataFrame(rows, ["run", "best_valid_loss", "gray_valid_loss"]).T.rename_axis(
 def train(frozen, weights):
     """L1 of the last quarter of STEPS steps; `frozen`: the encoder stays as it is."""
     torch.manual_seed(SEED)
-    unet = resnet18_unet(weights, photos.size).to(DEVICE)
-    unet.layers[0].requires_grad_(not frozen)
-    opt = torch.optim.Adam([p for p in unet.parameters() if p.requires_grad], lr=1e-3)
+    net = unet(recipe.resolution, recipe.encoder, weights, photos.size).to(DEVICE)
+    net.encoder.requires_grad_(not frozen)
+    opt = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-3)
     dls, losses = dataloaders(photos, BATCH, seed=SEED, device=DEVICE), []
     for L, ab in islice(chain.from_iterable(repeat(dls.train)), STEPS):
-        loss = F.l1_loss(unet(L), ab)
+        loss = F.l1_loss(net(L), ab)
         opt.zero_grad()
         loss.backward()
         opt.step()

@@ -91,6 +91,7 @@ from torchvision.models import EfficientNet_B0_Weights
 from g2g import figures, lab, models, training
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import count_parameters, imagenet_classifier, predict
+from g2g.photos import Item, decode
 from g2g.profiles import get_recipe, repo_root
 from g2g.runs import best_available, find_run, load_or_train
 from report.tables import quoted_score
@@ -131,9 +132,9 @@ figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cell
 
 # %% [markdown]
 # Cells of 2 px are hard to tell from the truth, which is why most JPEG files store colour at half the resolution. Cells
-# of 4 px, a quarter of it, lose little: colour is smooth where lightness is sharp. With cells of 32 px the colours
-# **bleed over the edges**. (A latent has hundreds of channels in each cell and can say more than one colour, so this is
-# a picture of the difficulty, not a bound.)
+# of 4 px cost little to the eye, the less the larger the photo is: colour is smooth where lightness is sharp. With cells
+# of 32 px the colours **bleed over the edges**. (A latent has hundreds of channels in each cell and can say more than
+# one colour, so this is a picture of the difficulty, not a bound.)
 #
 # The edges themselves are no secret: they are in L, the input. They were only lost on the way down. A **skip
 # connection** hands them over: the decoder gets, at each resolution, the encoder's features of that same resolution
@@ -205,8 +206,8 @@ for feature in features:
 
 # %% [markdown]
 # The decoder climbs from the coarsest of them. At each step it enlarges what it has, puts the encoder's features of that
-# resolution beside it (the skip), and convolves. It stops at a **quarter** of the photo's resolution, which we have
-# seen to be fine enough, and leaves the most expensive part of the way to a bilinear enlarging.
+# resolution beside it (the skip), and convolves. It stops at a **quarter** of the photo's resolution, cells of 4 px, and
+# leaves the most expensive part of the way to a bilinear enlarging.
 
 # %%
 def block(channels_in, channels_out, kernel):
@@ -405,13 +406,16 @@ figures.qualitative_grid(columns)
 # %% [markdown]
 # ## What flows through the skips
 #
-# Now the promised look inside a network that can colour: the one whose weights lie in the repository. We send one photo
-# through its encoder and keep the features at each resolution. Those of the three middle rows cross over; the last one
-# is the bottom of the U. Of each we show the six channels that vary most.
+# Now the promised look inside a network that can colour: the one whose weights lie in the repository. We send a
+# photograph of the gallery (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; squashed, and recoloured below) through its
+# encoder and keep the features at each resolution. Those of the three middle rows cross over; the last one is the bottom
+# of the U. Of each we show the six channels that vary most.
 
 # %%
+_, pixels = decode(Item("mountains", repo_root() / "data" / "gallery" / "mountains.jpg"), shipped_size)
+mountains, true_ab = lab.photos_to_lab(pixels[None])
 with torch.no_grad():
-    features = by_hand.encoder.forward_intermediates(L[:1], indices=5, intermediates_only=True)
+    features = by_hand.encoder.forward_intermediates(mountains, indices=5, intermediates_only=True)
 
 
 def liveliest(f, side=128, n=6):
@@ -433,13 +437,13 @@ grid([liveliest(f[0]) for f in features], left=[f"{f.shape[-1]} px" for f in fea
 # %%
 cases = {"all skips": (), "no skip 1": (0,), "no skip 2": (1,), "no skip 3": (2,), "none": (0, 1, 2)}
 with torch.no_grad():
-    switched = {name: by_hand(L[:1], off) for name, off in cases.items()}
+    switched = {name: by_hand(mountains, off) for name, off in cases.items()}
 for name, answer in switched.items():
-    print(f"{name:10} L1 {F.l1_loss(answer, ab[:1]):.4f}")
-print(f"{'gray':10} L1 {ab[:1].abs().mean():.4f}")
+    print(f"{name:10} L1 {F.l1_loss(answer, true_ab):.4f}")
+print(f"{'gray':10} L1 {true_ab.abs().mean():.4f}")
 
 # %%
-pictures = list(lab.to_rgb(L[:1].expand(len(cases), -1, -1, -1), torch.cat(list(switched.values()))))
+pictures = list(lab.to_rgb(mountains.expand(len(cases), -1, -1, -1), torch.cat(list(switched.values()))))
 b = torch.stack([answer[0, 1] for answer in switched.values()])  # blue is dark, yellow bright
 grid([pictures, list(b / b.abs().max())], list(cases), ["photo", "b plane"])
 

@@ -81,8 +81,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from fastai.vision.learner import create_body
-from fastai.vision.models.unet import DynamicUnet
+from fastai.vision.all import DynamicUnet, create_body, patch
 from IPython.display import SVG
 from skimage import data
 from torch import nn
@@ -227,16 +226,23 @@ class Unet(nn.Module):
             self.decoder.append(nn.Sequential(block(below + skip, width, 1), block(width, width, 3)))
         self.head = nn.Conv2d(64, 2, 1)
 
-    def forward(self, L, off=()):
-        """ab for L; the skips whose numbers are in `off` carry only the mean of each channel."""
-        _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
-        x = self.bottom(deepest)
-        for number, skip in enumerate(reversed(skips)):
-            if number in off:
-                skip = skip.mean((2, 3), keepdim=True).expand_as(skip)
-            x = F.interpolate(x, size=skip.shape[2:])
-            x = self.decoder[number](torch.cat([x, skip], dim=1))
-        return F.interpolate(self.head(x), size=L.shape[2:], mode="bilinear")
+
+# %% [markdown]
+# That was the list of its parts. This is the way through them; `patch` hangs a function into a class that is there
+# already.
+
+# %%
+@patch
+def forward(self: Unet, L, off=()):
+    """ab for L; the skips whose numbers are in `off` carry only the mean of each channel."""
+    _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
+    x = self.bottom(deepest)
+    for number, skip in enumerate(reversed(skips)):
+        if number in off:
+            skip = skip.mean((2, 3), keepdim=True).expand_as(skip)
+        x = F.interpolate(x, size=skip.shape[2:])
+        x = self.decoder[number](torch.cat([x, skip], dim=1))
+    return F.interpolate(self.head(x), size=L.shape[2:], mode="bilinear")
 
 
 # %% [markdown]

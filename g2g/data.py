@@ -209,7 +209,6 @@ def _fill(work, train, test, settings, bar):
                 if split == "train" and arrays["valid"].tell() == 0:
                     row["split"] = "valid"  # those chosen were all unusable: the next photo takes their place
                 if pixels is not None:
-                    row["chroma"] = _mean_chroma(pixels)
                     row["skipped"] = _why_not(row, seen, settings["min_chroma"])
                 if not row["skipped"]:
                     arrays[row["split"]].write(pixels.tobytes())
@@ -225,14 +224,20 @@ def _decoded(items, settings):
     # Threads, not processes: Pillow and NumPy work outside of Python's lock, and threads leave no orphans
     with ThreadPoolExecutor(num_cpus()) as pool:
         for some in chunked(items, 64):  # not all at once: results wait in memory
-            yield from zip(some, list(pool.map(work, some)), strict=True)
+            decoded = list(pool.map(work, some))
+            _add_chroma(decoded)
+            yield from zip(some, decoded, strict=True)
 
 
-def _mean_chroma(pixels):
-    """Mean of the CIE chroma sqrt(a*² + b*²) of a uint8 photo (H, W, 3)."""
-    _, ab = photos_to_lab(pixels[None])
-    chroma = torch.hypot(ab[:, 0], ab[:, 1])
-    return round(AB_SCALE * chroma.mean().item(), 4)
+def _add_chroma(decoded):
+    """Put into the facts of each photo the mean of its CIE chroma; all in one go, which is much faster."""
+    usable = [(facts, pixels) for facts, pixels in decoded if pixels is not None]
+    if not usable:
+        return
+    _, ab = photos_to_lab(np.stack([pixels for _, pixels in usable]))
+    chroma = AB_SCALE * torch.hypot(ab[:, 0], ab[:, 1]).mean((1, 2))
+    for (facts, _), mean in zip(usable, chroma.tolist(), strict=True):
+        facts["chroma"] = round(mean, 4)
 
 
 def _why_not(row, seen, min_chroma):

@@ -151,7 +151,7 @@ def _outside(rgb):
 def colorize_files(photos, folder: str | Path, model, *, compare: bool = False, **options):
     """Colour files into `folder` as NAME-color.jpg; with `compare` NAME-compare.jpg, gray beside colour, too.
 
-    Each in the format of its photo, or PNG where that holds no colour; no file is ever overwritten. One line per
+    A JPEG is answered as JPEG, all else as PNG, without loss; no file is ever overwritten. One line per
     photo is printed, with its warnings. A broken photo does not stop the others. `options` are those of `colorize`.
 
     Returns:

@@ -114,11 +114,11 @@ class QuarterUnet(nn.Module):
     Args:
         encoder: a timm network with features at strides 2, 4, 8, 16 and 32, of `imagenet_classifier`. Its first
             convolution is changed to see one channel: the sum of the RGB filters, as if gray were given three times.
-        widths: channels of the decoder at strides 32, 16, 8 and 4.
     """
 
-    def __init__(self, encoder: nn.Module, widths: tuple[int, int, int, int] = (192, 128, 96, 64)):
+    def __init__(self, encoder: nn.Module):
         super().__init__()
+        widths = [192, 128, 96, 64]  # channels of the decoder at strides 32, 16, 8 and 4
         see_gray(encoder)
         encoder.prune_intermediate_layers(4, prune_head=True)  # the classifier
         self.encoder = encoder

@@ -308,7 +308,7 @@ figures.image_row([painted(photo, model, saturation=f) for f in factors], [f"× 
 # %% [markdown]
 # ## 7.7 Full size, to keep
 #
-# `colorize_files` writes each photo in its own format, with its metadata, as `NAME-color`, and with `compare`
+# `colorize_files` writes each photo as `NAME-color` (a JPEG as JPEG, all else as PNG, with its EXIF), and with `compare`
 # gray and colour side by side as `NAME-compare`. An original is never overwritten, nor is an earlier result.
 # The folder is `colorized` in the outputs of this profile.
 

@@ -1,4 +1,4 @@
-"""The report without a notebook: `python -m report build | publish | sweep`.
+"""The report without a notebook: `python -m report build | publish | ship | sweep`.
 
 Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong arguments, 130 interrupted.
 """
@@ -9,18 +9,22 @@ import sys
 COMMANDS = {
     "build": "train what is missing, evaluate, draw every figure, write the report page",
     "publish": "copy the outcome of the finished runs to results/ and into README",
+    "ship": "put a finished run's generator into results/weights, where colorize finds it",
     "sweep": "the report's parameter analysis, one factor at a time",
 }
 
 
 def run(args):
     """Run one subcommand; the import of torch waits until the arguments are known to be right."""
+    from g2g.runs import load_run
     from report import build, publish, sweep
 
     if args.command == "build":
         print(build.make_report(args.profile))
     elif args.command == "publish":
         print(publish.publish(args.profile, args.name, note=args.note))
+    elif args.command == "ship":
+        print(publish.ship(load_run(args.run, args.profile), args.name, args.sentence))
     else:
         print(sweep.sweep(args.profile).to_string(index=False))
 
@@ -35,6 +39,10 @@ def main(argv=None) -> int:
         if name == "publish":
             command.add_argument("--name", help="folder in results/ (default: the profile)")
             command.add_argument("--note", default="", help="a sentence for below the table: what the photos are, say")
+        elif name == "ship":
+            command.add_argument("run", help="its id, unet-0123456789 say")
+            command.add_argument("name", help="of the files in results/weights")
+            command.add_argument("sentence", help="what the model is, as colorize will say it")
     try:
         run(parser.parse_args(argv))
     except KeyboardInterrupt:

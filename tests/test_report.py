@@ -143,6 +143,12 @@ def test_shipped_weights_load_and_score_as_the_run_does(world, tmp_path, monkeyp
     assert shipped != own and abs(shipped - own) < 1e-4
 
 
+def test_shipping_a_run_that_is_not_there_names_those_that_are(world, capsys):
+    assert main(["ship", "unet-nowhere", "unet", "A U-Net.", "--profile", "smoke"]) == 1
+    said = capsys.readouterr().err
+    assert "no finished run 'unet-nowhere' in smoke" in said and "cgan-" in said
+
+
 def test_nothing_to_publish_is_an_error_that_names_what_is_missing(world, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="no run of cnn, unet, unet_long, cgan"):

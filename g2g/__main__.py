@@ -56,19 +56,19 @@ def _train(args):
 def _evaluate(args):
     from report.tables import evaluate_profile
 
-    print(evaluate_profile(args.profile))
+    print(evaluate_profile(args.profile, further=args.further))
 
 
 def _colorize(args):
     from g2g.colorize import colorize_files
-    from g2g.runs import best_available
+    from g2g.runs import best_available, shipped_model
 
     photos, missing = find_photos(args.photos)
     for path in missing:
         print(f"no photo at {path}", file=sys.stderr)
     if not photos:
         return 2
-    model, size, description = best_available()
+    model, size, description = shipped_model(args.model) if args.model else best_available()
     print(f"colouring with {description}")
     _, failed = colorize_files(
         photos,
@@ -78,6 +78,7 @@ def _colorize(args):
         saturation=args.saturation,
         size=args.size or size,
         max_megapixels=args.max_megapixels,
+        by=description,
     )
     print(f"{len(photos) - len(failed)} of {len(photos)} photos coloured, in {args.output}")
     for photo, reason in failed.items():
@@ -102,6 +103,7 @@ def _parser():
     train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
 
     evaluate = command(_evaluate, "evaluate", "score all stages on the test photos and write table 1")
+    evaluate.add_argument("--further", metavar="FOLDER", help="photos that are a second test set")
     for sub in (prepare, train, evaluate):
         sub.add_argument("--profile", help="smoke, cpu, class, report or auto (default: G2G_PROFILE, else auto)")
 
@@ -109,6 +111,7 @@ def _parser():
     option = colorize.add_argument
     option("photos", nargs="+", metavar="PHOTO", help="files, folders (searched recursively) or patterns")
     option("-o", "--output", default="colorized", metavar="FOLDER", help="where NAME-color.jpg goes (%(default)s)")
+    option("--model", metavar="NAME", help="one of results/weights: unet (the default), cgan, cnn")
     option("--saturation", type=float, default=1.0, metavar="FACTOR", help="above 1 for stronger colours (%(default)s)")
     option("--compare", action="store_true", help="write gray and colour side by side, too")
     option("--size", type=int, metavar="PIXELS", help="predict colour on so many pixels squared (as in training)")

@@ -17,6 +17,8 @@ from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
 from g2g.files import save_atomic
+from g2g.lab import to_rgb
+from g2g.metrics import colorfulness
 
 
 class TrainingDiverged(RuntimeError):
@@ -70,7 +72,7 @@ class SeedEpochs(Callback):
 
 
 class History(Callback):
-    """Collects `rows`, one per epoch: mean losses over the epoch's photos, learning rate and seconds."""
+    """Collects `rows`, one per epoch: means over the epoch's photos of losses and colourfulness, rate, seconds."""
 
     order = 65  # after fastai's own
 
@@ -85,6 +87,8 @@ class History(Callback):
         losses = {"valid_loss": self.learn.loss}
         if self.training:
             losses = {"train_loss": self.learn.loss} | getattr(self.learn, "terms", {})
+        else:  # does it colour? The loss does not say
+            losses["valid_colorfulness"] = colorfulness(to_rgb(self.x, self.pred.detach().float())).mean()
         for name, loss in losses.items():
             self.photos[name].append(len(self.x))
             self.losses[name].append(loss.detach())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import ExifTags, Image
 
 from g2g import lab
 from g2g.models import predict
@@ -18,11 +18,14 @@ SIZE = 256  # the side of the square on whose area colour is predicted: the trai
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
 
 
-def colorize(photo, model, *, saturation=1.0, size=SIZE, compare=False, max_megapixels=MAX_MEGAPIXELS) -> Image.Image:
+def colorize(
+    photo, model, *, saturation=1.0, size=SIZE, compare=False, max_megapixels=MAX_MEGAPIXELS, by="a model"
+) -> Image.Image:
     """Colour one photo at its full resolution; what colour it has is ignored, its lightness L* is kept.
 
     The result is RGB, or RGBA if the photo has transparency: upright, sRGB, 8 bits per channel. `format` is that of
-    the photo, `info` its metadata, as `photos.save_photo` writes it. What cannot be kept is a warning.
+    the photo, `info` its metadata, as `photos.save_photo` writes it, with the words that its colours are a guess. What
+    cannot be kept is a warning.
 
     Args:
         photo, max_megapixels: as in `photos.read_photo`, which says what is raised.
@@ -30,6 +33,7 @@ def colorize(photo, model, *, saturation=1.0, size=SIZE, compare=False, max_mega
         saturation: factor on the predicted ab; 0 gives a gray photo.
         size: colour is predicted on size² pixels in the photo's own shape; best is the model's training size.
         compare: put the gray photo to the left of the coloured one.
+        by: what the model is, for the metadata.
 
     Raises:
         ValueError: a bad argument.
@@ -47,9 +51,20 @@ def colorize(photo, model, *, saturation=1.0, size=SIZE, compare=False, max_mega
         result = Image.new(color.mode, (2 * color.width, color.height))
         result.paste(gray, (0, 0))
         result.paste(color, (color.width, 0))
-    result.info = info
+    result.info = info | {"exif": _confessing(info.get("exif"), by)}
     result.format = photo.format
     return result
+
+
+def _confessing(exif, by):
+    """The photo's EXIF (bytes or None) with the words that its colours are predicted, its own caption behind them."""
+    tags = Image.Exif()
+    if exif:
+        tags.load(exif)
+    words = f"Colours predicted by {by}: a guess, not a record."
+    tags[ExifTags.Base.Software] = "Gray to Glory (g2g)"
+    tags[ExifTags.Base.ImageDescription] = f"{words} {tags.get(ExifTags.Base.ImageDescription, '')}".strip()
+    return tags.tobytes()
 
 
 def _predict(photo, model, size):

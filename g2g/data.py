@@ -70,6 +70,8 @@ class Photos:
         return self.manifest[(self.manifest["split"] == split) & (self.manifest["skipped"] == "")]
 
     def _open(self, split):
+        if not self.files(split):  # of a set to test on only
+            return np.empty((0, self.size, self.size, 3), np.uint8)
         pixels = np.memmap(self.folder / f"{split}.rgb", np.uint8, mode="r")
         return pixels.reshape(-1, self.size, self.size, 3)
 
@@ -180,7 +182,7 @@ def _build(folder, train, test, settings, show, profile):
         # Warnings of odd metadata are off here and not in the threads, whose filters are those of all threads
         with warnings.catch_warnings(action="ignore"), files.progress(n, "prepare", "photos", show) as bar:
             manifest = _fill(work, train, test, settings, bar)
-        for split in SPLITS:
+        for split in SPLITS if train else ("test",):
             _check_any_used(manifest[manifest["split"] == split], split, profile)
         used = manifest[manifest["skipped"] == ""][["split", "file", "sha256"]].to_numpy().tolist()
         about = settings | {"hash": hashlib.sha256(repr((settings, used)).encode()).hexdigest()[:16]}
@@ -263,9 +265,12 @@ class PhotoLoader(DataLoader):
 
     With `shuffle` order, flips and crops of an epoch are drawn from (seed, epoch): the same after a resume. `epoch`
     may be set; it counts up by itself at the end of each epoch. `crop`: the least share of the side that crops keep.
+    `steps`: so many batches make an epoch, of photos drawn anew each time; None: all photos.
     """
 
-    def __init__(self, photos: Photos, split: str, bs=32, *, shuffle=False, crop=1.0, seed=42, device="cpu"):
+    def __init__(
+        self, photos: Photos, split: str, bs=32, *, shuffle=False, steps=None, crop=1.0, seed=42, device="cpu"
+    ):
         names = photos.files(split)
         if bs < 1:
             raise ValueError(f"batch_size is {bs}; it must be at least 1")
@@ -273,7 +278,8 @@ class PhotoLoader(DataLoader):
             raise ValueError(f"there are no {split} photos in {photos.folder}")
         # A last batch of one photo breaks batch norm: training drops it, and another photo the next epoch
         lonely = len(names) % bs == 1 and len(names) > bs > 1
-        super().__init__(names, bs=bs, shuffle=shuffle, drop_last=shuffle and lonely, device=device)
+        n = min(len(names), bs * steps) if steps else None
+        super().__init__(names, bs=bs, shuffle=shuffle, drop_last=shuffle and lonely, n=n, device=device)
         self.photos, self.split, self.crop, self.seed, self.epoch = photos, split, crop, seed, 0
 
     def get_idxs(self):
@@ -281,10 +287,11 @@ class PhotoLoader(DataLoader):
         if not self.shuffle:
             return list(range(self.n))
         rng = np.random.default_rng([self.seed, self.epoch])
-        self.flips = rng.random(self.n) < 0.5
-        order = rng.permutation(self.n).tolist()
-        self.shares = torch.from_numpy(rng.uniform(self.crop, 1, self.n)).float()
-        self.places = torch.from_numpy(rng.random((self.n, 2))).float()
+        photos = len(self.dataset)
+        self.flips = rng.random(photos) < 0.5
+        order = rng.permutation(photos)[: self.n].tolist()
+        self.shares = torch.from_numpy(rng.uniform(self.crop, 1, photos)).float()
+        self.places = torch.from_numpy(rng.random((photos, 2))).float()
         return order
 
     def create_batches(self, samps):
@@ -332,17 +339,18 @@ def cropped(planes: torch.Tensor, shares: torch.Tensor, places: torch.Tensor) ->
     return F.grid_sample(planes, grid, padding_mode="border", align_corners=False)
 
 
-def dataloaders(photos: Photos, batch_size=32, seed=42, device=None, crop=1.0) -> DataLoaders:
+def dataloaders(photos: Photos, batch_size=32, seed=42, device=None, crop=1.0, steps=None) -> DataLoaders:
     """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
 
     `device` None is CUDA where there is one, else the CPU. The training loader draws order, flips and crops from
-    (`seed`, `dls.train.epoch`); `crop` is the least share of the side that a crop keeps, 1 for none.
+    (`seed`, `dls.train.epoch`); `crop` is the least share of the side that a crop keeps, 1 for none; `steps` is the
+    number of batches of an epoch, None for all.
 
     Raises:
         ValueError: `batch_size` below 1, or no photos.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    train = PhotoLoader(photos, "train", batch_size, shuffle=True, crop=crop, seed=seed, device=device)
+    train = PhotoLoader(photos, "train", batch_size, shuffle=True, steps=steps, crop=crop, seed=seed, device=device)
     valid = PhotoLoader(photos, "valid", batch_size, seed=seed, device=device)
     return DataLoaders(train, valid, path=photos.folder, device=device)
 

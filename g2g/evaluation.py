@@ -128,6 +128,40 @@ def _measures(rgb, L, ab, pred_ab):
     }
 
 
+SATURATIONS = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.25, 2.5, 3, 4, 6)
+
+
+def saturated(model, photos, split="test", saturations=SATURATIONS, **options) -> pd.DataFrame:
+    """`psnr` (dB) and `colorfulness` of every photo with the answers multiplied by each saturation, one row each.
+
+    Columns `photo` (its number) and `saturation` first. A model is a curve: colourfulness can be bought by a factor.
+    """
+    parts = []
+    for rgb, L, _, pred_ab in predictions(model, photos, split, **options):
+        for saturation in saturations:
+            shown = lab.to_rgb(L, saturation * pred_ab)
+            psnr = metrics.psnr(shown, rgb).clamp(max=PSNR_CAP).cpu()
+            colorfulness = metrics.colorfulness(shown).cpu()
+            parts.append(pd.DataFrame({"saturation": saturation, "psnr": psnr, "colorfulness": colorfulness}))
+    curve = pd.concat(parts, ignore_index=True)
+    curve.insert(0, "photo", curve.groupby("saturation").cumcount())
+    return curve
+
+
+def psnr_at(curve: pd.DataFrame, colorfulness: float) -> np.ndarray:
+    """PSNR of each photo (N,), dB, at the saturation at which the photos' mean colourfulness is the one asked for.
+
+    Linear between the saturations of `curve` (of `saturated`); NaN if none of them is colourful enough.
+    """
+    psnr = curve.pivot(index="photo", columns="saturation", values="psnr").to_numpy()
+    means = curve.groupby("saturation")["colorfulness"].mean().to_numpy()
+    above = int(np.argmax(means >= colorfulness))
+    if above == 0:
+        return np.full(len(psnr), math.nan)
+    share = (colorfulness - means[above - 1]) / (means[above] - means[above - 1])
+    return (1 - share) * psnr[:, above - 1] + share * psnr[:, above]
+
+
 def bootstrap(values) -> tuple[float, float, float]:
     """Mean and its 95% percentile bootstrap interval over photos: (mean, low, high); NaN values are left out.
 

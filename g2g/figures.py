@@ -26,6 +26,7 @@ COLORS = {
     "constant": "#CC79A7",
     "cnn": "#E69F00",
     "unet": "#0072B2",
+    "unet_full": "#009E73",
     "unet_long": "#56B4E9",
     "cgan": "#D55E00",
     "truth": "#000000",
@@ -81,9 +82,14 @@ def title(name: str) -> str:
     return TITLES.get(name, str(name))
 
 
+def _in_lines(name):
+    """The title of a narrow panel: what stands in brackets below the rest."""
+    return title(name).replace(" (", "\n(")
+
+
 def color(name: str) -> str:
-    """The colour of a stage or baseline, green for any other name."""
-    return COLORS.get(name, "#009E73")
+    """The colour of a stage or baseline, purple for any other name."""
+    return COLORS.get(name, "#7B4FA3")
 
 
 def image(x) -> np.ndarray:
@@ -172,7 +178,7 @@ def ab_histograms(colors: dict):
         mean = np.average(chroma, weights=density)
         shown = ax.imshow(density.T, norm=norm, origin="lower", extent=[-AB_SCALE, AB_SCALE] * 2)
         ax.plot(*_gamut(), color=COLORS["gray"], lw=0.8)
-        words = f"{title(name)}\nmean chroma {mean:.1f}".strip()
+        words = f"{_in_lines(name)}\nmean chroma {mean:.1f}".strip()
         ax.set(title=words, xlabel="a*", xticks=[-100, 0, 100], ylabel="b*", yticks=[-100, 0, 100])
         ax.label_outer()
     fig.colorbar(shown, ax=cells, shrink=0.7, label="share of pixels per unit²")
@@ -218,7 +224,7 @@ def loss_curves(runs):
         ax.plot(history["epoch"], train, ":", label="training", color=color(name), **DOTS)
         ax.plot(history["epoch"], history["valid_loss"], label="validation", color=color(name), **DOTS)
         ax.axhline(run.record["gray_valid_loss"], color=COLORS["gray"], ls="--", label="gray")
-        ax.set(title=title(name), xlabel="epoch")
+        ax.set(title=_in_lines(name), xlabel="epoch")
     panels[0].set_ylabel("L1 of ab/110")
     panels[-1].legend()
     for ax in fig.axes:

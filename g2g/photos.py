@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from g2g.files import save_atomic
 
@@ -232,6 +232,10 @@ def save_photo(image: Image.Image, path: str | Path) -> None:
     options = {"quality": 95, "subsampling": 0}  # halved colour planes would smear colour over edges
     if path.suffix == ".png":
         options = {"compress_level": 4}
+        caption = image.getexif().get(ExifTags.Base.ImageDescription)
+        if caption:  # few readers of PNG look into EXIF
+            options["pnginfo"] = PngImagePlugin.PngInfo()
+            options["pnginfo"].add_itxt("Description", caption)
     format = "PNG" if path.suffix == ".png" else "JPEG"
     save_atomic(lambda part: image.save(part, format, **image.info, **options), path)
 

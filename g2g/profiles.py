@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SEED = 42  # one default seed for the choice of photos, the split and the training
-STAGES = ("cnn", "unet", "unet_long", "cgan")
-TITLES = {"cnn": "CNN", "unet": "U-Net", "unet_long": "U-Net (trained on)", "cgan": "cGAN"}
+TITLES = {
+    "cnn": "CNN",
+    "unet": "U-Net",
+    "unet_full": "U-Net (DynamicUnet)",  # in `cpu`, whose U-Net is the quarter one
+    "unet_long": "U-Net (trained on)",
+    "cgan": "cGAN",
+}
+STAGES = tuple(TITLES)
 QUOTED = ("report", "class", "cpu")  # folders of results/: the course quotes the first that is there
 
 
@@ -25,6 +31,11 @@ class Profile:
     outputs_name: str | None = None  # the folder below outputs/; None is `name`
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """What this profile trains, in order."""
+        return tuple(RECIPES[self.name])
+
+    @property
     def outputs(self) -> Path:
         """Folder of this profile's runs, tables and figures (`G2G_OUTPUTS` moves the root, to Drive say)."""
         root = os.environ.get("G2G_OUTPUTS") or repo_root() / "outputs"
@@ -32,10 +43,10 @@ class Profile:
 
 
 _SMOKE = "shows that everything runs, on two CPU cores and without network; its scores mean nothing"
-_CPU = "the report's protocol scaled to an evening on two CPU cores"
+_CPU = "the quoted runs: the report's photos at half the size, an evening on two CPU cores"
 PROFILES = {  # name, source, size, n_train, n_test, purpose
     "smoke": Profile("smoke", "bundled", 64, 48, 24, _SMOKE),
-    "cpu": Profile("cpu", "coco_sample", 64, 2000, 500, _CPU),
+    "cpu": Profile("cpu", "coco_sample", 128, 8000, 2000, _CPU),
     "class": Profile("class", "coco_sample", 128, 2000, 500, "a lesson on a T4 or L4: colour within minutes"),
     "report": Profile("report", "coco_sample", 256, 8000, 2000, "the report's protocol on an L4"),
 }
@@ -84,15 +95,18 @@ class Recipe:
     resolution: str = "full"  # of the U-Net's answer: full or quarter, see `g2g.models.unet`
     encoder: str = "resnet18"  # of the U-Net: a key of `g2g.models.ENCODERS`
     weights: str | None = None  # unet: of the encoder: imagenet, None (random) or a path
-    encoder_rate: float = 1.0  # unet: the encoder's learning rate, as a share of lr
+    encoder_rate: float = 1.0  # unet: the encoder's learning rate, as a share of lr; 0 freezes batch norm, too
     weight_decay: float = 0.0  # of AdamW; 0: Adam
     crop: float = 1.0  # training photos are cropped at random, to squares of this share of the side or more
     average: float = 0.0  # decay of the moving average of the weights, which is validated and kept; 0: none
     start: str | None = None  # unet_long, cgan: the stage whose trained U-Net the run starts from
+    steps: int | None = None  # batches of an epoch; None: all
     beta1: float = 0.9  # of Adam; in the cGAN, of both
     lam: float | None = None  # cgan: weight of the L1 term
     d_rate: float | None = None  # cgan: D's learning rate, as a share of lr
-    receptive_field: int | None = None  # cgan: of the PatchGAN, in px
+    receptive_field: int | None = None  # cgan: of the PatchGAN, in px of what it judges
+    r1: float = 0.0  # cgan: weight of the gradient penalty on D
+    d_epochs: int = 0  # cgan: so many epochs, the first of all, D trains alone
 
 
 # 2e-4, β1 = 0.5 and λ = 100 as in pix2pix (Isola et al. 2017), the decay as in its authors' later PyTorch code;
@@ -100,18 +114,25 @@ class Recipe:
 _PIX2PIX = {"lr": 2e-4, "beta1": 0.5, "schedule": "linear_decay", "start": "unet"}
 _GAN = _PIX2PIX | {"lam": 100.0}
 _QUARTER = {"resolution": "quarter", "encoder": "efficientnet_lite0"}
+# Chosen on validation photos (docs/training.md): against overfitting, and the same for all that start untrained
+_STEADY = {"schedule": "one_cycle", "weight_decay": 0.05, "crop": 0.6, "average": 0.998}
+_PRETRAINED = {"lr": 1e-3, "weights": "imagenet", "encoder_rate": 0.3}
+# A gentle adversary for a U-Net that is good already; its first 40 steps are D's alone
+_GENTLE = {"steps": 40, "batch_size": 16, "lr": 1e-4, "encoder_rate": 0.0, "average": 0.98}
+_GENTLE_GAN = _GENTLE | {"lam": 30.0, "d_rate": 2.0, "receptive_field": 16, "r1": 1.0, "d_epochs": 1}
 RECIPES = {
     "smoke": {
         "cnn": Recipe("cnn", epochs=8, lr=3e-3, schedule="one_cycle", batch_size=16, width=16),
         "unet": Recipe("unet", epochs=4, lr=1e-3, schedule="one_cycle", batch_size=16, weights="imagenet", **_QUARTER),
-        "unet_long": Recipe("unet_long", epochs=3, batch_size=16, **_QUARTER, **_PIX2PIX),
-        "cgan": Recipe("cgan", epochs=3, batch_size=16, d_rate=1.0, receptive_field=34, **_QUARTER, **_GAN),
+        "unet_long": Recipe("unet_long", epochs=4, **_QUARTER, **_PIX2PIX | _GENTLE),
+        "cgan": Recipe("cgan", epochs=4, **_QUARTER, **_PIX2PIX | _GENTLE_GAN),
     },
-    "cpu": {  # docs/training.md says why d_rate is 0.25
-        "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle", width=64),
-        "unet": Recipe("unet", epochs=10, lr=1e-3, schedule="one_cycle"),
-        "unet_long": Recipe("unet_long", epochs=4, **_PIX2PIX),
-        "cgan": Recipe("cgan", epochs=4, d_rate=0.25, receptive_field=34, **_GAN),
+    "cpu": {
+        "cnn": Recipe("cnn", epochs=9, lr=2e-3, width=32, **_STEADY),
+        "unet": Recipe("unet", epochs=8, **_QUARTER, **_PRETRAINED, **_STEADY),
+        "unet_full": Recipe("unet_full", epochs=3, encoder="efficientnet_lite0", **_PRETRAINED, **_STEADY),
+        "unet_long": Recipe("unet_long", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE),
+        "cgan": Recipe("cgan", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE_GAN),
     },
     "class": {
         "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle", width=64),
@@ -135,9 +156,10 @@ def get_recipe(stage: str, profile: Profile | str | None = None) -> Recipe:
     `none` for random ones. (EfficientNet-Lite0's lie in the repository.)
     """
     profile = get_profile(profile)
-    if stage not in STAGES:
-        raise ValueError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
-    recipe = RECIPES[profile.name][stage]
+    recipes = RECIPES[profile.name]
+    if stage not in recipes:
+        raise ValueError(f"unknown stage {stage!r}; known to {profile.name}: {', '.join(recipes)}")
+    recipe = recipes[stage]
     asked = os.environ.get("G2G_WEIGHTS")
     if not asked or recipe.weights is None or recipe.encoder != "resnet18":
         return recipe

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from g2g import __version__, training
+from g2g.checkpoints import AverageWeights
 from g2g.data import Photos, dataloaders, prepare
 from g2g.files import write_json
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
@@ -32,7 +33,7 @@ class Run:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per epoch: train_loss, valid_loss, lr, seconds; for the cGAN also d_loss, g_adv, g_l1."""
+        """One row per epoch: train_loss, valid_loss, valid_colorfulness, lr, seconds; cGAN: d_loss, g_adv, g_l1."""
         return pd.read_csv(self.folder / "history.csv")
 
     def model(self, which: str | None = None, device="cpu") -> torch.nn.Module:
@@ -144,16 +145,29 @@ def quoted() -> dict[str, Run]:
     return {}
 
 
+def shipped_models() -> list[str]:
+    """Names of the trained models whose weights lie in `results/weights/`."""
+    return sorted(card.stem for card in (repo_root() / "results" / "weights").glob("*.json"))
+
+
+def shipped_model(name: str) -> tuple[torch.nn.Module, int, str]:
+    """A model of `results/weights/`, as `best_available` returns it. Raises ValueError naming those that are there."""
+    if name not in shipped_models():
+        raise ValueError(f"no model {name!r} in results/weights; there are: {', '.join(shipped_models()) or 'none'}")
+    card = repo_root() / "results" / "weights" / f"{name}.json"
+    about = json.loads(card.read_text())
+    model = _model(Recipe(**about["recipe"]), about["size"], weights=None)
+    return load_weights(model, card.with_suffix(".safetensors")).float().eval(), about["size"], about["sentence"]
+
+
 def best_available() -> tuple[torch.nn.Module, int, str]:
     """The best trained generator at hand for colouring a photo, its photos' size in px, and a sentence on what it is.
 
-    Weights in `results/weights/` come first, then the runs of the profiles report, class, cpu and smoke.
-    Raises FileNotFoundError if nothing was trained yet.
+    The U-Net of `results/weights/` comes first, of all models the nearest to the truth (README's table); then the runs
+    of the profiles report, class, cpu and smoke. Raises FileNotFoundError if nothing was trained yet.
     """
-    for card in sorted((repo_root() / "results" / "weights").glob("*.json")):
-        about = json.loads(card.read_text())
-        model = _model(Recipe(**about["recipe"]), about["size"], weights=None)
-        return load_weights(model, card.with_suffix(".safetensors")).float().eval(), about["size"], about["sentence"]
+    if "unet" in shipped_models():
+        return shipped_model("unet")
     for name in (*QUOTED, "smoke"):
         runs = _finished(get_profile(name)).values()
         if runs:
@@ -171,13 +185,18 @@ def best_available() -> tuple[torch.nn.Module, int, str]:
 def learner(recipe: Recipe, photos: Photos, start: Run | None = None):
     """The fastai `Learner` that trains `recipe`, seeded, on the GPU if there is one."""
     torch.manual_seed(recipe.seed)
-    dls = dataloaders(photos, recipe.batch_size, seed=recipe.seed, device=device(), crop=recipe.crop)
+    dls = dataloaders(photos, recipe.batch_size, recipe.seed, device(), recipe.crop, recipe.steps)
     model = start.model("best") if start else _model(recipe, photos.size, recipe.weights)
     betas = (recipe.beta1, 0.999)
     if recipe.stage != "cgan":
-        return training.l1_learner(dls, model, betas, recipe.weight_decay, recipe.encoder_rate, recipe.average)
-    discriminator = PatchGAN(recipe.receptive_field)
-    return training.GANLearner(dls, model, discriminator, lam=recipe.lam, betas=betas, d_rate=recipe.d_rate)
+        learn = training.l1_learner(dls, model, betas, recipe.weight_decay, recipe.encoder_rate)
+    else:
+        options = {"lam": recipe.lam, "betas": betas, "d_rate": recipe.d_rate}
+        options |= {"r1": recipe.r1, "d_epochs": recipe.d_epochs, "freeze": recipe.encoder_rate == 0}
+        learn = training.GANLearner(dls, model, PatchGAN(recipe.receptive_field), **options)
+    if recipe.average:
+        learn.add_cb(AverageWeights(learn.model, recipe.average))
+    return learn
 
 
 def load_or_train(
@@ -239,7 +258,7 @@ def _train(recipe, photos, profile, start, folder):
         "best_valid_loss": float(history["valid_loss"].min()),
         "gray_valid_loss": training.gray_loss(learn.dls.valid),
         "minutes": round(seconds / 60, 2),
-        "photos_per_second": round(len(photos.train) * len(history) / seconds, 1),
+        "photos_per_second": round(learn.dls.train.n * len(history) / seconds, 1),
         "versions": {name: version(name) for name in ("torch", "torchvision", "fastai")}
         | {"g2g": __version__, "python": platform.python_version()},
         "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),

@@ -17,7 +17,7 @@ SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime 
 # The one place for these numbers; where they are measured it says so: "measured on <device>, <date>".
 MINUTES = {
     "smoke": ((0.1, 0.2, 0.5, 0.6, 0.9, 0.8, 0.6, 0.8), 3, "measured on 2 CPU cores, 2026-11-23"),
-    "cpu": ((1, 16, 27, 40, 66, 55, 55, 25), 95, "estimate from the quoted runs, 2 CPU cores"),
+    "cpu": ((1, 27, 23, 32, 98, 92, 60, 10), 115, "estimate from the quoted runs, 2 CPU cores"),
     "class": ((2, 4, 5, 8, 12, 11, 11, 20), 35, "estimate, L4 or T4"),
     "report": ((5, 25, 20, 45, 80, 75, 75, 120), 200, "estimate, L4"),
 }

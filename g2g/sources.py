@@ -65,6 +65,12 @@ def folder(profile: Profile) -> tuple[list[Item], list[Item]]:
     return _split(_find(root, root), profile)
 
 
+def test_folder(profile: Profile) -> tuple[list[Item], list[Item]]:
+    """The photos under `profile.data_dir`, at most `n_test`, chosen by seed, all to test. Raises as `folder` does."""
+    root = Path(profile.data_dir)
+    return [], _choose(_find(root, root), profile.n_test)
+
+
 def coco_sample(profile: Profile) -> tuple[list[Item], list[Item]]:
     """fast.ai's sample of COCO (3.2 GB, about 21,800 photos), downloaded on first use.
 
@@ -81,7 +87,7 @@ def coco_sample(profile: Profile) -> tuple[list[Item], list[Item]]:
     return _split(_find(home, home), profile)
 
 
-SOURCES = {"bundled": bundled, "folder": folder, "coco_sample": coco_sample}
+SOURCES = {"bundled": bundled, "folder": folder, "coco_sample": coco_sample, "test_folder": test_folder}
 
 
 def seeded(items: list[Item]) -> list[Item]:

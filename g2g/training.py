@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SchedLin, SchedNo, combine_scheds, combined_cos
+from fastai.callback.training import BnFreeze
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastcore.imports import IN_NOTEBOOK
+from torch import nn
 
 from g2g import checkpoints
 
@@ -58,22 +60,31 @@ def _options(dls, betas, weight_decay=0.0):
     }
 
 
-def l1_learner(dls, model, betas=(0.9, 0.999), weight_decay=0.0, encoder_rate=1.0, average=0.0) -> Learner:
+def l1_learner(dls, model, betas=(0.9, 0.999), weight_decay=0.0, encoder_rate=1.0) -> Learner:
     """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's AdamW, in the precision of the hardware.
 
     Args:
-        encoder_rate: learning rate of `model.encoder`, as a share of the others'.
-        average: decay of the moving average of the weights, see `checkpoints.AverageWeights`; 0: none.
+        encoder_rate: learning rate of `model.encoder`, as a share of the others'; 0 freezes it, and batch norm.
     """
     options = _options(dls, betas, weight_decay)
-    if encoder_rate != 1:
+    two_rates = encoder_rate not in (0, 1)
+    if two_rates:
         options["splitter"] = _encoder_and_rest
     learn = Learner(dls, _prepare(model, dls.device), **options)
     learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
-    learn.shares = [encoder_rate, 1.0] if encoder_rate != 1 else [1.0]
-    if average:
-        learn.add_cb(checkpoints.AverageWeights(learn.model, average))
+    learn.shares = [encoder_rate, 1.0] if two_rates else [1.0]
+    if encoder_rate == 0:
+        freeze_features(learn)
     return learn
+
+
+def freeze_features(learn) -> None:
+    """Fix the encoder, and all of batch norm: small steps from a trained network would blur its statistics."""
+    learn.model.encoder.requires_grad_(False)
+    for layer in learn.model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.requires_grad_(False)
+    learn.add_cb(BnFreeze())  # batch norm without gradients stays in eval mode
 
 
 def _encoder_and_rest(model):
@@ -95,6 +106,17 @@ def discriminator_loss(D, L, real_ab, fake_ab) -> torch.Tensor:
     return 0.5 * (loss_real + loss_fake)
 
 
+def gradient_penalty(D, L, real_ab) -> torch.Tensor:
+    """R1 (Mescheder et al. 2018): how steep D is at real colours, so that it stays a slope that G can walk.
+
+    The squared length of the gradient of D's mean verdict on a photo, averaged over photos.
+    """
+    ab = real_ab.detach().requires_grad_()
+    verdicts = D(L, ab).mean((1, 2, 3))
+    (slope,) = torch.autograd.grad(verdicts.sum(), ab, create_graph=True)
+    return slope.square().sum((1, 2, 3)).mean()
+
+
 def generator_loss(D, L, fake_ab, real_ab, lam=100.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """pix2pix's generator loss BCE(D(L, G(L)), 1) + lam * L1. Returns (total, adversarial term, L1 term)."""
     verdict = D(L, fake_ab)
@@ -106,20 +128,39 @@ def generator_loss(D, L, fake_ab, real_ab, lam=100.0) -> tuple[torch.Tensor, tor
 class GANLearner(Learner):
     """A conditional GAN as pix2pix trains it: per batch one step of D, then one step of G against the new D.
 
-    `self.model` is the generator, so saving, prediction and validation (L1) work as for any `Learner`.
+    `self.model` is the generator, so saving, prediction and validation (L1) work as for any `Learner`. D judges, and
+    L1 corrects, at the resolution at which G answers: a D that sees finer colour than G can paint wins by that alone.
 
     Args:
         dls: batches (L, ab).
         generator, discriminator: `L -> ab` and `(L, ab) -> logits`.
         lam: weight of the L1 term. betas: of both Adams. d_rate: D's learning rate, as a share of G's.
+        r1: weight of `gradient_penalty` in D's step, halved as usual.
+        d_epochs: so many epochs, the first of all, D trains alone. freeze: see `freeze_features`.
     """
 
-    def __init__(self, dls, generator, discriminator, *, lam=100.0, betas=(0.5, 0.999), d_rate=1.0):
+    def __init__(
+        self,
+        dls,
+        generator,
+        discriminator,
+        *,
+        lam=100.0,
+        betas=(0.5, 0.999),
+        d_rate=1.0,
+        r1=0.0,
+        d_epochs=0,
+        freeze=False,
+    ):
         super().__init__(dls, _prepare(generator, dls.device), **_options(dls, betas))
         self.remove_cb(ProgressCallback)
         self.discriminator = _prepare(discriminator, dls.device)
         self.lam = lam
         self.d_rate = d_rate
+        self.r1 = r1
+        self.d_epochs, self.epoch = d_epochs, 0  # a single step, without `fit`, counts as of epoch 0
+        if freeze:
+            freeze_features(self)
         self.d_opt = adam(betas)(discriminator.parameters())
         self.d_scaler = torch.amp.GradScaler("cuda", enabled=precision(dls.device) == "fp16")
 
@@ -131,10 +172,12 @@ class GANLearner(Learner):
         for group in self.d_opt.param_groups:
             group["lr"] = self.d_rate * self.opt.hypers[-1]["lr"]  # both follow one schedule
         self.discriminator.requires_grad_(True)
-        self.d_loss = discriminator_loss(self.discriminator, L, ab, fake)
+        self.d_loss = loss = discriminator_loss(self.discriminator, L, ab, fake)
+        if self.r1:
+            loss = loss + self.r1 / 2 * gradient_penalty(self.discriminator, L, ab)
         with torch.autocast(L.device.type, enabled=False):  # the backward pass stays out of autocast
             self.d_opt.zero_grad()
-            self.d_scaler.scale(self.d_loss).backward()
+            self.d_scaler.scale(loss).backward()
             self.d_scaler.step(self.d_opt)
             self.d_scaler.update()
         self.discriminator.requires_grad_(False)  # G's step needs gradients through D, not of D
@@ -143,14 +186,16 @@ class GANLearner(Learner):
         if not self.training:
             return super()._do_one_batch()
         (L,), (ab,) = self.xb, self.yb
-        self.pred = self.model(L)
+        self.pred = getattr(self.model, "quarter", self.model)(L)
+        L, ab = (F.interpolate(planes, size=self.pred.shape[2:], mode="area") for planes in (L, ab))
         self("after_pred")
         self._discriminator_step(L, ab, self.pred)
         self.loss_grad, adversarial, l1 = generator_loss(self.discriminator, L, self.pred, ab, self.lam)
         self.loss = self.loss_grad.clone()
         self.terms = {"d_loss": self.d_loss.detach(), "g_adv": adversarial.detach(), "g_l1": l1.detach()}
         self("after_loss")
-        self._do_grad_opt()
+        if self.epoch >= self.d_epochs:
+            self._do_grad_opt()
 
 
 def gray_loss(batches) -> float:

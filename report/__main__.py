@@ -22,7 +22,7 @@ def run(args):
     if args.command == "build":
         print(build.make_report(args.profile))
     elif args.command == "publish":
-        print(publish.publish(args.profile, args.name, note=args.note))
+        print(publish.publish(args.profile, args.name, note=args.note, further=args.further))
     elif args.command == "ship":
         print(publish.ship(load_run(args.run, args.profile), args.name, args.sentence))
     else:
@@ -38,6 +38,7 @@ def main(argv=None) -> int:
         command.add_argument("--profile", help="smoke, cpu, class, report or auto (default: G2G_PROFILE, else auto)")
         if name == "publish":
             command.add_argument("--name", help="folder in results/ (default: the profile)")
+            command.add_argument("--further", metavar="FOLDER", help="photos that are a second test set")
             command.add_argument("--note", default="", help="a sentence for below the table: what the photos are, say")
         elif name == "ship":
             command.add_argument("run", help="its id, unet-0123456789 say")

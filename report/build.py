@@ -14,10 +14,10 @@ from g2g.data import prepare
 from g2g.evaluation import compare
 from g2g.files import save_atomic
 from g2g.models import count_parameters, predict
-from g2g.profiles import STAGES, TITLES, Profile, get_profile, repo_root
+from g2g.profiles import TITLES, Profile, get_profile, repo_root
 from g2g.runs import device, load_or_train
 from report.claims import verdicts
-from report.figures import best_and_worst, count_colors, error_against_chroma, preprocessing
+from report.figures import best_and_worst, count_colors, error_against_chroma, frontier, preprocessing
 from report.sweep import parameter_analysis
 from report.tables import evaluate_profile, formatted, notes, read_scores
 
@@ -34,7 +34,7 @@ def make_report(profile: Profile | str | None = None) -> Path:
     """
     profile = get_profile(profile)
     photos = prepare(profile)
-    runs = {stage: load_or_train(stage, profile, photos=photos) for stage in STAGES}
+    runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.stages}
     for run in runs.values():
         check(run, profile, photos)
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
@@ -42,6 +42,9 @@ def make_report(profile: Profile | str | None = None) -> Path:
         table, scores = read_scores(profile.outputs / "results")
         colors = color_counts(runs, photos)
         drawn = draw(runs, photos, scores, colors)
+    drawn["frontier"] = frontier(
+        pd.read_csv(profile.outputs / "results" / "frontier.csv"), table.colorfulness_truth["gray"]
+    )
     sweep = profile.outputs / "results" / "sweep.csv"
     if sweep.is_file():
         drawn["parameter_analysis"] = parameter_analysis(pd.read_csv(sweep))

@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from g2g.evaluation import bootstrap, predictions
 from g2g.figures import axes, color, figure, grid, image, show, title
 from g2g.lab import AB_SCALE, rgb_to_lab
+from g2g.profiles import TITLES
 
 GREEN_MAGENTA = "PiYG_r"
 BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#0072B2", "#F7F7F7", "#B88A00"])
@@ -94,6 +95,25 @@ def error_against_chroma(scores: dict):
     ranges = zip(bins["from"], bins["to"], bins["photos"], strict=True)
     ax.set_xticks(bins.index, [f"{low:g}–{high:g}\n({photos})" for low, high, photos in ranges])
     ax.set(xlabel="mean chroma of the photo (number of photos)", ylabel="MAE of ab/110", ylim=(0, None))
+    ax.legend()
+    return fig
+
+
+@figure(
+    "What colour costs: PSNR over gray against colourfulness, the answers multiplied by 0 to 2.5; dots: as they are; "
+    "dashed: the truth's colourfulness."
+)
+def frontier(curves: pd.DataFrame, truth: float):
+    """`curves`: a table of `report.tables.frontier`; `truth`: the mean colourfulness of the photos."""
+    fig, ax = plt.subplots(figsize=(4.6, 3.2))
+    shown = curves[curves["row"].isin(TITLES) & (curves["saturation"] <= 2.5)]
+    for row, curve in shown.groupby("row", sort=False):
+        ax.plot(curve["colorfulness"], curve["gain"], color=color(row), label=title(row))
+        plain = curve[curve["saturation"] == 1]
+        ax.plot(plain["colorfulness"], plain["gain"], "o", color=color(row))
+    ax.axhline(0, color=color("gray"), lw=0.8)
+    ax.axvline(truth, color=color("gray"), ls="--")
+    ax.set(xlabel="colourfulness", ylabel="PSNR over gray, dB", xlim=(0, None))
     ax.legend()
     return fig
 

@@ -1,6 +1,5 @@
 """The few results that are committed: `publish` makes `results/NAME` of finished runs, fills in pages."""
 
-import dataclasses
 import hashlib
 import re
 import shutil
@@ -9,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageOps
 from safetensors.torch import save_file
 
@@ -22,23 +22,28 @@ from g2g.runs import find_run
 from g2g.sources import bundled
 from report.build import check, color_counts, pictures, runs_table
 from report.claims import verdicts
+from report.figures import frontier
 from report.tables import evaluate_profile, read_scores
 
 CAPTIONS = {
-    "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth; bundled photographs.",
-    "teaser": "The same models through `g2g.colorize`: full-size lightness, colour predicted small and enlarged.",
+    "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth: bundled photographs "
+    "and those of data/gallery.",
+    "teaser": "The gallery through `g2g.colorize`: full-size lightness, colour predicted small and enlarged.",
 }
 
 
-def publish(profile: Profile | str | None = None, name: str | None = None, root=None, note: str = "") -> Path:
+def publish(
+    profile: Profile | str | None = None, name: str | None = None, root=None, note: str = "", further=None
+) -> Path:
     """Evaluate the finished runs of `profile`; put what is quoted of them into `results/NAME` and return it.
 
-    That is table1.*, runs.md, claims.md, of each stage history.csv and run.json, and the figures loss_curves,
-    ab_histograms, qualitative_grid and teaser, the last two on photographs bundled with scikit-image and scikit-learn,
-    never on G2G_DATA's. If NAME (by default the profile's) is what the course quotes, the tables go between
-    the markers `<!-- g2g:table1 -->` (likewise runs, claims) of README and docs.
+    That is table1.*, frontier.csv, runs.md, claims.md, of each stage history.csv and run.json, and the figures
+    loss_curves, ab_histograms, frontier, qualitative_grid and teaser, the last two on photographs that may be shown,
+    never on G2G_DATA's. If NAME (by default the profile's) is what the course quotes, the tables go between the markers
+    `<!-- g2g:table1 -->` (likewise runs, claims) of README and docs.
 
-    `note`, a sentence on the photos say, is printed below the table.
+    `note`, a sentence on the photos say, is printed below the table. `further`, a folder of photos, is a second test
+    set; its tables go to `results/NAME/further`.
 
     Raises:
         FileNotFoundError: no finished run. ValueError: one of another profile or of other photos.
@@ -46,11 +51,11 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
     profile = get_profile(profile)
     root, name = Path(root or repo_root()), name or profile.name
     photos = prepare(profile)
-    found = {stage: find_run(get_recipe(stage, profile), photos, profile) for stage in STAGES}
+    found = {stage: find_run(get_recipe(stage, profile), photos, profile) for stage in profile.stages}
     runs = {stage: run for stage, run in found.items() if run}
     for run in runs.values():
         check(run, profile, photos)
-    missing = ", ".join(stage for stage in STAGES if stage not in runs)
+    missing = ", ".join(stage for stage in profile.stages if stage not in runs)
     if not runs:
         raise FileNotFoundError(
             f"nothing to publish: {profile.outputs} has no run of {missing} on {photos}. "
@@ -58,12 +63,13 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
         )
     if missing:
         print(f"no finished run of {missing} on these photos: left out of what is published")
-    table1 = evaluate_profile(profile, photos, note)
-    _, scores = read_scores(profile.outputs / "results")
+    measured = profile.outputs / "results"
+    table1 = evaluate_profile(profile, photos, note, further)
+    table, scores = read_scores(measured)
     colors = color_counts(runs, photos)
     claims = [
         f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n"
-        for row in verdicts(scores, colors, runs, profile).itertuples()
+        for row in verdicts(scores, colors, runs, profile, test_sets=2 if further else 1).itertuples()
     ]
     runs_text = runs_table(runs).to_markdown(index=False, disable_numparse=True)
     texts = {"table1": table1, "runs": f"{runs_text}\n", "claims": "".join(claims)}
@@ -73,8 +79,12 @@ def publish(profile: Profile | str | None = None, name: str | None = None, root=
         ready.mkdir()
         _collect(ready, runs, profile, texts)
         _draw(ready / "figures", runs, profile, colors)
-        for stage in STAGES:  # no stage of an earlier publication may stay among these
-            shutil.rmtree(folder / stage, ignore_errors=True)
+        curves = frontier(pd.read_csv(measured / "frontier.csv"), table.colorfulness_truth["gray"])
+        figures.save(curves, "frontier", ready / "figures")
+        if further:
+            shutil.copytree(measured / "further", ready / "further", ignore=shutil.ignore_patterns("scores_*"))
+        for part in (*STAGES, "further"):  # nothing of an earlier publication may stay among these
+            shutil.rmtree(folder / part, ignore_errors=True)
         shutil.copytree(ready, folder, dirs_exist_ok=True)
     if name == quoted_name(root):
         for page in pages(root):
@@ -90,7 +100,7 @@ def _collect(folder, runs, profile, texts):
         (folder / stage).mkdir()
         for file in ("history.csv", "run.json"):
             shutil.copyfile(run.folder / file, folder / stage / file)
-    for file in ("table1.csv", "table1.tex", "sweep.csv"):
+    for file in ("table1.csv", "table1.tex", "frontier.csv", "sweep.csv"):
         if (results / file).is_file():
             shutil.copyfile(results / file, folder / file)
     for name, text in texts.items():
@@ -98,35 +108,45 @@ def _collect(folder, runs, profile, texts):
 
 
 def _draw(folder, runs, profile, colors):
-    models = {stage: run.model() for stage, run in runs.items() if stage != "unet_long"}
+    models = {stage: run.model() for stage, run in runs.items() if stage not in ("unet_full", "unet_long")}
     figures.save(figures.loss_curves(runs), "loss_curves", folder)
     figures.save(figures.ab_histograms(colors), "ab_histograms", folder)
     photographs = {"qualitative_grid": pictures(models, showcase(profile)), "teaser": teaser(models, profile)}
     for name, columns in photographs.items():
-        fig = figures.qualitative_grid(columns)
+        fig = across(columns)
         path = figures.save(fig, name, folder, CAPTIONS[name])
-        fig.savefig(path, dpi=100)  # again, small: photographs make large files, and a repository keeps them for ever
+        fig.savefig(path, dpi=150)  # again, small: photographs make large files, and a repository keeps them for ever
         path.with_suffix(".pdf").unlink()
 
 
+@figures.figure("One column a photograph: gray, what each model answers, and the truth.")
+def across(columns: dict):
+    """name -> N images, a row for each name."""
+    return figures.grid(columns.values(), (), [figures.title(name) for name in columns])
+
+
 def teaser(models: dict, profile: Profile) -> dict:
-    """Three bundled photographs at 384 px, coloured as one's own would be: lightness kept, colour predicted small."""
-    photos = showcase(dataclasses.replace(profile, size=384))[:3]
-    columns = {"gray": pictures({}, photos)["gray"]}
+    """The photographs of `data/gallery` at 400 px, coloured as one's own would be: colour is predicted small."""
+    photos = gallery_photos(400)
+    columns = {"gray": pictures({}, np.stack(photos))["gray"]}
     for name, model in models.items():
         columns[name] = [np.asarray(colorize(photo, model, size=profile.size)) for photo in photos]
     return columns | {"truth": photos}
 
 
+def gallery_photos(side: int) -> list[np.ndarray]:
+    """The eight photographs of `data/gallery`, on which no profile trains, cut square: uint8 (side, side, 3)."""
+    files = sorted((repo_root() / "data" / "gallery").glob("*.jpg"))
+    return [np.asarray(ImageOps.fit(Image.open(file).convert("RGB"), (side, side))) for file in files]
+
+
 def showcase(profile: Profile) -> np.ndarray:
-    """Five bundled photographs that the runs of `profile` were not trained on, uint8 (5,S,S,3)."""
-    train, test = bundled(profile)
-    size = profile.size, profile.size
+    """Photographs that may be shown and that `profile` was not trained on, uint8 (N,S,S,3): bundled ones, gallery."""
     if profile.source == "bundled":
-        return np.stack([decode(item, profile.size)[1] for item in test[:5]])
-    # Then all of them are new: whole photographs, cut square around the middle
-    photographs = [Image.open(item.path).convert("RGB") for item in test[:3] + train[:2]]
-    return np.stack([ImageOps.fit(photograph, size, Image.Resampling.BICUBIC) for photograph in photographs])
+        return np.stack([decode(item, profile.size)[1] for item in bundled(profile)[1][:5]])
+    photographs = [Image.open(item.path).convert("RGB") for item in bundled(profile)[1][:3]]  # whole ones, not crops
+    squares = [np.asarray(ImageOps.fit(photograph, (profile.size, profile.size))) for photograph in photographs]
+    return np.stack(squares + gallery_photos(profile.size))
 
 
 def ship(run, name: str, sentence: str, root=None) -> Path:
@@ -158,11 +178,10 @@ def gallery(model, size: int):
     """Eight photographs that nothing was trained on, cut square; colour is predicted on `size`² pixels."""
     saturations = {"gray": 0, "coloured": 1, "× 1.6": 1.6}
     rows = {name: [] for name in (*saturations, "as it was")}
-    for file in sorted((repo_root() / "data" / "gallery").glob("*.jpg")):
-        photo = ImageOps.fit(Image.open(file), (400, 400))
+    for photo in gallery_photos(400):
         for name, saturation in saturations.items():
             rows[name].append(np.asarray(colorize(photo, model, size=size, saturation=saturation)))
-        rows["as it was"].append(np.asarray(photo))
+        rows["as it was"].append(photo)
     return figures.grid(rows.values(), (), list(rows))
 
 

@@ -98,7 +98,7 @@ def plan(profile: Profile) -> pd.DataFrame:
         own = {factor: values for factor, (of, values) in factors.items() if of in (stage, None)}
         shared = {factor: factors[factor][1] for factor in ("epochs", "batch_size")}
         changes = {factor: values[0] for factor, values in (shared | own).items()}
-        base = dataclasses.replace(get_recipe(stage, profile), schedule="constant", **changes)
+        base = dataclasses.replace(get_recipe(stage, profile), schedule="constant", d_epochs=0, **changes)
         for factor, values in own.items():
             rows += [(factor, value, stage, dataclasses.replace(base, **{factor: value})) for value in values]
     return pd.DataFrame(rows, columns=["factor", "value", "stage", "recipe"])

@@ -1,15 +1,16 @@
 """Table 1 of a profile's runs: all models scored, measured beside reported, as csv, Markdown and LaTeX."""
 
+import dataclasses
 import math
 from pathlib import Path
 
 import pandas as pd
 
-from g2g import runs
+from g2g import evaluation, runs
 from g2g.data import prepare
 from g2g.evaluation import best_constant, bootstrap, constant, gray, lpips_or_reason, same_photos, score
 from g2g.files import save_atomic
-from g2g.profiles import STAGES, TITLES, get_profile, get_recipe
+from g2g.profiles import TITLES, get_profile, get_recipe
 
 ROWS = {"gray": "gray (ab = 0)", "constant": "best constant colour"} | TITLES
 # Column: title, digits
@@ -21,6 +22,7 @@ MEASURES = {
     "lpips": ("LPIPS (VGG) ↓", 4),
     "colorfulness": ("colourfulness", 1),
     "colorfulness_gap": ("its gap to the truth ↓", 1),
+    "vivid_gain": ("dB over gray, made as colourful as the truth ↑", 2),
 }
 REPORTED = pd.DataFrame(  # the course report's Table 1
     {"reported_mae": [0.0848, 0.0846, 0.0807], "reported_lpips": [0.148, 0.141, 0.132]},
@@ -29,28 +31,95 @@ REPORTED = pd.DataFrame(  # the course report's Table 1
 REPORTED_TITLES = ["MAE, reported", "LPIPS, reported"]
 
 
-def evaluate_profile(profile=None, photos=None, note="") -> str:
+def evaluate_profile(profile=None, photos=None, note="", further=None) -> str:
     """Score the baselines and every finished run of the recipes; write table 1, return it as Markdown.
 
-    Writes table1.csv, .md, .tex and scores_ROW.csv into the profile's `results/`. Nothing is trained: a stage
-    without a finished run is named as missing. `note`: a sentence on the photos, say, for below the table.
+    Writes table1.csv, .md, .tex, scores_ROW.csv and frontier.csv into the profile's `results/`. Nothing is trained: a
+    stage without a finished run is named as missing.
+
+    Args:
+        note: a sentence on the photos, say, for below the table.
+        further: a folder of photos, a second test set; its files go to `results/further/`.
+
+    Raises:
+        ValueError: a photo of `further` was trained on.
     """
     profile = get_profile(profile)
     photos = photos or prepare(profile)
     models = {"gray": gray(), "constant": constant(best_constant(photos))}
-    ids = []
-    for stage in STAGES:
+    ids, missing = [], []
+    for stage in profile.stages:
         run = runs.find_run(get_recipe(stage, profile), photos, profile)
         if run:
             models[stage] = run.model(device=runs.device())
             ids.append(run.id)
-    lpips = lpips_or_reason(runs.device(), download=profile.name != "smoke")  # 528 MB: not for a first look
-    scores = {row: score(model, photos, lpips=lpips, name=row) for row, model in models.items()}
+        else:
+            missing.append(TITLES[stage])
     notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(ids) or 'none'}."]
-    if note:
-        notes.append(note)
-    files = write_table(table1(scores), profile.outputs / "results", notes, scores)
+    if missing:
+        notes.append(f"Missing rows, not scored: {', '.join(missing)}.")
+    lpips = lpips_or_reason(runs.device(), download=profile.name != "smoke")  # 528 MB: not for a first look
+    folder = profile.outputs / "results"
+    text = _evaluate(models, photos, lpips, folder, notes + [note] * bool(note))
+    if further:
+        others = _second_test_set(further, photos, profile)
+        notes[0] = f"A second test set, of another origin: {Path(further).name}."
+        text += "\n" + _evaluate(models, others, lpips, folder / "further", notes)
+    return text
+
+
+def _evaluate(models, photos, lpips, folder, notes):
+    scores, curves = {}, {}
+    for row, model in models.items():
+        scores[row] = score(model, photos, lpips=lpips, name=row)
+        curves[row] = evaluation.saturated(model, photos, name=f"{row}, from gray to vivid")
+    table = frontier(scores, curves)
+    files = write_table(table1(scores), folder, [*notes, *equally_colorful(scores, curves)], scores)
+    save_atomic(lambda part: part.write_text(_csv(table), encoding="utf-8"), folder / "frontier.csv")
     return files[1].read_text(encoding="utf-8")
+
+
+def _second_test_set(folder, photos, profile):
+    others = prepare(dataclasses.replace(profile, source="test_folder", data_dir=Path(folder)))
+    trained = set(photos.manifest.loc[photos.manifest["split"] != "test", "sha256"])
+    known = others.manifest.loc[others.manifest["sha256"].isin(trained), "file"]
+    if len(known):
+        raise ValueError(f"{len(known)} photos of {folder} were trained on, such as {known.iloc[0]}: leave them out")
+    return others
+
+
+def frontier(scores: dict, curves: dict) -> pd.DataFrame:
+    """Every model as a curve, one row a `row` and `saturation`: mean `colorfulness`, and `gain`, dB over gray.
+
+    Args:
+        scores, curves: row -> result of `evaluation.score`, of `evaluation.saturated`. Each score table gets the
+            column `vivid_gain`: dB over gray when all answers are multiplied until the photos are on average as
+            colourful as the truth; NaN where no factor gets there.
+    """
+    truth, gray_psnr = scores["gray"]["colorfulness_truth"].mean(), scores["gray"]["psnr"]
+    parts = []
+    for row, curve in curves.items():
+        scores[row]["vivid_gain"] = evaluation.psnr_at(curve, truth) - gray_psnr
+        means = curve.groupby("saturation", as_index=False)[["colorfulness", "psnr"]].mean()
+        means.insert(0, "row", row)
+        means["gain"] = means.pop("psnr") - gray_psnr.mean()
+        parts.append(means)
+    return pd.concat(parts, ignore_index=True)
+
+
+def equally_colorful(scores: dict, curves: dict) -> list[str]:
+    """A sentence each on the cGAN and its control against the U-Net times a constant, at equal colourfulness."""
+    sentences = []
+    for row in ("unet_long", "cgan"):
+        if row not in scores or "unet" not in curves:
+            continue
+        level = scores[row]["colorfulness"].mean()
+        mean, low, high = bootstrap(scores[row]["psnr"] - evaluation.psnr_at(curves["unet"], level))
+        sentences.append(
+            f"{TITLES[row]}, colourfulness {level:.1f}, against the U-Net times the constant that makes it as "
+            f"colourful: {mean:+.3f} dB [{low:+.3f}, {high:+.3f}]."
+        )
+    return sentences
 
 
 def table1(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -75,6 +144,8 @@ def _row(row, scores):
     scores = scores.assign(colorfulness_gap=gap.abs())
     facts = {"row": row, "model": ROWS[row], "photos": len(scores)}
     for column in (*MEASURES, "colorfulness_truth"):
+        if column not in scores:  # `vivid_gain`, where no frontier was computed
+            continue
         facts[column], facts[f"{column}_low"], facts[f"{column}_high"] = bootstrap(scores[column])
     facts["lpips_note"] = "" if scores["lpips"].notna().all() else scores["lpips_note"].iloc[0]
     return facts
@@ -84,6 +155,8 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
     """`table` (of `table1`) for people, all strings: value and interval of each measure, and the report's numbers."""
     cells = pd.DataFrame({"model": table["model"]})
     for column, (title, digits) in MEASURES.items():
+        if column not in table:
+            continue
         cells[title] = [_interval(row, column, digits) for _, row in table.iterrows()]
     for column, title in zip(REPORTED, REPORTED_TITLES, strict=True):
         cells[title] = ["" if math.isnan(number) else f"{number:.5g}" for number in table[column]]
@@ -93,14 +166,13 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
 def _interval(row, column, digits):
     mean, low, high = row[column], row[f"{column}_low"], row[f"{column}_high"]
     if math.isnan(mean):
-        return "not measured"
+        return "not measured" if column != "vivid_gain" else "never as colourful"
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def notes(table: pd.DataFrame) -> list[str]:
-    """The sentences that belong below `table` (of `table1`): what is measured how, and what is missing."""
+    """The sentences that belong below `table` (of `table1`): what is measured how."""
     truth = table.iloc[0]
-    missing = [title for title in ROWS.values() if title not in set(table["model"])]
     sentences = [
         f"{truth['photos']:,} photos; in brackets: 95% bootstrap intervals over photos, not seeds.",
         "MAE is of a*/110 and b*/110 before clipping, all else of the picture shown, clipped to sRGB.",
@@ -109,8 +181,6 @@ def notes(table: pd.DataFrame) -> list[str]:
         "Reported: the course report's numbers, measured on its own photos.",
     ]
     sentences += [f"LPIPS: not measured ({note})." for note in table["lpips_note"].dropna().unique() if note]
-    if missing:
-        sentences.append(f"Missing rows, not scored: {', '.join(missing)}.")
     return sentences
 
 

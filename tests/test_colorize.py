@@ -333,7 +333,11 @@ def test_exif_orientation_is_applied_once(tmp_path, orientation, name):
     path = saved(stored, tmp_path / name, exif=exif)
     (written,), failed = colorize_files([path], tmp_path, paints(ORANGE))
     with Image.open(written) as result:
-        assert not failed and result.getexif().get(0x0112, 1) == 1 and result.getexif()[0x010E] == "a caption"
+        assert (
+            not failed
+            and result.getexif().get(0x0112, 1) == 1
+            and result.getexif()[0x010E].endswith("a record. a caption")
+        )
         assert result.size == upright.size
         assert abs(lightness(result) - lightness(upright)).mean() < 3
 
@@ -508,3 +512,21 @@ def test_twelve_megapixels_take_seconds_and_little_memory(tmp_path):
     print(measured)
     # Processor time, because other work on the machine stretches the clock's.
     assert measured["cpu"] < 20 and measured["gib"] < 2, measured  # 10 s on each of two cores
+
+
+def test_the_command_takes_a_model_by_name_and_names_those_that_are_there(tmp_path, capsys):
+    picture = saved(photo(), tmp_path / "a.jpg")
+    assert cli(picture, "-o", tmp_path / "out", "--model", "dall-e") == 1
+    assert "no model 'dall-e' in results/weights; there are: " in capsys.readouterr().err
+    assert cli(picture, "-o", tmp_path / "out", "--model", "unet") == 0
+    assert "colouring with the U-Net" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_the_file_says_that_its_colours_are_a_guess(tmp_path, name):
+    path = saved(photo(), tmp_path / name)
+    (written,), _ = colorize_files([path], tmp_path, paints(ORANGE), by="a model that paints orange")
+    words = "Colours predicted by a model that paints orange: a guess, not a record."
+    with Image.open(written) as result:
+        assert result.getexif()[0x010E] == words and result.getexif()[0x0131].startswith("Gray to Glory")
+        assert name == "a.jpg" or result.text["Description"] == words

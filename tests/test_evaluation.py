@@ -1,13 +1,16 @@
 """Scores, intervals, comparisons and tables: by other routes to the same numbers, and on bad input."""
 
+import dataclasses
 import math
 import re
+from hashlib import sha256
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from skimage import color
 
 from g2g import evaluation
@@ -237,7 +240,7 @@ def test_table_refuses_to_mix():
     with pytest.raises(ValueError, match="not scored on the same photos"):
         table1({"gray": frame([1, 2]), "cnn": frame([1, 2, 3])})
     for scores in ({}, {"resnet": frame([1])}):
-        with pytest.raises(ValueError, match="gray, constant, cnn, unet, unet_long, cgan"):
+        with pytest.raises(ValueError, match="gray, constant, cnn, unet, unet_full, unet_long, cgan"):
             table1(scores)
 
 
@@ -282,7 +285,6 @@ def test_the_markdown_says_what_is_missing(written):
     assert "0.0850 [0.0800, 0.0900]" in lines[2] and "| not measured " in lines[2]
     assert "0.0846" in lines[3] and "0.1500 [0.1000, 0.2000]" in lines[3]
     assert "- LPIPS: not measured (no VGG_16 & 100% sure)." in text
-    assert "best constant colour, CNN, U-Net (trained on), cGAN" in text
     assert "A note: 5% & more_of_it." in text
 
 
@@ -315,12 +317,82 @@ def test_a_table_is_written_whole_or_not_at_all(written, monkeypatch):
     assert (written / "table1.csv").read_bytes() == before and len(list(written.iterdir())) == 5
 
 
-def test_evaluate_profile_names_the_stages_without_a_run(photos, monkeypatch):
+@pytest.fixture
+def no_lpips(monkeypatch):
     monkeypatch.setattr(tables, "lpips_or_reason", lambda device, **kwargs: "no weights")
+
+
+def test_evaluate_profile_names_the_stages_without_a_run(photos, no_lpips):
     text = tables.evaluate_profile("smoke", photos)
     assert "not scored: CNN, U-Net, U-Net (trained on), cGAN." in text and "Profile smoke" in text
     table = pd.read_csv(get_profile("smoke").outputs / "results" / "table1.csv")
     assert table["row"].tolist() == ["gray", "constant"] and (table["photos"] == len(photos.test)).all()
+
+
+def test_a_second_test_set_gets_a_table_of_its_own(photos, no_lpips, tmp_path):
+    rng = np.random.default_rng(0)
+    others = tmp_path / "others"
+    others.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(others / name)
+    text = tables.evaluate_profile("smoke", photos, further=others)
+    assert text.count("| gray (ab = 0)") == 2 and "of another origin: others." in text
+    folder = get_profile("smoke").outputs / "results"
+    assert pd.read_csv(folder / "further" / "table1.csv")["photos"].tolist() == [3, 3]
+    assert pd.read_csv(folder / "table1.csv")["photos"].tolist() == [len(photos.test)] * 2
+
+
+def test_a_second_test_set_must_not_have_been_trained_on(photos, no_lpips, tmp_path):
+    picture = tmp_path / "known.png"
+    Image.fromarray(photos.train[0].copy()).save(picture)
+    manifest = photos.manifest.assign(sha256=sha256(picture.read_bytes()).hexdigest())  # as if all were this one
+    photos = dataclasses.replace(photos, manifest=manifest)
+    with pytest.raises(ValueError, match="1 photos of .* were trained on, such as known.png: leave them out"):
+        tables.evaluate_profile("smoke", photos, further=tmp_path)
+
+
+def linear_curve(factor=1.0):
+    """Two photos: colourfulness 10 s and 30 s times the factor at saturation s, PSNR 20 + s and 22 - s."""
+    rows = []
+    for s in (0, 1, 2):
+        rows += [(0, s, 20 + s, 10 * s * factor), (1, s, 22 - s, 30 * s * factor)]
+    return pd.DataFrame(rows, columns=["photo", "saturation", "psnr", "colorfulness"])
+
+
+def test_psnr_at_a_colourfulness_is_that_of_each_photo_between_two_saturations():
+    assert evaluation.psnr_at(linear_curve(), 25).tolist() == pytest.approx([21.25, 20.75])  # means 0, 20, 40: s = 1.25
+    assert evaluation.psnr_at(linear_curve(), 20).tolist() == pytest.approx([21, 21])
+    assert np.isnan(evaluation.psnr_at(linear_curve(), 41)).all(), "no factor of the curve is enough"
+
+
+def test_a_saturated_model_is_gray_at_zero_and_itself_at_one(noise):
+    model = constant((0.1, -0.2))
+    curve = evaluation.saturated(model, noise, saturations=(0, 1, 2), batch_size=2, show=False)
+    assert sorted(curve["photo"]) == sorted([0, 1, 2, 3, 4] * 3)
+    for saturation, net in ((0, gray()), (1, model), (2, constant((0.2, -0.4)))):
+        rows = curve[curve["saturation"] == saturation].sort_values("photo")
+        scores = score(net, noise, show=False)
+        for column in ("psnr", "colorfulness"):
+            assert rows[column].to_numpy() == pytest.approx(scores[column].to_numpy(), rel=1e-4, abs=1e-3)
+
+
+def test_the_gain_at_the_truths_colourfulness_enters_the_table():
+    scores = {
+        "gray": frame([0.1, 0.1], colorfulness=0.0, psnr=20.0, colorfulness_truth=30.0),
+        "unet": frame([0.1, 0.1], colorfulness=20.0, psnr=[21.0, 21.0], colorfulness_truth=30.0),
+        "cgan": frame([0.1, 0.1], colorfulness=30.0, psnr=[22.0, 21.0], colorfulness_truth=30.0),
+    }
+    curves = {"gray": linear_curve(0), "unet": linear_curve(), "cgan": linear_curve(1.5)}
+    curve = tables.frontier(scores, curves)
+    assert curve.loc[(curve["row"] == "unet") & (curve["saturation"] == 2), "gain"].item() == pytest.approx(1)
+    table = table1(scores).set_index("row")
+    assert math.isnan(table.loc["gray", "vivid_gain"])
+    assert table.loc["unet", "vivid_gain"] == pytest.approx(1)  # psnr 21.5 and 20.5 at s = 1.5, of gray's 20
+    cells = formatted(table1(scores)).set_index("model")
+    column = "dB over gray, made as colourful as the truth ↑"
+    assert cells.loc["gray (ab = 0)", column] == "never as colourful"
+    (sentence,) = tables.equally_colorful(scores, curves)
+    assert "cGAN, colourfulness 30.0" in sentence and "+0.500 dB [+0.500, +0.500]" in sentence
 
 
 def test_the_best_photos_by_psnr_are_those_of_highest_psnr_and_say_it():

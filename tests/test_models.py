@@ -123,7 +123,7 @@ def test_learns_16_crops(name):
     torch.manual_seed(0)
     model = GENERATORS[name]().train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for _ in range(40):
+    for _ in range(60):
         loss = (model(L) - ab).abs().mean()
         optimizer.zero_grad()
         loss.backward()

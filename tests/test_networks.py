@@ -18,6 +18,7 @@ import draw as networks  # noqa: E402
     [
         (lambda: EncoderDecoder(64), networks.ENCODER_DECODER),
         (lambda: unet("full", "resnet18", None), networks.UNET),
+        (lambda: unet("quarter", weights=None), networks.QUARTER),
         (lambda: PatchGAN(70), networks.DISCRIMINATOR),
     ],
 )
@@ -36,8 +37,8 @@ def test_the_tables_agree_with_the_modules(build, blocks):
 
 
 def test_skips_join_what_has_the_same_size():
-    sizes = [(networks.UNET[first].size, networks.UNET[last].size) for first, last in networks.SKIPS]
-    assert sizes == [(size, size) for size in (256, 128, 64, 32, 16)]
+    for blocks, skips in ((networks.UNET, networks.SKIPS), (networks.QUARTER, networks.QUARTER_SKIPS)):
+        assert all(blocks[first].size == blocks[last].size for first, last in skips)
 
 
 def test_the_committed_diagrams_are_those_that_the_script_draws(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from g2g import evaluation, profiles, runs
 from g2g.data import prepare
-from g2g.profiles import STAGES, get_profile
+from g2g.profiles import get_profile
 from report import build, sweep
 from report import publish as publishing
 from report.__main__ import main
@@ -50,12 +50,12 @@ def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
     text = page.read_text(encoding="utf-8")
     assert page == profile.outputs / "report" / "index.html"
     table = pd.read_csv(profile.outputs / "results" / "table1.csv").set_index("row")
-    for row in ("gray", "constant", *STAGES):
+    for row in ("gray", "constant", *profile.stages):
         assert text.count(f"{table.loc[row, 'mae']:.4f}") >= 2  # in a sentence and in the table
     for run in runs.list_runs(profile)["run"]:
         assert run in text
     assert "not measured (no weights in this test)" in text and profile.purpose in text
-    assert text.count('<img src="data:image/png;base64,') == 8 and text.count('<img src="data:image/svg+xml;') == 3
+    assert text.count('<img src="data:image/png;base64,') == 9 and text.count('<img src="data:image/svg+xml;') == 4
     assert not re.search(r'(?:src|href)="(?!data:)', text) and "<script" not in text
     words = re.sub(r'"data:[^"]+"', "", text)
     assert "nan" not in words and "{" not in words.partition("</style>")[2] and "One factor at a time" in words
@@ -99,18 +99,19 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
         "table1.csv",
         "table1.md",
         "table1.tex",
+        "frontier.csv",
         "runs.md",
         "sweep.csv",
         "claims.md",
         "figures/captions.md",
-        *(f"{stage}/{file}" for stage in STAGES for file in ("history.csv", "run.json")),
+        *(f"{stage}/{file}" for stage in profile.stages for file in ("history.csv", "run.json")),
         "figures/qualitative_grid.png",
         "figures/teaser.png",
-        *(f"figures/{name}.{kind}" for name in ("loss_curves", "ab_histograms") for kind in ("png", "pdf")),
+        *(f"figures/{name}.{kind}" for name in ("loss_curves", "ab_histograms", "frontier") for kind in ("png", "pdf")),
     }
-    assert sum((folder / name).stat().st_size for name in names) < 1_500_000
+    assert sum((folder / name).stat().st_size for name in names) < 3_000_000
     assert folder.stat().st_mode & 0o077
-    for stage in STAGES:
+    for stage in profile.stages:
         assert json.loads((folder / stage / "run.json").read_text())["run"] in (folder / "runs.md").read_text()
     readme = (tmp_path / "README.md").read_text()
     assert (folder / "table1.md").read_text().strip() in readme and "old" not in readme
@@ -118,12 +119,12 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
     assert (tmp_path / "README.md").read_text() == readme
 
 
-def test_showcase_shows_bundled_photographs_only(monkeypatch, tmp_path):
+def test_showcase_shows_photographs_that_may_be_shown(monkeypatch, tmp_path):
     from skimage import data
 
     monkeypatch.setenv("G2G_DATA", str(tmp_path))
     own = publishing.showcase(get_profile("cpu"))
-    assert own.shape == (5, 64, 64, 3) and own.dtype == np.uint8
+    assert own.shape == (11, 128, 128, 3) and own.dtype == np.uint8
     assert np.abs(own[0].mean((0, 1)) - data.astronaut().mean((0, 1))).max() < 2
     monkeypatch.delenv("G2G_DATA")
     assert publishing.showcase(get_profile("smoke")).shape == (5, 64, 64, 3)

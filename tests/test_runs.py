@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 from g2g import runs
 from g2g.__main__ import _edited, main
 from g2g.data import prepare
-from g2g.profiles import RECIPES, STAGES, Recipe, get_profile, get_recipe, repo_root
+from g2g.profiles import RECIPES, Recipe, get_profile, get_recipe, repo_root
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_model_comes_back_in_eval_mode_with_its_weights(world):
 def test_unknown_stage_profile_and_mismatched_recipe_are_named(world):
     with pytest.raises(ValueError, match="unknown profile 'big'; known: auto, smoke"):
         get_profile("big")
-    with pytest.raises(ValueError, match="unknown stage 'unett'; known: cnn, unet, unet_long, cgan"):
+    with pytest.raises(ValueError, match="unknown stage 'unett'; known to smoke: cnn, unet, unet_long, cgan"):
         runs.load_or_train("unett", world[0])
     with pytest.raises(ValueError, match="one of 'cnn', not of 'unet'"):
         runs.load_or_train("unet", world[0], recipe=world[2])
@@ -97,13 +97,13 @@ def test_unknown_stage_profile_and_mismatched_recipe_are_named(world):
 
 def test_recipes_follow_the_report():
     rows = RECIPES["report"]
-    assert [rows[s].epochs for s in STAGES] == [100, 20, 20, 20]
+    assert [rows[s].epochs for s in rows] == [100, 20, 20, 20]
     assert (rows["cnn"].lr, rows["unet"].lr) == (1e-3, 1e-4)
     assert rows["cgan"].beta1 == 0.5 and rows["cgan"].lam == 100 and rows["cgan"].start == "unet"
     assert all(r.batch_size == 32 for r in rows.values())
-    assert [rows[s].schedule for s in STAGES] == ["constant", "constant", "linear_decay", "linear_decay"]
+    assert [r.schedule for r in rows.values()] == ["constant", "constant", "linear_decay", "linear_decay"]
     for table in RECIPES.values():
-        adversary = dict.fromkeys(("lam", "d_rate", "receptive_field"))
+        adversary = {"lam": None, "d_rate": None, "receptive_field": None, "r1": 0, "d_epochs": 0}
         assert table["unet_long"] == dataclasses.replace(table["cgan"], stage="unet_long", **adversary), "the control"
 
 

@@ -417,7 +417,9 @@ class WithEncoder(nn.Module):
 def averaged(tiny):
     torch.manual_seed(0)
     dls = dataloaders(tiny, 4, device="cpu", crop=0.7)
-    return training.l1_learner(dls, WithEncoder(), weight_decay=0.1, encoder_rate=0.25, average=0.9)
+    learn = training.l1_learner(dls, WithEncoder(), weight_decay=0.1, encoder_rate=0.25)
+    learn.add_cb(checkpoints.AverageWeights(learn.model, 0.9))
+    return learn
 
 
 def test_the_encoder_learns_at_its_share_of_the_rate(tiny, tmp_path):
@@ -455,3 +457,77 @@ def test_an_average_is_the_weighted_sum_of_the_steps():
         average.update_parameters(model)
     second = 2 / 11 * 1 + 9 / 11 * 2  # after n averaged steps a share of (1 + n) / (10 + n) of the old stays
     assert average.module.weight.item() == pytest.approx(3 / 12 * second + 9 / 12 * 3)
+
+
+@pytest.mark.parametrize("kind", ["l1", "gan"])
+def test_a_frozen_encoder_and_batch_norm_stay_as_they_are(kind, tiny, tmp_path):
+    torch.manual_seed(0)
+    dls, model = dataloaders(tiny, 4, device="cpu"), WithEncoder()
+    if kind == "l1":
+        learn = training.l1_learner(dls, model, encoder_rate=0)
+    else:
+        learn = training.GANLearner(dls, model, discriminator(), freeze=True)
+    before = copy.deepcopy(model.state_dict())
+    training.fit(learn, tmp_path, epochs=2, lr=1e-2)
+    changed = {name for name, value in learn.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"rest.2.weight", "rest.2.bias"}, "all but the last convolution is encoder or batch norm"
+
+
+def test_gradient_penalty_against_the_gradient_of_a_quadratic():
+    """D(ab) = c * ab**2, pixel by pixel: its mean over P verdicts has the gradient 2 c ab / P."""
+    ab = torch.rand(3, 2, 4, 4, requires_grad=True)
+    weight = torch.tensor(0.7, requires_grad=True)
+    penalty = training.gradient_penalty(lambda L, ab: weight * ab.square(), torch.zeros(3, 1, 4, 4), ab)
+    by_hand = (2 * 0.7 * ab / 32).square().sum((1, 2, 3)).mean()
+    torch.testing.assert_close(penalty, by_hand)
+    penalty.backward()
+    assert weight.grad and ab.grad is None, "it trains D and nothing else"
+
+
+def test_the_penalty_enters_the_step_of_d_and_not_its_loss(tiny):
+    L, ab = batch()
+    plain, steep = gan(tiny), training.GANLearner(dataloaders(tiny, 4), generator(), discriminator(), r1=1e4)
+    for learn in (plain, steep):
+        one_batch(learn, L, ab)
+    assert plain.terms["d_loss"] == steep.terms["d_loss"]
+    weights = [next(learn.discriminator.parameters()) for learn in (plain, steep)]
+    assert not torch.equal(*weights)
+
+
+def test_d_trains_alone_in_the_first_epochs(tiny, tmp_path):
+    learn = training.GANLearner(dataloaders(tiny, 4, device="cpu"), WithEncoder(), discriminator(), d_epochs=1)
+    learn.add_cb(Interrupt(1))
+    weights = [copy.deepcopy(next(net.parameters())) for net in (learn.model, learn.discriminator)]
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(learn, tmp_path, epochs=2, lr=1e-3)
+    assert torch.equal(load_file(tmp_path / "weights.safetensors")["encoder.weight"], weights[0])
+    assert not torch.equal(next(learn.discriminator.parameters()), weights[1])
+    assert not torch.equal(next(learn.model.parameters()), weights[0]), "and G from the second on"
+
+
+def test_d_judges_and_l1_corrects_at_the_resolution_of_the_answer(tiny):
+    class Quarter(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.answer = nn.Conv2d(1, 2, 4, stride=4)
+
+        def quarter(self, L):
+            return self.answer(L)
+
+    seen = []
+
+    class Judge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, L, ab):
+            seen.append((tuple(L.shape), tuple(ab.shape)))
+            return self.weight * ab
+
+    learn = training.GANLearner(dataloaders(tiny, 4, device="cpu"), Quarter(), Judge())
+    L, ab = batch()
+    model = copy.deepcopy(learn.model)
+    one_batch(learn, L, ab)
+    assert set(seen) == {((4, 1, 8, 8), (4, 2, 8, 8))}
+    assert learn.terms["g_l1"].item() == pytest.approx(F.l1_loss(model.quarter(L), F.avg_pool2d(ab, 4)).item())

@@ -40,6 +40,14 @@ UNET = _blocks(
     [256, 128, 64, 32, 16, 8, 8, 16, 32, 64, 128, 256, 256, 256],
 )
 SKIPS = [(0, 12), (1, 10), (2, 9), (3, 8), (4, 7)]  # of the U-Net, by number of the block
+QUARTER = _blocks(
+    "L encoder.blocks.0 encoder.blocks.1 encoder.blocks.2 encoder.blocks.4 encoder.blocks.6 bottom "
+    "decoder.0 decoder.1 decoder.2 head",
+    "data down down down down down middle up up up data",
+    [1, 16, 24, 40, 112, 320, 192, 128, 96, 64, 2],
+    [256, 128, 64, 32, 16, 8, 8, 16, 32, 64, 64],
+)
+QUARTER_SKIPS = [(2, 9), (3, 8), (4, 7)]
 DISCRIMINATOR = _blocks(
     "L,ab layers.0 layers.2 layers.5 layers.8 layers.11",
     "data down down down down data",
@@ -58,6 +66,14 @@ UNET_WORDS = [
     "ResNet-18: convolution 7×7, four stages",
     "pixel shuffle; up to 128 px two convolutions 3×3",
     "two convolutions 3×3",
+    "input; output: convolution 1×1",
+]
+
+
+QUARTER_WORDS = [
+    "EfficientNet-Lite0: inverted residual blocks",
+    "enlarging, convolutions 1×1 and 3×3",
+    "convolution 1×1",
     "input; output: convolution 1×1",
 ]
 
@@ -155,10 +171,11 @@ def gan():
 
 
 def main(folder):
-    """Write the three diagrams into `folder`, a Path."""
+    """Write the diagrams into `folder`, a Path."""
     figures = {
         "encoder_decoder": generator(ENCODER_DECODER, CNN_WORDS, 4.6),
         "unet": generator(UNET, UNET_WORDS, 5.3, SKIPS),
+        "quarter_unet": generator(QUARTER, QUARTER_WORDS, 5.3, QUARTER_SKIPS),
         "cgan": gan(),
     }
     with plt.rc_context({"svg.hashsalt": "g2g"}):  # the same bytes each time

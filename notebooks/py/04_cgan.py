@@ -70,17 +70,20 @@ N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
 STEP_BATCH = 2  # photos in the two steps by hand; they run on the CPU, whatever you have
 DEVICE = runs.device()  # the GPU if there is one
 recipe = get_recipe("cgan", profile)
+CELL = 4 if recipe.resolution == "quarter" else 1  # px of the photo for each answer of G
 # recipe = dataclasses.replace(recipe, lam=10.0)  # a run of its own
 
 # %%
 import copy
 import math
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
 from IPython.display import SVG
+from torch import nn
 
 from g2g import evaluation, figures, lab, training
 from g2g.data import batches, dataloaders, prepare
@@ -111,6 +114,20 @@ photos = prepare(profile)
 L, ab = next(batches(photos.valid, N_SHOW))
 gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 
+
+# %% [markdown]
+# Where does D look? The quarter U-Net of notebook 03 answers once for every 4 × 4 px, and its answer is then enlarged. A D that
+# saw the enlarged answer beside true colours would tell them apart by sharpness alone, which G cannot help. So D judges **at
+# the resolution at which G answers**. (For a U-Net that answers at full resolution nothing changes.)
+
+# %%
+def as_judged(planes):
+    """Planes (B,C,H,W) averaged down to the resolution at which G answers."""
+    return F.avg_pool2d(planes, CELL)
+
+
+print(f"photo {tuple(L.shape[2:])}, judged {tuple(as_judged(L).shape[2:])}")
+
 # %% [markdown]
 # ## One verdict per patch
 #
@@ -122,9 +139,10 @@ gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 # %%
 torch.manual_seed(SEED)
 D = PatchGAN(recipe.receptive_field)
-verdicts = D(L, ab)
-print(f"L {tuple(L.shape)}, ab {tuple(ab.shape)} -> logits {tuple(verdicts.shape)}")
-print(f"{count_parameters(D) / 1e6:.2f} million parameters, one verdict per {recipe.receptive_field} px patch")
+verdicts = D(as_judged(L), as_judged(ab))
+print(f"L {tuple(as_judged(L).shape)} and ab -> logits {tuple(verdicts.shape)}")
+print(f"{count_parameters(D) / 1e6:.2f} million parameters; a patch is {recipe.receptive_field} of these px a side, "
+      f"{CELL * recipe.receptive_field} px of the photo")
 
 
 # %% [markdown]
@@ -151,8 +169,8 @@ figures.image_row([1.5 * mask - 1 for mask in seen.values()], seen)
 
 # %% [markdown]
 # The 1 px version judges colours alone, without any neighbour; 70 px is pix2pix's choice for photos of 256 px, about
-# a quarter of the photo's side. In small photos the same 70 px would be everything, so the small profiles take 34 px. The
-# report says that larger patches "reduced sensitivity to finer details" but shows no numbers.
+# a quarter of the photo's side. At a quarter of the resolution, 16 px are 64 px of the photo. The report says that larger
+# patches "reduced sensitivity to finer details" but shows no numbers.
 #
 # ## The two networks together
 #
@@ -172,15 +190,31 @@ SVG(filename=str(repo_root() / "docs/networks/cgan.svg"))
 
 # %%
 dls = dataloaders(photos, STEP_BATCH, seed=SEED, device="cpu")
-x, y = dls.one_batch()  # L and the real ab
-G = start.model().train()
+photo, colors = dls.one_batch()
+x, y = as_judged(photo), as_judged(colors)  # L and the real ab
 D.train()
+G = start.model()
+
+# %% [markdown]
+# G starts from a good U-Net, and little steps of a few photos would blur what it knows. Where the recipe says
+# `encoder_rate = 0`, the encoder is therefore **frozen**, with all of batch norm: only the decoder's convolutions learn.
+# (Measured: with everything free, 40 steps cost the U-Net 0.06 dB before the adversary had said a word.)
+
+# %%
+if recipe.encoder_rate == 0:
+    G.encoder.requires_grad_(False)
+    for layer in G.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.requires_grad_(False)
+else:
+    G.train()
 G_copy, D_copy = copy.deepcopy(G), copy.deepcopy(D)
+answer = G.quarter if CELL == 4 else G
 
 # %%
 adam = {"lr": recipe.lr, "betas": (recipe.beta1, 0.999)}
 d_opt = torch.optim.Adam(D.parameters(), lr=recipe.d_rate * recipe.lr, betas=adam["betas"])
-g_opt = torch.optim.Adam(G.parameters(), **adam)
+g_opt = torch.optim.Adam([p for p in G.parameters() if p.requires_grad], **adam)
 
 # %% [markdown]
 # Adam's β₁, usually 0.9, is the memory for past gradients. The opponent moves all the time, so old gradients mislead,
@@ -195,7 +229,7 @@ g_opt = torch.optim.Adam(G.parameters(), **adam)
 # only D shall learn, and it shall not teach G to be caught.
 
 # %%
-fake = G(x)
+fake = answer(photo)
 real_logits = D(x, y)
 fake_logits = D(x, fake.detach())
 
@@ -211,8 +245,19 @@ loss_fake = -F.logsigmoid(-fake_logits).mean()
 d_loss = (loss_real + loss_fake) / 2
 print(f"D's loss {d_loss:.4f}; a D that cannot tell: ln 2 = {math.log(2):.4f}")
 
+# %% [markdown]
+# A D that learns too well is a cliff: sure everywhere, and flat where G stands. What G needs is a slope that it can walk. **R1**
+# (Mescheder et al. 2018) keeps D gentle: it punishes the gradient of D's verdict *at real colours*. For that we differentiate a
+# gradient, which `create_graph` allows. (pix2pix and the profiles `class` and `report` do without; there `r1` is 0.)
+
 # %%
-d_loss.backward()
+real = y.clone().requires_grad_()
+(slope,) = torch.autograd.grad(D(x, real).mean((1, 2, 3)).sum(), real, create_graph=True)
+steepness = slope.square().sum((1, 2, 3)).mean()
+print(f"steepness {steepness:.2e}, times r1 / 2: {recipe.r1 / 2 * steepness:.2e}")
+
+# %%
+(d_loss + recipe.r1 / 2 * steepness).backward()
 d_grads = [p.grad.clone() for p in D.parameters()]
 assert all(p.grad is None for p in G.parameters()), "D's step must not reach G"
 d_opt.step()
@@ -233,7 +278,7 @@ print(f"adversarial {adversarial:.4f} + {recipe.lam:g} x L1 {l1:.4f} = {g_loss:.
 
 # %%
 g_loss.backward()
-g_grads = [p.grad.clone() for p in G.parameters()]
+g_grads = [p.grad.clone() for p in G.parameters() if p.requires_grad]
 g_opt.step()
 
 
@@ -248,15 +293,15 @@ g_opt.step()
 # %%
 class KeepGradients(Callback):
     def before_step(self):
-        self.learn.kept = [p.grad.clone() for p in self.model.parameters()]
+        self.learn.kept = [p.grad.clone() for p in self.model.parameters() if p.requires_grad]
 
 
-options = {"lam": recipe.lam, "betas": adam["betas"], "d_rate": recipe.d_rate}
+options = {"lam": recipe.lam, "betas": adam["betas"], "d_rate": recipe.d_rate, "r1": recipe.r1}
 learn = training.GANLearner(dls, G_copy, D_copy, **options)
 learn.add_cb(KeepGradients())
 learn.create_opt()
 learn.opt.set_hypers(lr=recipe.lr)
-learn.training, learn.xb, learn.yb = True, (x,), (y,)
+learn.training, learn.xb, learn.yb = True, (photo,), (colors,)
 learn._do_one_batch()
 print({name: round(float(value), 4) for name, value in learn.terms.items()})
 
@@ -286,17 +331,17 @@ assert gap(d_grads, d_theirs) < 1e-3 and gap(g_grads, learn.kept) < 1e-2
 
 # %%
 with torch.no_grad():
-    print(f"D {training.discriminator_loss(D, x, y, G(x)):.4f}")
-    total, adversarial, l1 = training.generator_loss(D, x, G(x), y, lam=recipe.lam)
+    print(f"D {training.discriminator_loss(D, x, y, answer(photo)):.4f}")
+    total, adversarial, l1 = training.generator_loss(D, x, answer(photo), y, lam=recipe.lam)
     print(f"G {total:.4f} = {adversarial:.4f} + {recipe.lam:g} x {l1:.4f}   (after one step)")
 
 
 # %% [markdown]
 # ## What λ does
 #
-# L1 is small (0.08 or so on ab/110), the adversarial term is near 0.7 and may rise to 3 or 4. So λ = 100 does not mean "L1
-# counts a hundred times as much": it brings 0.08 to 8, the same order of magnitude. What decides is not the losses but
-# how hard each **pulls** at the colours: the length of its gradient at G's output.
+# L1 is small (0.08 or so on ab/110), the adversarial term is near 0.7 and may rise to 3 or 4. So pix2pix's λ = 100 does not
+# mean "L1 counts a hundred times as much": it brings 0.08 to 8. What decides is not the losses but how hard each **pulls** at the
+# colours: the length of its gradient at G's output. A gentle D pulls gently, and takes a smaller λ.
 
 # %%
 def pull(D, L, ab, fake):
@@ -307,7 +352,7 @@ def pull(D, L, ab, fake):
     return float(push.norm() / hold.norm()), float(adversarial.detach()), float(l1.detach())
 
 
-ratio, adversarial, l1 = pull(D, x, y, G(x))
+ratio, adversarial, l1 = pull(D, x, y, answer(photo))
 rows = {lam: (lam * l1, adversarial, lam * l1 + adversarial, ratio / lam) for lam in (1, 10, 100, 1000)}
 pd.DataFrame(rows, ["λ · L1", "adversarial", "G's loss", "pull of D : pull of λ · L1"]).T.rename_axis("λ").round(4)
 
@@ -331,7 +376,9 @@ print(f"both at once: D would give real patches a probability of {math.exp(-on_r
 #
 # ## Training
 #
-# As in notebook 03: found if this recipe has been run on these photos from this U-Net, else trained.
+# As in notebook 03: found if this recipe has been run on these photos from this U-Net, else trained. Where the recipe has
+# `steps`, an epoch is so many batches and not all photos: a GAN is worth a look more often than once a round. In the first
+# `d_epochs` of them D learns alone, so that its first verdicts are not noise.
 
 # %%
 run = load_or_train("cgan", profile, recipe=recipe, photos=photos, start=start)
@@ -345,7 +392,7 @@ fig
 
 
 # %% [markdown]
-# Above is the L1 of training and validation with the gray answer as the dashed line, as in notebooks 02 and 03. Below are
+# In the upper row is the L1 of training (at the resolution of the answer) and validation with the gray answer as the dashed line, as in notebooks 02 and 03. Below are
 # the game's three numbers, **apart**: their sum would hide everything. Do not expect them to fall. When D improves, G's
 # adversarial term rises, and the other way round; a game that stays undecided stays near ln 2 = 0.693.
 
@@ -365,6 +412,26 @@ pd.DataFrame({f"{p:g}": both_losses(p) for p in (0.5, 0.55, 0.75, 0.9, 0.99, 0.9
 #   it does not say which way is better. A smaller learning rate for D, or softer labels (real = 0.9), help.
 # * **Adversarial term falls, L1 rises above gray:** G has found a trick, often bright colours anywhere. More λ.
 # * **NaN:** the library stops and keeps the last whole epoch.
+#
+# None of these numbers says whether the pictures have more colour. The history has one that does, on validation photos,
+# after every epoch: colourfulness. Against the validation L1 it draws what is bought, and at which price.
+
+# %%
+@figures.figure("Colourfulness against L1, both on validation photos: a dot an epoch, the ring is the start.")
+def price(history):
+    fig, ax = plt.subplots(figsize=(4.2, 2.6))
+    ax.plot(history["valid_loss"], history["valid_colorfulness"], "o-", color=figures.color("cgan"), markersize=3)
+    ax.plot(history["valid_loss"][0], history["valid_colorfulness"][0], "o", color="black", fillstyle="none")
+    ax.set(xlabel="validation L1", ylabel="colourfulness")
+    return fig
+
+
+price(run.history)
+
+# %% [markdown]
+# **When to stop?** Not at the lowest L1: that is the start. The rule of the quoted recipe, set on validation photos: as many
+# steps as it takes until the L1 no longer rises, with a λ that keeps it within 5% of the U-Net's. The rates fall to zero at the end, so
+# that the last weights are no chance moment of the game.
 
 # %%
 last = run.history.iloc[-1]
@@ -393,11 +460,42 @@ figures.qualitative_grid({"gray": gray, "unet": unet_rgb, "cgan": cgan_rgb, "tru
 answers = {"gray": evaluation.gray(), "U-Net": before, "cGAN": after}
 scores = {name: evaluation.score(model, photos, "valid", device=DEVICE, name=name, show=False)
           for name, model in answers.items()}
-table = pd.DataFrame({name: s[["mae", "colorfulness", "colorfulness_truth"]].mean() for name, s in scores.items()})
+table = pd.DataFrame({name: s[["mae", "psnr", "colorfulness", "colorfulness_truth"]].mean() for name, s in scores.items()})
 table.T.round(4)
 
+# %% [markdown]
+# ## Is it the adversary, or just more of the same colour?
+#
+# Colourfulness can be had without any training: **multiply the U-Net's answer**. That costs PSNR, too. So the fair question
+# is not "is the cGAN more colourful?" but "is it nearer to the truth than the U-Net, multiplied until it is *as* colourful?"
+
+# %%
+curve = evaluation.saturated(before, photos, "valid", device=DEVICE, show=False)
+level = scores["cGAN"]["colorfulness"].mean()
+multiplied = evaluation.psnr_at(curve, level)  # PSNR of each photo
+difference, low, high = evaluation.bootstrap(scores["cGAN"]["psnr"] - multiplied)
+print(f"at colourfulness {level:.1f} the cGAN is {difference:+.3f} dB [{low:+.3f}, {high:+.3f}] from the U-Net times a constant")
+
+
+# %%
+@figures.figure("PSNR over gray against colourfulness: the U-Net times 0 to 2.5, and the cGAN.")
+def against_multiplying():
+    fig, ax = plt.subplots(figsize=(4.2, 2.6))
+    gray_psnr = scores["gray"]["psnr"].mean()
+    means = curve[curve["saturation"] <= 2.5].groupby("saturation")[["colorfulness", "psnr"]].mean()
+    ax.plot(means["colorfulness"], means["psnr"] - gray_psnr, color=figures.color("unet"), label="U-Net times 0 to 2.5")
+    ax.plot(level, scores["cGAN"]["psnr"].mean() - gray_psnr, "o", color=figures.color("cgan"), label="cGAN")
+    ax.set(xlabel="colourfulness", ylabel="PSNR over gray, dB")
+    ax.legend()
+    return fig
+
+
+against_multiplying()
 
 # %% [markdown]
+# A point **above** the line is colour put in the right places; a point on it is a saturation slider that took minutes to
+# train. Of the runs that the course quotes, see below.
+#
 # `mae` is the L1 of normalised ab (lower is nearer to the truth), `colorfulness` that of Hasler & Süsstrunk (2003), 0 for
 # gray, to be read beside the truth's. An adversary typically raises colourfulness; it may well raise the MAE, too. The
 # report's cGAN has a *lower* MAE than its U-Net (0.0807 against 0.0846), but it was also trained 20 epochs longer:
@@ -425,9 +523,10 @@ def patch_map(judged):
 
 # %%
 D = run.discriminator()
+judged_L = as_judged(L[:1])
 candidates = {"real": ab, "cgan": fake_after, "unet": fake_before, "gray": 0 * ab, "mirrored": ab.flip(-1)}
 with torch.no_grad():
-    judged = {name: (lab.to_rgb(L[:1], c[:1])[0], D(L[:1], c[:1])[0]) for name, c in candidates.items()}
+    judged = {name: (lab.to_rgb(L[:1], c[:1])[0], D(judged_L, as_judged(c[:1]))[0]) for name, c in candidates.items()}
 fig = patch_map(judged)
 figures.save(fig, "patch_map", profile.outputs / "figures")
 fig
@@ -439,7 +538,7 @@ fig
 # believe you". And how hard does this D pull, compared with L1?
 
 # %%
-ratio, adversarial, l1 = pull(D, L, ab, fake_after)
+ratio, adversarial, l1 = pull(D, as_judged(L), as_judged(ab), as_judged(fake_after))
 print(f"at λ = {recipe.lam:g}, D pulls {ratio / recipe.lam:.2f} times as hard at the colours as λ x L1 does")
 
 # %% [markdown]

@@ -81,12 +81,13 @@ from g2g import evaluation, figures, lab, metrics
 from g2g.data import prepare
 from g2g.evaluation import LOWER_IS_BETTER, bootstrap, compare
 from g2g.models import predict
-from g2g.profiles import STAGES, TITLES
+from g2g.profiles import TITLES
 from g2g.runs import device, list_runs, load_or_train, load_run, quoted
 from report.build import check, color_counts
 from report.claims import verdicts
-from report.figures import best_and_worst, error_against_chroma
-from report.tables import REPORTED, table1, write_table
+from report.figures import best_and_worst, error_against_chroma, frontier
+from report.tables import REPORTED, equally_colorful, table1, write_table
+from report.tables import frontier as frontier_table
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 
@@ -110,13 +111,13 @@ print(f"profile {profile.name}: {profile.purpose}")
 list_runs(profile)
 
 # %% [markdown]
-# What the course's table of recipes asks for and is not in that list is trained now. There are four runs:
-# the report's three, and one the report lacks. The cGAN starts from the trained U-Net and then trains *as
+# What the course's table of recipes asks for and is not in that list is trained now. There are the report's
+# three runs, and one the report lacks. The cGAN starts from the trained U-Net and then trains *as
 # many epochs again*; if it does better, is that the adversary, or only more training? `unet_long` is the
 # **control**: the same U-Net, trained on just as long, with L1 alone.
 
 # %%
-runs = {stage: load_or_train(stage, profile, photos=photos) for stage in STAGES}
+runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.stages}
 
 # %% [markdown]
 # If you changed a recipe in notebooks 02 to 04, your run has its own name in the list. Put it into `CHOSEN`
@@ -316,6 +317,26 @@ scores = {row: evaluation.score(model, photos, lpips=lpips, name=row, show=False
 scores[name].head(3).round(3)
 
 # %% [markdown]
+# **A model is a curve.** Colourfulness can be bought: multiply the answer. So every model is scored once more with its
+# answer multiplied by 0 to 6, which gives the table one more column: *how many dB over gray, made as colourful as the
+# truth?* Of two models the one is better whose curve lies higher.
+
+# %%
+curves = {row: evaluation.saturated(model, photos, name=row, show=False) for row, model in models.items()}
+by_saturation = frontier_table(scores, curves)
+fig = frontier(by_saturation, scores["gray"]["colorfulness_truth"].mean())
+figures.save(fig, "frontier", profile.outputs / "figures")
+fig
+
+# %% [markdown]
+# Each line starts at gray, in the lower left corner. The dots are the models as they are. Where does each curve
+# turn, and whose dot lies on a neighbour's line? Such a model has learnt nothing that a saturation slider does not do.
+
+# %%
+for sentence in equally_colorful(scores, curves):
+    print(sentence)
+
+# %% [markdown]
 # The table is the mean of each column. In brackets is a 95% **bootstrap interval**: draw as many photos as
 # there are, *with replacement*, take the mean, repeat 2,000 times, and cut off 2.5% at either end. By hand,
 # for the MAE of the last model:
@@ -334,7 +355,8 @@ print(f"{values.mean():.4f}, by hand {low:.4f} to {high:.4f}; "
 
 # %%
 table = table1(scores)
-notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(r.id for r in runs.values())}."]
+notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(r.id for r in runs.values())}.",
+         *equally_colorful(scores, curves)]
 files = write_table(table, profile.outputs / "results", notes, scores)
 display(Markdown(files[1].read_text(encoding="utf-8")))
 
@@ -559,6 +581,7 @@ if published:
 # - Divisor, clipping and input range move a number more than many a model does. Say which you used.
 # - The mean over photos has an interval; two models on the same photos are compared by their *differences*.
 # - Colourfulness and the ab histogram show what error measures hide. None of them knows what is plausible.
+# - Colourfulness can be bought with a factor, so models are compared at *equal* colourfulness: a curve each.
 # - A claim needs a rule that could have gone the other way.
 #
 # ## Exercises

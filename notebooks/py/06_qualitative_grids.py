@@ -81,7 +81,7 @@ from g2g import figures, lab
 from g2g.data import prepare
 from g2g.metrics import ciede2000
 from g2g.models import predict
-from g2g.profiles import STAGES, TITLES
+from g2g.profiles import TITLES
 from g2g.runs import device, load_or_train, quoted
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
@@ -96,7 +96,7 @@ set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG woul
 # %%
 photos = prepare(profile)
 print(photos)
-runs = {stage: load_or_train(stage, profile, photos=photos) for stage in STAGES}
+runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.stages}
 models = {stage: run.model(device=device()) for stage, run in runs.items()}
 
 # %% [markdown]

@@ -71,6 +71,13 @@ run = load_or_train("cgan", profile, photos=photos, start=start)
 print("runs:", start.id, run.id)
 dls = dataloaders(photos, BATCH, seed=SEED, device=DEVICE)
 L, ab = next(batches(photos.valid, 2))
+CELL = 4 if run.recipe.resolution == "quarter" else 1  # px of the photo for each answer of G
+
+
+def as_judged(planes):
+    """Planes averaged down to the resolution at which G answers and D judges."""
+    return F.avg_pool2d(planes, CELL)
+
 
 # %% [markdown]
 # ## 1 · MSE and adversary
@@ -95,7 +102,8 @@ def train(near, lam):
     g_opt, d_opt = (torch.optim.Adam(net.parameters(), lr=lr, betas=(r.beta1, 0.999))
                     for net, lr in ((G, r.lr), (D, r.d_rate * r.lr)))
     for x, y in islice(chain.from_iterable(repeat(dls.train)), STEPS):
-        fake = G(x)
+        fake = G.quarter(x) if CELL == 4 else G(x)
+        x, y = as_judged(x), as_judged(y)
         D.requires_grad_(True)
         d_opt.zero_grad()
         training.discriminator_loss(D, x, y, fake).backward()
@@ -155,7 +163,7 @@ wrong = {"tint": torch.ones_like(ab), "noise": torch.randn_like(ab),
          "bleeding": F.interpolate(small, size=ab.shape[-2:], mode="bilinear") - ab}
 amount = F.l1_loss(ab + wrong["bleeding"], ab)
 wrong = {name: ab + error * amount / error.abs().mean() for name, error in wrong.items()}
-rows = {name: (float(F.l1_loss(w, ab)), perceptual(L, w, ab)) for name, w in wrong.items()}
+rows = {name: (float(F.l1_loss(w, ab)), perceptual(*map(as_judged, (L, w, ab)))) for name, w in wrong.items()}
 pd.DataFrame(rows, ["L1", "D's features"]).T.round(4)
 
 # %%

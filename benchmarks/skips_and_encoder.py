@@ -1,0 +1,81 @@
+"""What the skips and what ImageNet are worth: three U-Nets of notebook 03 at equal budget, three seeds each.
+
+    python benchmarks/skips_and_encoder.py [--profile cpu]    # 64 px; about 40 minutes on two cores, resumable
+
+Writes results/PROFILE/skips_and_encoder.csv: validation L1 by case and seed, after every epoch.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from g2g import training
+from g2g.checkpoints import AverageWeights
+from g2g.data import dataloaders, prepare
+from g2g.files import save_atomic
+from g2g.models import QuarterUnet, imagenet_classifier
+from g2g.profiles import get_profile, get_recipe, repo_root
+
+SIZE, EPOCHS, SEEDS = 64, 3, (42, 43, 44)
+
+
+class Skipless(QuarterUnet):
+    """The same network, but a skip carries the mean of each channel only: nothing of where things are."""
+
+    def quarter(self, L):
+        _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
+        x = self.bottom(deepest)
+        for block, skip in zip(self.decoder, reversed(skips), strict=True):
+            mean = skip.mean((2, 3), keepdim=True).expand_as(skip)
+            x = torch.nn.functional.interpolate(x, size=skip.shape[2:])
+            x = block(torch.cat([x, mean], dim=1))
+        return self.head(x)
+
+
+CASES = {  # weights of the encoder, class of the network
+    "ImageNet, skips": ("imagenet", QuarterUnet),
+    "ImageNet, no skips": ("imagenet", Skipless),
+    "random encoder, skips": (None, QuarterUnet),
+}
+
+
+def train(case, seed, photos, recipe, folder):
+    """History of one case: all by the recipe but seed, epochs and network."""
+    weights, network = CASES[case]
+    torch.manual_seed(seed)
+    model = network(imagenet_classifier(recipe.encoder, weights))
+    dls = dataloaders(photos, recipe.batch_size, seed, "cpu", recipe.crop)
+    rate = recipe.encoder_rate if weights else 1.0  # what knows nothing yet learns at the full rate
+    learn = training.l1_learner(dls, model, weight_decay=recipe.weight_decay, encoder_rate=rate)
+    learn.add_cb(AverageWeights(learn.model, 0.99))  # a shorter memory for fewer steps
+    history = training.fit(learn, folder, epochs=EPOCHS, lr=recipe.lr, schedule=recipe.schedule, seed=seed)
+    return history.assign(case=case, seed=seed, gray=training.gray_loss(learn.dls.valid))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="cpu")
+    profile = get_profile(parser.parse_args().profile)
+    photos = prepare(dataclasses.replace(profile, size=SIZE))
+    recipe = get_recipe("unet", "cpu")
+    rows = []
+    for seed in SEEDS:
+        for number, case in enumerate(CASES):
+            print(f"{case}, seed {seed}", flush=True)
+            rows.append(train(case, seed, photos, recipe, profile.outputs / "skips_and_encoder" / f"{number}-{seed}"))
+    table = pd.concat(rows)
+    table = table[["case", "seed", "epoch", "train_loss", "valid_loss", "valid_colorfulness", "gray", "seconds"]]
+    table["photos"] = len(photos.train)
+    path = repo_root() / "results" / profile.name / "skips_and_encoder.csv"
+    save_atomic(lambda part: table.to_csv(part, index=False, float_format="%.6g"), path)
+    print(table.groupby("case")["valid_loss"].min())
+
+
+if __name__ == "__main__":
+    main()

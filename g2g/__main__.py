@@ -7,11 +7,25 @@ import argparse
 import dataclasses
 import sys
 import typing
+from functools import partial
 
+from g2g.files import printable
 from g2g.photos import MAX_MEGAPIXELS, find_photos
 from g2g.profiles import STAGES, Recipe, get_profile, get_recipe
 
 # What needs torch is imported by the command that uses it: `--help` need not wait for it
+
+
+class WrongArgument(ValueError):
+    """The command line asks for what cannot be."""
+
+
+def _checked(function, *arguments):
+    """What `function` returns; its ValueError as one on the command line."""
+    try:
+        return function(*arguments)
+    except ValueError as error:
+        raise WrongArgument(str(error)) from error
 
 
 def _read(text, kind):
@@ -23,19 +37,31 @@ def _read(text, kind):
 
 
 def _edited(recipe, changes):
-    """`recipe` with KEY=VALUE strings applied. Raises ValueError that names the change and what it may be."""
+    """`recipe` with KEY=VALUE strings applied. Raises WrongArgument that names the change and what it may be."""
     kinds = {field.name: field.type for field in dataclasses.fields(Recipe) if field.name != "stage"}
     edits = {}
     for change in changes:
         key, _, text = change.partition("=")
         if key not in kinds:
-            raise ValueError(f"--set {change}: no such field; known: {', '.join(kinds)}")
+            raise WrongArgument(f"--set {change}: no such field; known: {', '.join(kinds)}")
         try:
             edits[key] = _read(text, kinds[key])
         except ValueError:
             kind = getattr(kinds[key], "__name__", kinds[key])
-            raise ValueError(f"--set {change}: {key} is of type {kind}, which {text!r} is not") from None
-    return dataclasses.replace(recipe, **edits)
+            raise WrongArgument(f"--set {change}: {key} is of type {kind}, which {text!r} is not") from None
+    return _checked(partial(dataclasses.replace, recipe, **edits))
+
+
+def _number(low, high, kind=float):
+    """A reader for argparse of numbers from `low` to `high`; NaN is none."""
+
+    def read(text):
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text}: expected a number from {low:g} to {high:g}")
+        return value
+
+    return read
 
 
 def _prepare(args):
@@ -47,7 +73,7 @@ def _prepare(args):
 def _train(args):
     from g2g.runs import load_or_train
 
-    recipe = _edited(get_recipe(args.stage, args.profile), args.set)
+    recipe = _edited(_checked(get_recipe, args.stage, args.profile), args.set)
     run = load_or_train(args.stage, args.profile, recipe=recipe)
     best, gray = run.record["best_valid_loss"], run.record["gray_valid_loss"]
     print(f"{run.stage}: best validation L1 {best:.4f} (gray {gray:.4f}); kept in {run.folder}")
@@ -65,10 +91,10 @@ def _colorize(args):
 
     photos, missing = find_photos(args.photos)
     for path in missing:
-        print(f"no photo at {path}", file=sys.stderr)
+        print(f"no photo at {printable(path)}", file=sys.stderr)
     if not photos:
         return 2
-    model, size, description = shipped_model(args.model) if args.model else best_available()
+    model, size, description = _checked(shipped_model, args.model) if args.model else best_available()
     print(f"colouring with {description}")
     _, failed = colorize_files(
         photos,
@@ -82,7 +108,7 @@ def _colorize(args):
     )
     print(f"{len(photos) - len(failed)} of {len(photos)} photos coloured, in {args.output}")
     for photo, reason in failed.items():
-        print(f"failed: {photo}: {reason}", file=sys.stderr)
+        print(f"failed: {printable(photo)}: {printable(reason)}", file=sys.stderr)
     return 1 if failed or missing else 0
 
 
@@ -96,7 +122,9 @@ def _parser():
         return sub
 
     prepare = command(_prepare, "prepare", "decode and resize the photos once")
-    prepare.add_argument("--min-chroma", type=float, default=0.0, help="leave near-gray photos out of training (5)")
+    prepare.add_argument(
+        "--min-chroma", type=_number(0, 140), default=0.0, help="leave near-gray photos out of training (5)"
+    )
 
     train = command(_train, "train", "train one stage, going on where it was interrupted")
     train.add_argument("stage", choices=STAGES)
@@ -112,11 +140,22 @@ def _parser():
     option("photos", nargs="+", metavar="PHOTO", help="files, folders (searched recursively) or patterns")
     option("-o", "--output", default="colorized", metavar="FOLDER", help="where NAME-color.jpg goes (%(default)s)")
     option("--model", metavar="NAME", help="one of results/weights: unet (the default), cgan, cnn")
-    option("--saturation", type=float, default=1.0, metavar="FACTOR", help="above 1 for stronger colours (%(default)s)")
+    option(
+        "--saturation",
+        type=_number(0, 100),
+        default=1.0,
+        metavar="FACTOR",
+        help="above 1 for stronger colours (%(default)s)",
+    )
     option("--compare", action="store_true", help="write gray and colour side by side, too")
-    option("--size", type=int, metavar="PIXELS", help="predict colour on so many pixels squared (as in training)")
+    option(
+        "--size",
+        type=_number(32, 4096, int),
+        metavar="PIXELS",
+        help="predict colour on so many pixels squared (as in training)",
+    )
     limit = "refuse larger photos before decoding them (%(default)s)"
-    option("--max-megapixels", type=float, default=MAX_MEGAPIXELS, metavar="N", help=limit)
+    option("--max-megapixels", type=_number(0.001, 1e6), default=MAX_MEGAPIXELS, metavar="N", help=limit)
     return parser
 
 
@@ -124,7 +163,12 @@ def main(argv=None) -> int:
     """Run one subcommand; returns its exit code."""
     args = _parser().parse_args(argv)
     try:
+        if hasattr(args, "profile"):
+            _checked(get_profile, args.profile)
         return args.function(args) or 0
+    except WrongArgument as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted; the same command takes up what is finished and goes on", file=sys.stderr)
         return 130

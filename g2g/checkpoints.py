@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from fastai.callback.core import Callback
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.optim.swa_utils import AveragedModel
 
 from g2g.files import save_atomic
@@ -28,7 +28,7 @@ class TrainingDiverged(RuntimeError):
 def save_weights(model, path) -> None:
     """Write `model`'s state dict as safetensors, atomically."""
     tensors = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
-    save_atomic(partial(save_file, tensors), path)
+    save_atomic(lambda part: part.write_bytes(save(tensors)), path)  # save_file has errors and a file mode of its own
 
 
 def load_checkpoint(folder, device="cpu") -> dict | None:

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from PIL import ExifTags, Image
 
 from g2g import lab
+from g2g.files import printable
 from g2g.models import predict
-from g2g.photos import MAX_MEGAPIXELS, new_path, read_photo, save_photo
+from g2g.photos import MAX_MEGAPIXELS, claim_path, read_photo, save_photo
 
 SIZE = 256  # the side of the square on whose area colour is predicted: the training size of the report
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
@@ -184,13 +185,13 @@ def colorize_files(photos, folder: str | Path, model, *, compare: bool = False, 
                 files = _colorize_file(photo, folder, model, compare, options)
                 written += files
                 seconds = time.perf_counter() - start
-                outcome = f"{', '.join(map(str, files))} ({seconds:.1f} s)"
+                outcome = f"{', '.join(map(printable, files))} ({seconds:.1f} s)"
             except Exception as error:  # any photo can be broken in a way of its own
                 failed[photo] = str(error) or type(error).__name__
-                outcome = f"FAILED: {failed[photo]}"
-        print(f"[{number}/{len(photos)}] {photo} -> {outcome}", flush=True)
+                outcome = f"FAILED: {printable(failed[photo])}"
+        print(f"[{number}/{len(photos)}] {printable(photo)} -> {outcome}", flush=True)
         for note in notes:
-            print("    note:", note.message)
+            print("    note:", printable(note.message))
     return written, failed
 
 
@@ -202,7 +203,11 @@ def _colorize_file(photo, folder, model, compare, options):
         pictures = {"color": result.crop(right), "compare": result}
     paths = []
     for ending, picture in pictures.items():
-        path = new_path(photo, folder, ending, result.format)
-        save_photo(picture, path)
+        path = claim_path(photo, folder, ending, result.format)
+        try:
+            save_photo(picture, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         paths.append(path)
     return paths

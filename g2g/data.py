@@ -21,7 +21,7 @@ from fastai.data.load import DataLoader
 from fastcore.all import chunked, num_cpus
 
 from g2g import files
-from g2g.files import disk_full_explained, locked, need_disk
+from g2g.files import disk_full_explained, locked, need_disk, printable
 from g2g.lab import AB_SCALE, NEAR_GRAY, photos_to_lab
 from g2g.photos import decode
 from g2g.profiles import Profile, cache_root
@@ -126,11 +126,7 @@ def _list_skipped(photos):
 
 
 def _reasons(rows):
-    return [f"  {_printable(row.file)}: {row.skipped}" for row in rows.itertuples()]
-
-
-def _printable(name):
-    return name.encode(errors="backslashreplace").decode()
+    return [f"  {printable(row.file)}: {row.skipped}" for row in rows.itertuples()]
 
 
 def _key(train, test, settings):
@@ -164,7 +160,7 @@ def _load(folder):
         if all(len(photos._open(split)) == len(photos.files(split)) for split in SPLITS):
             return photos
         problem = "arrays and manifest differ in length"
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         problem = error
     print(f"{folder} is damaged ({problem}): preparing again")
     return None
@@ -245,7 +241,7 @@ def _add_chroma(decoded):
 def _why_not(row, seen, min_chroma):
     twin = seen.get(row["sha256"], row)
     if twin["split"] != row["split"]:
-        return f"same file as {twin['split']} photo {_printable(twin['file'])}"
+        return f"same file as {twin['split']} photo {printable(twin['file'])}"
     if row["split"] != "test" and row["chroma"] < min_chroma:
         return f"mean chroma {row['chroma']:.2f} is below {min_chroma:g}"
     return ""

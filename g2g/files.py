@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MORE_DISK = "Free some space, or set G2G_CACHE to a folder on a larger disk"
 
 
@@ -24,6 +25,8 @@ def save_atomic(write, path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing behind it
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
@@ -81,9 +84,15 @@ def disk_full_explained(folder: Path):
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in DISK_FULL:
             raise
         raise RuntimeError(f"the disk of {folder} is full; nothing was kept. {MORE_DISK}") from error
+
+
+def printable(name) -> str:
+    """A file's name for people: what a terminal cannot show, or would obey, is escaped; long ones are shortened."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))
+    return text if len(text) <= 200 else f"{text[:100]}…{text[-99:]}"
 
 
 class _Lines:

@@ -240,20 +240,27 @@ def save_photo(image: Image.Image, path: str | Path) -> None:
     save_atomic(lambda part: image.save(part, format, **image.info, **options), path)
 
 
-def new_path(source: Path, folder: Path, ending: str, format: str | None) -> Path:
+def claim_path(source: Path, folder: Path, ending: str, format: str | None) -> Path:
     """NAME-ending.jpg in `folder` for a JPEG (with its own suffix), NAME-ending.png, without loss, for all else.
 
-    Never an existing file: where the name is taken, a number is put behind it, NAME-ending-2.jpg.
+    Made as an empty file, so that it is nobody else's: where the name is taken, a number is put behind it,
+    NAME-ending-2.jpg. A long NAME is cut.
     """
+    stem = source.stem
+    if len(os.fsencode(stem)) > 200:  # file systems allow 255 bytes
+        stem = os.fsencode(stem)[:200].decode(errors="ignore")
     suffix = ".png"
     if format in ("JPEG", "MPO"):  # MPO: a camera's JPEG with previews
         is_usual = source.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif")
         suffix = source.suffix if is_usual else ".jpg"
-    path, number = folder / f"{source.stem}-{ending}{suffix}", 1
-    while os.path.lexists(path):
-        number += 1
-        path = folder / f"{source.stem}-{ending}-{number}{suffix}"
-    return path
+    path, number = folder / f"{stem}-{ending}{suffix}", 1
+    while True:
+        try:
+            path.touch(exist_ok=False)
+            return path
+        except FileExistsError:
+            number += 1
+            path = folder / f"{stem}-{ending}-{number}{suffix}"
 
 
 def photos_under(folder: str | Path) -> list[Path]:

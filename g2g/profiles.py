@@ -108,6 +108,36 @@ class Recipe:
     r1: float = 0.0  # cgan: weight of the gradient penalty on D
     d_epochs: int = 0  # cgan: so many epochs, the first of all, D trains alone
 
+    def __post_init__(self):
+        """Raise ValueError that names a field, what was given, and what is allowed."""
+        optional = {field.name for field in dataclasses.fields(self) if field.default is None}
+        optional -= {"cnn": {"width"}, "cgan": {"lam", "d_rate", "receptive_field"}}.get(self.stage, set())
+        for field, (low, high) in _RANGES.items():
+            value = getattr(self, field)
+            if value is None and field in optional:
+                continue
+            if not isinstance(value, (int, float)) or not low <= value <= high:
+                raise ValueError(f"recipe: {field} is {value!r}, expected a number from {low:g} to {high:g}")
+
+
+# Field: least and largest value. A field that may be None is not checked then.
+_RANGES = {
+    "epochs": (1, 100_000),
+    "lr": (1e-12, 10),
+    "batch_size": (1, 65_536),
+    "seed": (0, 2**32 - 1),
+    "width": (2, 1024),
+    "encoder_rate": (0, 100),
+    "weight_decay": (0, 100),
+    "crop": (0.05, 1),
+    "average": (0, 0.999999),
+    "steps": (1, 10**9),
+    "beta1": (0, 0.999999),
+    "lam": (0, 1e9),
+    "d_rate": (0, 1e6),
+    "r1": (0, 1e9),
+    "d_epochs": (0, 100_000),
+}
 
 # 2e-4, β1 = 0.5 and λ = 100 as in pix2pix (Isola et al. 2017), the decay as in its authors' later PyTorch code;
 # the report names β1 only. unet_long, the control, is the cGAN's recipe without the adversary.

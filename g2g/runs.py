@@ -15,7 +15,7 @@ import torch
 from g2g import __version__, training
 from g2g.checkpoints import AverageWeights
 from g2g.data import Photos, dataloaders, prepare
-from g2g.files import write_json
+from g2g.files import locked, write_json
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
 from g2g.profiles import QUOTED, STAGES, TITLES, Profile, Recipe, get_profile, get_recipe, repo_root
 
@@ -58,7 +58,14 @@ class Run:
                 f"run {self.id} has no {file} in {self.folder}: results/ keeps none, or it was deleted. "
                 f"To train it again, delete that folder if it lies in outputs/ and call load_or_train({self.stage!r})"
             )
+        expected = self.record.get("weights_sha256", {}).get(file)  # runs of an earlier version have none
+        if expected and _digest(path) != expected:
+            raise ValueError(f"{path} is damaged, or of another run than its run.json; delete that folder, train again")
         return load_weights(model, path).to(device).eval()
+
+
+def _digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _model(recipe, size, weights):
@@ -79,8 +86,7 @@ def _portable(recipe: Recipe) -> Recipe:
         return recipe
     if not Path(weights).is_file():
         raise FileNotFoundError(f"no weights at {weights}; give the path of a file, 'imagenet' or None (G2G_WEIGHTS)")
-    digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
-    return dataclasses.replace(recipe, weights=f"sha256:{digest}")
+    return dataclasses.replace(recipe, weights=f"sha256:{_digest(weights)}")
 
 
 def run_id(recipe: Recipe, photos_hash: str, start_id: str | None = None) -> str:
@@ -94,16 +100,23 @@ def run_id(recipe: Recipe, photos_hash: str, start_id: str | None = None) -> str
 def _load(folder: Path) -> Run | None:
     try:
         record = json.loads((folder / "run.json").read_text())
+        if not 0 < record["size"] < 10_000:
+            raise ValueError(f"a size of {record['size']} px")
         return Run(folder, Recipe(**record["recipe"]), record)
     except FileNotFoundError:
         return None  # not finished: run.json is written last
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / 'run.json'} is damaged ({error}); delete that folder and train again") from error
 
 
 def _finished(profile):
-    found = [_load(path.parent) for path in sorted(profile.outputs.glob("runs/*/run.json"))]
-    return {run.id: run for run in found}
+    found = {}
+    for path in sorted(profile.outputs.glob("runs/*/run.json")):
+        try:
+            found[path.parent.name] = _load(path.parent)
+        except ValueError as error:
+            print(f"left out: {error}")
+    return found
 
 
 def find_run(recipe: Recipe, photos: Photos, profile: Profile, start: Run | None = None) -> Run | None:
@@ -129,7 +142,7 @@ def list_runs(profile: Profile | str | None = None) -> pd.DataFrame:
 def load_run(run: str, profile: Profile | str | None = None) -> Run:
     """The finished run called `run` (as `list_runs` lists it). Raises FileNotFoundError naming those that exist."""
     profile = get_profile(profile)
-    found = _load(profile.outputs / "runs" / run)
+    found = _load(profile.outputs / "runs" / run) if Path(run).name == run else None  # nothing outside of runs/
     if found is None:
         raise FileNotFoundError(f"no finished run {run!r} in {profile.name}; there are: {list(_finished(profile))}")
     return found
@@ -228,11 +241,13 @@ def load_or_train(
     if recipe.start and start is None:
         start = load_or_train(recipe.start, profile, photos=photos)
     folder = profile.outputs / "runs" / run_id(recipe, photos.hash, start and start.id)
-    run = _load(folder)
-    if run:
-        print(f"{TITLES[stage]}: run {run.id} is there, {run.record['minutes']:.1f} min on {run.record['device']}")
-        return run
-    return _train(recipe, photos, profile, start, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder):  # a second process waits here, then finds the first one's run
+        run = _load(folder)
+        if run is None:
+            return _train(recipe, photos, profile, start, folder)
+    print(f"{TITLES[stage]}: run {run.id} is there, {run.record['minutes']:.1f} min on {run.record['device']}")
+    return run
 
 
 def _train(recipe, photos, profile, start, folder):
@@ -257,6 +272,7 @@ def _train(recipe, photos, profile, start, folder):
         "valid": len(photos.valid),
         "best_valid_loss": float(history["valid_loss"].min()),
         "gray_valid_loss": training.gray_loss(learn.dls.valid),
+        "weights_sha256": {path.name: _digest(path) for path in sorted(folder.glob("*.safetensors"))},
         "minutes": round(seconds / 60, 2),
         "photos_per_second": round(learn.dls.train.n * len(history) / seconds, 1),
         "versions": {name: version(name) for name in ("torch", "torchvision", "fastai")}

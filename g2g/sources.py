@@ -12,7 +12,7 @@ import zlib
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import numpy as np
@@ -21,7 +21,7 @@ from fastdownload import core as fastdownload
 from PIL import Image
 from tqdm.utils import CallbackIOWrapper
 
-from g2g.files import disk_full_explained, locked, need_disk, progress
+from g2g.files import DISK_FULL, disk_full_explained, locked, need_disk, progress
 from g2g.photos import SUFFIXES, Item, photos_under
 from g2g.profiles import SEED, Profile, cache_root
 
@@ -173,7 +173,9 @@ def _download(url, path, tries=3):
             problem = f"the server answered {error.code} {error.reason}"
             if error.code < 500:
                 break
-        except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+        except (HTTPException, OSError) as error:  # no address, a dropped route, broken TLS: all are OSErrors
+            if getattr(error, "errno", None) in DISK_FULL:
+                raise
             problem = str(getattr(error, "reason", error)) or type(error).__name__
         print(f"COCO sample: {problem} (try {attempt} of {tries})")
     raise RuntimeError(f"could not download {url}: {problem}. {WAY_OUT}")

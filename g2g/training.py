@@ -236,6 +236,8 @@ def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFr
         raise ValueError(f"unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".*.part"):  # half-written by a process that was killed
+        left.unlink()
     history = checkpoints.History()
     callbacks = [checkpoints.SeedEpochs(seed), history, checkpoints.StopWhenDiverged()]
     callbacks += [checkpoints.KeepWeights(folder), checkpoints.Checkpoints(folder), checkpoints.Report()]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from g2g import figures
 from g2g.colorize import colorize
@@ -162,7 +162,8 @@ def ship(run, name: str, sentence: str, root=None) -> Path:
     for key, tensor in run.model().state_dict().items():
         tensors[key] = tensor.half() if tensor.ndim > 1 else tensor
     path = folder / f"{name}.safetensors"
-    save_atomic(partial(save_file, {key: tensor.contiguous() for key, tensor in tensors.items()}), path)
+    data = save({key: tensor.contiguous() for key, tensor in tensors.items()})
+    save_atomic(lambda part: part.write_bytes(data), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     write_json(run.record | {"sentence": sentence, "sha256": digest}, path.with_suffix(".json"))
     save_atomic(

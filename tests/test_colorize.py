@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from g2g import lab
 from g2g import photos as photofiles
 from g2g.__main__ import main
 from g2g.colorize import colorize, colorize_files, guided_filter, to_gamut_rgb
+from g2g.photos import claim_path
 
 ORANGE, VIOLET, GRAY = (0.3, 0.5), (0.7, -0.9), (0.0, 0.0)
 
@@ -514,9 +516,37 @@ def test_twelve_megapixels_take_seconds_and_little_memory(tmp_path):
     assert measured["cpu"] < 20 and measured["gib"] < 2, measured  # 10 s on each of two cores
 
 
+def test_two_that_colour_into_one_folder_never_take_the_same_name(tmp_path):
+    source = tmp_path / "a.jpg"
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda _: claim_path(source, tmp_path, "color", "JPEG"), range(64)))
+    assert len(set(paths)) == 64 and all(path.exists() for path in paths)
+
+
+def test_a_result_that_cannot_be_written_leaves_no_empty_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise RuntimeError("could not write: is the disk full?")
+
+    monkeypatch.setattr("g2g.colorize.save_photo", full)
+    _, failed = colorize_files([saved(photo(), tmp_path / "a.jpg")], tmp_path / "out", paints(ORANGE))
+    assert len(failed) == 1 and not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("stem", ["line\nfailed: b.jpg", "\x1b[2Jgone", os.fsdecode(b"caf\xe9"), "n" * 246])
+def test_any_name_is_coloured_and_printed_safely(stem, tmp_path, capsys):
+    source = tmp_path / f"{stem}.jpg"
+    picture = saved(photo(), tmp_path / "plain.jpg")
+    os.rename(picture, source)
+    written, failed = colorize_files([source], tmp_path / "out", paints(ORANGE))
+    said = capsys.readouterr().out
+    assert not failed and written[0].exists()
+    said.encode("utf-8", "strict")
+    assert said.count("\n") == 1 and "\x1b" not in said
+
+
 def test_the_command_takes_a_model_by_name_and_names_those_that_are_there(tmp_path, capsys):
     picture = saved(photo(), tmp_path / "a.jpg")
-    assert cli(picture, "-o", tmp_path / "out", "--model", "dall-e") == 1
+    assert cli(picture, "-o", tmp_path / "out", "--model", "dall-e") == 2
     assert "no model 'dall-e' in results/weights; there are: " in capsys.readouterr().err
     assert cli(picture, "-o", tmp_path / "out", "--model", "unet") == 0
     assert "colouring with the U-Net" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torchvision.models import resnet18
 from g2g import runs
 from g2g.__main__ import _edited, main
 from g2g.data import prepare
+from g2g.files import locked
 from g2g.profiles import RECIPES, Recipe, get_profile, get_recipe, repo_root
 
 
@@ -76,6 +78,54 @@ def test_unfinished_run_is_not_listed(world):
     with pytest.raises(ValueError, match="damaged"):
         runs.load_run("cnn-half", profile)
     shutil.rmtree(half)
+
+
+def test_a_damaged_record_is_left_out_of_the_list_and_blocks_nothing(world, capsys):
+    profile, _, _, run = world
+    for number, text in enumerate(("[]", "{", json.dumps({"recipe": {}}), (run.folder / "run.json").read_text())):
+        broken = run.folder.with_name(f"cnn-broken{number}")
+        broken.mkdir()
+        record = text.replace('"size": 32', '"size": 1e12') if number == 3 else text
+        (broken / "run.json").write_text(record)
+    assert list(runs.list_runs(profile)["run"]) == [run.id]
+    assert capsys.readouterr().out.count("left out") == 4
+    for folder in run.folder.parent.glob("cnn-broken*"):
+        shutil.rmtree(folder)
+
+
+def test_a_run_is_looked_for_among_the_runs_only(world, tmp_path):
+    outside = f"../../../{world[3].folder.parent.name}/{world[3].id}"
+    with pytest.raises(FileNotFoundError, match="no finished run"):
+        runs.load_run(outside, world[0])
+
+
+def test_weights_that_are_not_the_runs_are_noticed(world):
+    run = world[3]
+    path = run.folder / "weights.safetensors"
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    try:
+        with pytest.raises(ValueError, match="is damaged, or of another run"):
+            run.model("best")
+    finally:
+        path.write_bytes(kept)
+    assert path.stat().st_mode & 0o777 == (run.folder / "history.csv").stat().st_mode & 0o777
+
+
+def test_a_second_process_waits_and_takes_the_first_ones_run(world, tmp_path, monkeypatch, capsys):
+    profile, photos, recipe, run = world
+    monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
+    monkeypatch.setattr(runs, "_train", lambda *a: pytest.fail("trained beside the first"))
+    folder = profile.outputs / "runs" / run.id
+    folder.parent.mkdir(parents=True)
+    with ThreadPoolExecutor(1) as second:
+        with locked(folder):  # the first process is training
+            found = second.submit(runs.load_or_train, "cnn", profile, recipe=recipe, photos=photos)
+            with pytest.raises(TimeoutError):
+                found.result(timeout=0.5)
+            shutil.copytree(run.folder, folder)
+        assert found.result(timeout=30).id == run.id
+    assert "another process is writing" in capsys.readouterr().out
 
 
 def test_model_comes_back_in_eval_mode_with_its_weights(world):
@@ -179,7 +229,12 @@ def test_command_line_edits_a_recipe_and_names_errors(world, capsys):
     ):
         with pytest.raises(ValueError, match=message):
             _edited(recipe, [change])
-    assert main(["train", "cnn", "--profile", "nope"]) == 1
+    for change in ("epochs=0", "epochs=-3", "lr=-1", "width=none", "lr=nan", "width=1000000000"):
+        assert main(["train", "cnn", "--profile", "smoke", "--set", change]) == 2
+        field, _, value = change.partition("=")
+        said = capsys.readouterr().err
+        assert f"recipe: {field} is " in said or f"{field} is of type" in said, change
+    assert main(["train", "cnn", "--profile", "nope"]) == 2
     assert "unknown profile" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:
         main(["train", "vgg"])

@@ -4,6 +4,7 @@ import dataclasses
 import http.server
 import io
 import os
+import ssl
 import tarfile
 import threading
 
@@ -226,6 +227,22 @@ def test_an_archive_that_is_not_whole_is_refused(serve, own_cache, spoil):
     whole = archive()
     serve((200, len(whole), whole))
     assert len(sources.coco_sample(COCO)[0]) == 32, "and the next try is a clean one"
+
+
+@pytest.mark.parametrize("error", [ssl.SSLError("bad record"), OSError(113, "No route to host")])
+def test_a_connection_that_breaks_is_tried_again(error, serve, own_cache, monkeypatch, capsys):
+    whole = archive()
+    serve((200, len(whole), whole))
+    urlopen, broken = sources.urlopen, [error]
+
+    def breaking(*args, **kwargs):
+        if broken:
+            raise broken.pop()
+        return urlopen(*args, **kwargs)
+
+    monkeypatch.setattr(sources, "urlopen", breaking)
+    assert len(sources.coco_sample(COCO)[0]) == 32
+    assert "(try 1 of 3)" in capsys.readouterr().out
 
 
 def test_an_archive_cannot_write_elsewhere(serve, own_cache, tmp_path):

@@ -201,6 +201,23 @@ def test_full_disk_is_said_and_the_last_checkpoint_stays(tiny, tmp_path, monkeyp
     assert len(train("cnn", tiny, tmp_path)[1]) == 3
 
 
+def test_a_disk_that_fills_up_while_weights_are_written_is_said_too(tiny, tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RuntimeError, match="weights.safetensors: .*No space left.*Is the disk full"):
+        train("cnn", tiny, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_half_written_is_swept(tiny, tmp_path):
+    left = tmp_path / ".checkpoint-0001.pt.1234.part"
+    left.write_bytes(b"half")
+    train("cnn", tiny, tmp_path)
+    assert not left.exists()
+
+
 def test_exploding_loss_stops_with_the_last_good_epoch_kept(tiny, tmp_path):
     class Explode(Callback):
         def after_pred(self):

@@ -183,7 +183,7 @@ def _several_test_sets(scores, test_sets, **_):
 
 @claim(
     "grayscale image stores data in reduced data space … potential for data storage techniques",
-    "Held if the best model's colours surely come within 2.3 units of CIEDE2000 (just noticeable, generously) on "
+    "Held if the best model's colours surely come within 2 units of CIEDE2000 (1 is about just noticeable) on "
     "average, not held if they surely do not.",
 )
 def _storage(scores, **_):
@@ -191,4 +191,4 @@ def _storage(scores, **_):
     best = min(errors, key=lambda row: errors[row][0])
     mean, low, high = errors[best]
     words = f"CIEDE2000 of the best, {TITLES[best]}: {mean:.1f} ({low:.1f} to {high:.1f})"
-    return all_positive([below(2.3, errors[best])]), words
+    return all_positive([below(2, errors[best])]), words

@@ -23,7 +23,7 @@ from g2g.sources import bundled
 from report.build import check, color_counts, pictures, runs_table
 from report.claims import verdicts
 from report.figures import frontier
-from report.tables import evaluate_profile, read_scores
+from report.tables import evaluate_profile, read_scores, summary
 
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth: bundled photographs "
@@ -40,7 +40,7 @@ def publish(
     That is table1.*, frontier.csv, runs.md, claims.md, of each stage history.csv and run.json, and the figures
     loss_curves, ab_histograms, frontier, qualitative_grid and teaser, the last two on photographs that may be shown,
     never on G2G_DATA's. If NAME (by default the profile's) is what the course quotes, the tables go between the markers
-    `<!-- g2g:table1 -->` (likewise runs, claims) of README and docs.
+    `<!-- g2g:summary -->` (likewise table1, runs, claims) of README and docs.
 
     `note`, a sentence on the photos say, is printed below the table. `further`, a folder of photos, is a second test
     set; its tables go to `results/NAME/further`.
@@ -72,7 +72,12 @@ def publish(
         for row in verdicts(scores, colors, runs, profile, test_sets=2 if further else 1).itertuples()
     ]
     runs_text = runs_table(runs).to_markdown(index=False, disable_numparse=True)
-    texts = {"table1": table1, "runs": f"{runs_text}\n", "claims": "".join(claims)}
+    texts = {
+        "table1": table1,
+        "summary": f"{summary(table.reset_index())}\n",
+        "runs": f"{runs_text}\n",
+        "claims": "".join(claims),
+    }
     folder = root / "results" / name
     with tempfile.TemporaryDirectory() as work:
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so

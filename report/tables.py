@@ -170,6 +170,23 @@ def _interval(row, column, digits):
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
+def summary(table: pd.DataFrame) -> str:
+    """The few columns of `table` (of `table1`) that README shows, as Markdown."""
+    gray_psnr = table.set_index("row").loc["gray", "psnr"]
+    cells = pd.DataFrame({"": table["model"]})
+    cells["MAE ↓"] = [_interval(row, "mae", 4) for _, row in table.iterrows()]
+    cells["PSNR over gray, dB ↑"] = [f"{psnr - gray_psnr:+.2f}" for psnr in table["psnr"]]
+    cells["the same, as colourful as the truth ↑"] = [_vivid_gain(row) for _, row in table.iterrows()]
+    cells["CIEDE2000 ↓"] = [f"{error:.2f}" for error in table["delta_e"]]
+    cells["colourfulness"] = [f"{value:.1f}" for value in table["colorfulness"]]
+    cells["MAE, reported"] = ["" if math.isnan(number) else f"{number:.4f}" for number in table["reported_mae"]]
+    return cells.to_markdown(index=False, disable_numparse=True)
+
+
+def _vivid_gain(row):
+    return "–" if math.isnan(row["vivid_gain"]) else f"{row['vivid_gain']:+.2f}"
+
+
 def notes(table: pd.DataFrame) -> list[str]:
     """The sentences that belong below `table` (of `table1`): what is measured how."""
     truth = table.iloc[0]

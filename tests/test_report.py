@@ -99,6 +99,7 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
         "table1.csv",
         "table1.md",
         "table1.tex",
+        "summary.md",
         "frontier.csv",
         "runs.md",
         "sweep.csv",
@@ -162,7 +163,7 @@ def test_numbers_in_readme_and_docs_are_those_in_results():
     stamped = [
         (page, marker)
         for page in publishing.pages()
-        for marker in ("table1", "runs", "claims")
+        for marker in ("summary", "table1", "runs", "claims")
         if f"<!-- g2g:{marker} -->" in page.read_text(encoding="utf-8")
     ]
     if not stamped:

@@ -256,7 +256,7 @@ figures.image_row([swatch(path[-1]) for path in paths], [f"adversary, seed {seed
 # ## 2.3 Before training
 #
 # Now the real thing. Photos and batches are those of notebook 01. The pictures below are **validation**
-# photos, not used for training.
+# photos: no training step uses them. (In `smoke` they are other crops of the same few photographs.)
 
 # %%
 photos = prepare(profile)

@@ -58,7 +58,7 @@ from g2g.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
-# Everything you may want to change stands in the next cell.
+# Everything you may want to change is in the next cell.
 
 # %%
 from g2g import runs
@@ -517,7 +517,7 @@ pd.DataFrame(rows).set_index("stage").dropna(axis=1, how="all").T
 # * *"Achieved a L1 loss of 0.07586"* in the text, a test MAE of **0.0846** in the table: 12% apart for what should be the same
 #   quantity. The smaller may be the training loss, the larger is the test's; then the network had begun to learn its
 #   photos by heart. Below is how far the two lie apart in *your* run.
-# * *"After which … no further reductions in losses"* at 20 epochs. The control tells.
+# * *"After which … no further reductions in losses"* at 20 epochs. The control will show.
 # * Nowhere the number that makes 0.0846 readable: **gray scores about 0.089** on COCO photos (measured: 0.0890 on 2,000
 #   of them at 256 px). The U-Net's reported gain over an answer without any colour is then about 5%.
 

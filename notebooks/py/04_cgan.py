@@ -57,7 +57,7 @@ from g2g.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
-# Everything you may want to change stands in the next cell.
+# Everything you may want to change is in the next cell.
 
 # %%
 import dataclasses
@@ -96,8 +96,8 @@ pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 # %% [markdown]
 # ## The idea
 #
-# L1 compares pixel by pixel. A car that might be red or blue gets the median of both, which is neither (the toy of
-# notebook 02). What we want to say is not "be near *this* photo" but "**be such that nobody can tell you from a photo**". Nobody
+# L1 compares pixel by pixel. Where a car might be red or blue, L1 takes a vote, and if the vote
+# is close, a dull colour in between is the safest answer (the toy of notebook 02). What we want to say is not "be near *this* photo" but "**be such that nobody can tell you from a photo**". Nobody
 # has a formula for that, so it is learnt, too: by a **discriminator** D, trained to tell real colours from generated ones,
 # while the **generator** G is trained to fool it (Goodfellow et al. 2014).
 #
@@ -132,9 +132,9 @@ print(f"photo {tuple(L.shape[2:])}, judged {tuple(as_judged(L).shape[2:])}")
 # ## One verdict per patch
 #
 # A discriminator could give one number for a whole photo. A **PatchGAN** is a plain chain of convolutions that ends in a
-# *grid* of numbers, each of which sees only a patch: "is this piece real?" It has few parameters, works at any size, and cares
-# about what L1 neglects, local texture and crisp edges of colour. What is far apart it cannot compare: that is left to
-# L1. The numbers are **logits**: positive means real, and the sigmoid makes a probability of them.
+# *grid* of numbers, each of which sees only a patch: "is this piece real?" It has few parameters, works at any size, and asks
+# whether colours *go together* within a patch, which L1 never does. What is far apart it cannot compare: that is left to L1.
+# (Even a patch of one pixel raises colourfulness, Isola et al. found: such a D knows which colours are common.) The numbers are **logits**: positive means real, and the sigmoid makes a probability of them.
 
 # %%
 torch.manual_seed(SEED)
@@ -226,7 +226,7 @@ g_opt = torch.optim.Adam([p for p in G.parameters() if p.requires_grad], **adam)
 # ### D's step
 #
 # G colours the batch. D judges the real colours and the generated ones. `detach()` cuts the connection to G: in this step
-# only D shall learn, and it shall not teach G to be caught.
+# only D learns. Without it, G would be trained to be easy to catch.
 
 # %%
 fake = answer(photo)
@@ -421,7 +421,7 @@ pd.DataFrame({f"{p:g}": both_losses(p) for p in (0.5, 0.55, 0.75, 0.9, 0.99, 0.9
 def price(history):
     fig, ax = plt.subplots(figsize=(4.2, 2.6))
     ax.plot(history["valid_loss"], history["valid_colorfulness"], "o-", color=figures.color("cgan"), markersize=3)
-    ax.plot(history["valid_loss"][0], history["valid_colorfulness"][0], "o", color="black", fillstyle="none")
+    ax.plot(history["valid_loss"][0], history["valid_colorfulness"][0], "o", color="black", fillstyle="none", markersize=8)
     ax.set(xlabel="validation L1", ylabel="colourfulness")
     return fig
 
@@ -578,7 +578,7 @@ figures.loss_curves({"cgan": quoted}) if quoted else None
 #    error in place of L1. MSE of ab is much smaller than L1: which λ pulls as hard as L1 did at 100? Train some steps with both.
 # 2. **Perceptual loss.** Compare *features* instead of pixels: those of D's inner layers (no download; "feature matching", Wang et
 #    al. 2018, pix2pixHD), or of an ImageNet VGG-16 (Johnson et al. 2016; 528 MB). Which colours do they punish that L1 lets pass?
-# 3. **Diffusion, to read and to begin.** Ho, Jain & Abbeel 2020 (DDPM) and Palette (Saharia et al. 2022), which colours photos so. Add noise
+# 3. **Diffusion, to read and to begin.** Ho, Jain & Abbeel 2020 (DDPM) and Palette (Saharia et al. 2022), which colours photos this way. Add noise
 #    to ab in steps and look. Then say in a sentence each: what would the U-Net be given, what would it be asked for, why is the answer
 #    not brown, and what does it cost?
 #

@@ -122,7 +122,7 @@ runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile
 # %% [markdown]
 # If you changed a recipe in notebooks 02 to 04, your run has its own name in the list. Put it into `CHOSEN`
 # above to evaluate it in place of the default. A run of other photos or of another profile is refused by
-# name: its numbers do not belong into this table.
+# name: its numbers do not belong in this table.
 
 # %%
 if CHOSEN:
@@ -292,7 +292,8 @@ for label, answer in (("gray", 0 * ab), (name, pred)):
 
 # %% [markdown]
 # The report's 0.0807 of its cGAN would, if it was divided by 128, stand for 0.0939 here: worse than
-# gray. We cannot know. What we can do is to print gray beside it.
+# gray. The report does not say. (A tutorial with the same protocol, moein-shariatnia's, divides by 110, so 110 is likely: an
+# inference.) What we can do is to print gray beside it.
 #
 # **Clipping.** Not every (L, a, b) is a colour a screen can show. Converting to sRGB clips, so the picture
 # has a slightly different ab from the prediction. The MAE here is taken *before*; PSNR, SSIM, CIEDE2000,
@@ -406,7 +407,7 @@ column = table.set_index("model")["mae"]
 pd.DataFrame({"÷ 110": column, "÷ 128": column * 110 / 128}).round(4)
 
 # %% [markdown]
-# **Does a wrong range explain the report's LPIPS?** Its values (0.148, 0.141, 0.132) are low for VGG.
+# **Does a wrong range explain the report's LPIPS?** Its values are 0.148, 0.141 and 0.132.
 # LPIPS expects RGB in [-1, 1]; feeding [0, 1] is an easy slip that raises no error, halves all contrasts and
 # lowers the distance. If the weights are there, we make that slip on purpose: if the report's numbers come
 # out closer to the wrong range than to the right one, that is a hint, no proof.
@@ -467,9 +468,9 @@ pd.concat(kinds).unstack().round(4).rename(columns={False: "colourful photos", T
 # %% [markdown]
 # ## 5.7 The collapse toward gray, seen
 #
-# Count how often each pair of $a^*$ and $b^*$ occurs. The truth fills much of what a screen can show. A model
-# trained on L1 answers with the median of all colours that would fit, and medians of opposites lie in the
-# middle. What is missing from a model's cloud are colours it never dared to use.
+# Count how often each pair of $a^*$ and $b^*$ occurs. The truth reaches most of what a screen can show, though
+# strong colours are rare. A model trained on L1 answers with the median of all colours that would fit, and medians of
+# opposites lie in the middle. What is missing from a model's cloud are colours that it never dares to use.
 
 # %%
 colors = color_counts(runs, photos)

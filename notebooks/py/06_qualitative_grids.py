@@ -78,11 +78,13 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from scipy.stats import binomtest
 
 from g2g import figures, lab
+from g2g.colorize import colorize
 from g2g.data import prepare
 from g2g.metrics import ciede2000
 from g2g.models import predict
 from g2g.profiles import TITLES
-from g2g.runs import device, load_or_train, quoted
+from g2g.runs import device, load_or_train, quoted, shipped_model
+from report.publish import across, gallery_photos
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 
@@ -128,6 +130,24 @@ fig
 fig = figures.qualitative_grid(columns)
 figures.save(fig, "qualitative_grid", profile.outputs / "figures")
 fig
+
+# %% [markdown]
+# And these are the models that the README quotes, whatever your profile has trained: their weights lie in the
+# repository. The photographs are those of `data/gallery` (authors and licences in its README; recoloured here), which no
+# model was trained on. Colour is predicted on 128 × 128 px and enlarged along the edges of L, as in notebook 07.
+
+# %%
+gallery = gallery_photos(320)
+
+
+def coloured(name, saturation=1.0):
+    """The gallery in the colours of a model whose weights lie in results/weights."""
+    model, size, _ = shipped_model(name)
+    return [np.asarray(colorize(photo, model, size=size, saturation=saturation)) for photo in gallery]
+
+
+rows = {"gray": coloured("unet", saturation=0)} | {name: coloured(name) for name in ("cnn", "unet", "cgan")}
+across(rows | {"truth": gallery})
 
 # %% [markdown]
 # ## 6.3 Reading the pictures
@@ -339,7 +359,7 @@ if quoted_runs:
 # - Realism is asked of people: a fooling rate, with its interval, 50% being ideal.
 # - A colour that a model adds is a guess. Say so wherever you show it.
 #
-# That was the course: from a photo to its planes, through three models, to numbers and pictures that can be
+# So far the report, rebuilt: from a photo to its planes, through three models, to numbers and pictures that can be
 # checked. `python -m report build` writes all of it on one page, and `python -m g2g colorize` colours your own
 # photos.
 #

@@ -212,7 +212,8 @@ figures.image_row([lab.to_rgb(L_small, 0 * ab_small)[0], ab_alone(ab_small * SAT
 # $$ab \approx \text{slope}\cdot L + \text{offset},$$
 #
 # fits slope and offset at the small size, enlarges *these* (they vary slowly), and applies them to the large
-# L. Where L has an edge, colour gets it too.
+# L. Where L has an edge, colour gets it too. (Ours differs in one thing: each line passes through its pixel's own ab, not
+# through the window's mean, so that nothing is smoothed.)
 
 # %%
 def guided(L, L_small, ab_small):

@@ -90,7 +90,8 @@ def freeze_features(learn) -> None:
 def _encoder_and_rest(model):
     """Two groups of parameters, for two learning rates."""
     encoder = list(model.encoder.parameters())
-    rest = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
+    known = set(map(id, encoder))  # by identity: DynamicUnet's encoder is its first layer, under another name
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in known]
     return [encoder, rest]
 
 

@@ -108,15 +108,15 @@ def frontier(scores: dict, curves: dict) -> pd.DataFrame:
 
 
 def equally_colorful(scores: dict, curves: dict) -> list[str]:
-    """A sentence each on the cGAN and its control against the U-Net times a constant, at equal colourfulness."""
+    """Sentences on the cGAN, its control and the U-Net: one against the other times a constant, equally colourful."""
     sentences = []
-    for row in ("unet_long", "cgan"):
-        if row not in scores or "unet" not in curves:
+    for row, other in (("unet_long", "unet"), ("cgan", "unet"), ("cgan", "unet_long")):
+        if row not in scores or other not in curves:
             continue
         level = scores[row]["colorfulness"].mean()
-        mean, low, high = bootstrap(scores[row]["psnr"] - evaluation.psnr_at(curves["unet"], level))
+        mean, low, high = bootstrap(scores[row]["psnr"] - evaluation.psnr_at(curves[other], level))
         sentences.append(
-            f"{TITLES[row]}, colourfulness {level:.1f}, against the U-Net times the constant that makes it as "
+            f"{TITLES[row]}, colourfulness {level:.1f}, against {TITLES[other]} times the constant that makes it as "
             f"colourful: {mean:+.3f} dB [{low:+.3f}, {high:+.3f}]."
         )
     return sentences

@@ -19,7 +19,7 @@ from torch import nn
 
 from g2g import checkpoints, training
 from g2g.data import dataloaders, prepare
-from g2g.models import PatchGAN
+from g2g.models import PatchGAN, unet
 from g2g.profiles import get_profile, get_recipe
 from g2g.runs import learner
 
@@ -447,6 +447,16 @@ def test_the_encoder_learns_at_its_share_of_the_rate(tiny, tmp_path):
     groups = learn.opt.opt.param_groups
     assert [len(group["params"]) for group in groups] == [1, 4]
     assert all(group["weight_decay"] == 0.1 for group in groups)
+
+
+@pytest.mark.parametrize("resolution", ["quarter", "full"])
+def test_both_unets_have_two_rates(resolution, tiny):
+    model = unet(resolution, "efficientnet_lite0", None, 32)
+    learn = training.l1_learner(dataloaders(tiny, 4, device="cpu"), model, encoder_rate=0.25)
+    learn.create_opt()
+    encoder, rest = (group["params"] for group in learn.opt.opt.param_groups)
+    assert {*map(id, encoder)} == {*map(id, model.encoder.parameters())}
+    assert {*map(id, [*encoder, *rest])} == {*map(id, model.parameters())} and len(rest) > 4
 
 
 def test_the_average_is_validated_kept_and_resumed(tiny, tmp_path):

@@ -1,4 +1,4 @@
-"""On how many pixels should colour be predicted? The shipped U-Net on validation photos, for several sizes.
+"""On how many pixels should colour be predicted? The shipped cGAN on validation photos, for several sizes.
 
     python benchmarks/prediction_size.py [--profile cpu]    # minutes on two cores
 
@@ -42,7 +42,7 @@ def main():
     profile = get_profile(parser.parse_args().profile)
     names = set(prepare(profile).files("valid"))
     items = [item for item in SOURCES[profile.source](profile)[0] if item.name in names]
-    model, _, sentence = shipped_model("unet")
+    model, _, sentence = shipped_model("cgan")
     print(f"{len(items)} validation photos, {sentence}")
     rows = []
     with progress(len(items), "photos", "photos") as bar:

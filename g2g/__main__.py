@@ -122,9 +122,8 @@ def _parser():
         return sub
 
     prepare = command(_prepare, "prepare", "decode and resize the photos once")
-    prepare.add_argument(
-        "--min-chroma", type=_number(0, 140), default=0.0, help="leave near-gray photos out of training (5)"
-    )
+    near_gray = "leave near-gray photos out of training (5)"
+    prepare.add_argument("--min-chroma", type=_number(0, 140), default=0.0, help=near_gray)
 
     train = command(_train, "train", "train one stage, going on where it was interrupted")
     train.add_argument("stage", choices=STAGES)
@@ -139,23 +138,14 @@ def _parser():
     option = colorize.add_argument
     option("photos", nargs="+", metavar="PHOTO", help="files, folders (searched recursively) or patterns")
     option("-o", "--output", default="colorized", metavar="FOLDER", help="where NAME-color.jpg goes (%(default)s)")
-    option("--model", metavar="NAME", help="one of results/weights: unet (the default), cgan, cnn")
-    option(
-        "--saturation",
-        type=_number(0, 100),
-        default=1.0,
-        metavar="FACTOR",
-        help="above 1 for stronger colours (%(default)s)",
-    )
+    option("--model", metavar="NAME", help="one of results/weights: cgan (the default), unet (more cautious), cnn")
+    factor, pixels, megapixels = _number(0, 100), _number(32, 4096, int), _number(0.001, 1e6)
+    stronger = "above 1 for stronger colours (%(default)s)"
+    option("--saturation", type=factor, default=1.0, metavar="FACTOR", help=stronger)
     option("--compare", action="store_true", help="write gray and colour side by side, too")
-    option(
-        "--size",
-        type=_number(32, 4096, int),
-        metavar="PIXELS",
-        help="predict colour on so many pixels squared (as in training)",
-    )
+    option("--size", type=pixels, metavar="PIXELS", help="predict colour on so many pixels squared (as in training)")
     limit = "refuse larger photos before decoding them (%(default)s)"
-    option("--max-megapixels", type=_number(0.001, 1e6), default=MAX_MEGAPIXELS, metavar="N", help=limit)
+    option("--max-megapixels", type=megapixels, default=MAX_MEGAPIXELS, metavar="N", help=limit)
     return parser
 
 

@@ -92,7 +92,7 @@ from g2g.data import batches, dataloaders, prepare
 from g2g.models import count_parameters, imagenet_classifier, predict
 from g2g.photos import Item, decode
 from g2g.profiles import get_recipe, repo_root
-from g2g.runs import best_available, find_run, load_or_train
+from g2g.runs import find_run, load_or_train, shipped_model
 from report.tables import quoted_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
@@ -253,7 +253,7 @@ def forward(self: Unet, L, off=()):
 
 # %%
 by_hand = Unet(imagenet_classifier("efficientnet_lite0")).eval()
-shipped, shipped_size, sentence = best_available()
+shipped, shipped_size, sentence = shipped_model("unet")
 print("the library's, trained:", sentence)
 by_hand.load_state_dict(shipped.state_dict())
 torch.testing.assert_close(predict(by_hand, L), predict(shipped, L))

@@ -60,7 +60,7 @@ from g2g.checkpoints import TrainingDiverged
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import predict, unet
 from g2g.profiles import get_recipe
-from g2g.runs import best_available, load_or_train
+from g2g.runs import load_or_train, shipped_model
 
 # %%
 SEED = 42
@@ -84,7 +84,7 @@ print("run:", run.id)
 # photos.
 
 # %%
-model, _, sentence = best_available()
+model, _, sentence = shipped_model("unet")
 print(sentence)
 
 

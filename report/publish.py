@@ -158,7 +158,7 @@ def ship(run, name: str, sentence: str, root=None) -> Path:
     """Write a run's generator as results/weights/NAME.safetensors; returns that path.
 
     Convolutions go in half precision; not so biases and batch norm, whose small variances would lose digits. Beside it
-    come NAME.json, by which `runs.best_available` loads it, and NAME.png, the gallery in its colours. NAME.md, the card
+    come NAME.json, by which `runs.shipped_model` loads it, and NAME.jpg, the gallery in its colours. NAME.md, the card
     for people, is written by hand.
     """
     folder = Path(root or repo_root()) / "results" / "weights"
@@ -171,9 +171,9 @@ def ship(run, name: str, sentence: str, root=None) -> Path:
     save_atomic(lambda part: part.write_bytes(data), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     write_json(run.record | {"sentence": sentence, "sha256": digest}, path.with_suffix(".json"))
-    save_atomic(
-        partial(gallery(run.model(), run.record["size"]).savefig, format="png", dpi=160), path.with_suffix(".png")
-    )
+    picture = gallery(run.model(), run.record["size"])
+    options = {"format": "jpeg", "dpi": 200, "pil_kwargs": {"quality": 90}}
+    save_atomic(partial(picture.savefig, **options), path.with_suffix(".jpg"))
     return path
 
 

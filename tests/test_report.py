@@ -135,7 +135,7 @@ def test_shipped_weights_load_and_score_as_the_run_does(world, tmp_path, monkeyp
     _, profile, _ = world
     run = runs.load_or_train("unet", profile)
     path = publishing.ship(run, "unet", "The U-Net of this test.", tmp_path)
-    assert sorted(file.name for file in path.parent.iterdir()) == ["unet.json", "unet.png", "unet.safetensors"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["unet.jpg", "unet.json", "unet.safetensors"]
     assert json.loads(path.with_suffix(".json").read_text())["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(runs, "repo_root", lambda: tmp_path)
     model, size, sentence = runs.best_available()

@@ -34,7 +34,7 @@
 # the minutes for that are printed by the next cell.
 
 # %% tags=["setup"]
-# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+# @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
 PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
 USE_DRIVE = False  # @param {type:"boolean"}
 import os, shutil, subprocess, sys

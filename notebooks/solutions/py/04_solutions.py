@@ -22,7 +22,7 @@
 # In the `smoke` profile the code runs within a minute or so and its numbers mean nothing.
 
 # %% tags=["setup"]
-# Setup, the same in every notebook: find the course (in Colab: fetch it), then say what will run and how long
+# @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
 PROFILE = "auto"  # @param ["auto", "smoke", "class", "report"]
 USE_DRIVE = False  # @param {type:"boolean"}
 import os, shutil, subprocess, sys
@@ -71,11 +71,16 @@ run = load_or_train("cgan", profile, photos=photos, start=start)
 print("runs:", start.id, run.id)
 dls = dataloaders(photos, BATCH, seed=SEED, device=DEVICE)
 L, ab = next(batches(photos.valid, 2))
+
+
+# %% [markdown]
+# As in notebook 04, D judges at the resolution at which G answers.
+
+# %%
 CELL = 4 if run.recipe.resolution == "quarter" else 1  # px of the photo for each answer of G
 
 
 def as_judged(planes):
-    """Planes averaged down to the resolution at which G answers and D judges."""
     return F.avg_pool2d(planes, CELL)
 
 
@@ -119,6 +124,8 @@ def train(near, lam):
 
 # %%
 answers = {"100 · L1": train(F.l1_loss, 100), f"{lam_mse:.0f} · MSE": train(F.mse_loss, lam_mse)}
+
+# %%
 for name, answer in answers.items():
     print(f"{name}: L1 {F.l1_loss(answer, ab):.4f}, mean |ab| {answer.abs().mean():.4f}; the truth's {ab.abs().mean():.4f}")
 figures.qualitative_grid({name: lab.to_rgb(L, a) for name, a in answers.items()} | {"truth": lab.to_rgb(L, ab)})

@@ -87,9 +87,11 @@ from IPython.display import SVG
 from torch import nn
 
 from g2g import evaluation, figures, lab, metrics, runs, training
+from g2g.colorize import colorize
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import EncoderDecoder, count_parameters, predict
-from g2g.runs import load_or_train
+from g2g.runs import load_or_train, shipped_model
+from report.publish import across, gallery_photos
 from report.tables import quoted_score
 
 # %% [markdown]
@@ -412,6 +414,21 @@ if quoted:
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves(quoted) if quoted else None
+
+# %% [markdown]
+# The weights of that run lie in the repository, so we can look at its colours. The photographs are those of `data/gallery`, which no model was trained on (authors and licences there;
+# recoloured here).
+
+# %%
+photographs = gallery_photos(240)
+
+
+def coloured(name):
+    model, size, _ = shipped_model(name)
+    return [colorize(photograph, model, size=size) for photograph in photographs]
+
+
+across({"cnn": coloured("cnn"), "truth": photographs})
 
 # %% [markdown]
 # **The report:** test MAE **0.0848** after 100 epochs on 8,000 COCO photos at 256 px. On such photos gray

@@ -108,7 +108,7 @@ gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 figures.image_row([*gray, *truth], ["gray"] * len(gray) + ["truth"] * len(truth))
 
 # %% [markdown]
-# ## How fine must colour be?
+# ## 3.1 How fine must colour be?
 #
 # The CNN of notebook 02 squeezes the photo down to a grid 16 times coarser than the photo and unfolds the colours
 # from there. A ResNet goes down to a grid 32 times coarser. What would be left of the **true** colours, if a
@@ -141,7 +141,7 @@ figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cell
 # microscope pictures, where edges matter just as much.
 
 # %% [markdown]
-# ## An encoder that can name things
+# ## 3.2 An encoder that can name things
 #
 # The way down need not be learnt from our photos. Someone has trained networks before us: on 1.28 million **colour**
 # photos, to name which of 1,000 things is in them (ImageNet, ILSVRC 2012). We take a small one, EfficientNet-Lite0
@@ -193,7 +193,7 @@ def tiles(filters, scale=20):
 grid([tiles(rgb_filters) / 2 + 0.5, tiles(summed)], left=["R, G, B", "sum"])
 
 # %% [markdown]
-# ## The network, by hand
+# ## 3.3 The network, by hand
 #
 # The encoder hands out features at five resolutions. This is what it makes of our photos:
 
@@ -260,7 +260,7 @@ torch.testing.assert_close(predict(by_hand, L), predict(shipped, L))
 print("written by hand it answers the same")
 
 # %% [markdown]
-# ## The network of the report
+# ## 3.4 The network of the report
 #
 # The report uses fastai's `DynamicUnet` on a ResNet-18: it takes any encoder, finds the places where the resolution
 # changes, and builds a decoder that mirrors them, all the way up to the **full** resolution. `create_body` cuts the
@@ -307,7 +307,7 @@ torch.manual_seed(SEED)
 unet = models.unet(recipe.resolution, recipe.encoder, recipe.weights, photos.size).to(DEVICE)
 
 # %% [markdown]
-# ## Looking for a learning rate
+# ## 3.5 Looking for a learning rate
 #
 # The report names three learning rates: 0.0001 for the U-Net, 0.001 for the CNN, and, in its parameter analysis,
 # 0.01 "so as to avoid any irregularities". Which is sensible can be looked up in the data. fastai's `lr_find` (Smith
@@ -344,7 +344,7 @@ fig
 # cools down (Smith & Topin 2017). The report's 0.01 is most plausibly a slip, or belongs to a run that it does not show.
 
 # %% [markdown]
-# ## Before and during training
+# ## 3.6 Before and during training
 #
 # `lr_find` has put the first weights back. We train a few steps by hand, L1 and Adam as in the report, and keep what
 # the network answers for our photos at the start, on the way and at the end.
@@ -376,7 +376,7 @@ figures.qualitative_grid(shown | {"truth": truth[:1]})
 # experiment we gave them other values.)
 
 # %% [markdown]
-# ## Training it for real
+# ## 3.7 Training it for real
 #
 # The library does the same with the recipe above: `load_or_train` looks for a finished run of exactly this recipe on
 # exactly these photos (their hash is the run's name), trains, and says after a few steps how long it will take.
@@ -413,7 +413,7 @@ columns = {"gray": gray} | {name: lab.to_rgb(L, answer) for name, answer in answ
 figures.qualitative_grid(columns)
 
 # %% [markdown]
-# ## What flows through the skips
+# ## 3.8 What flows through the skips
 #
 # Now the promised look inside a network that can colour: the one whose weights lie in the repository. We send a
 # photograph of the gallery (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; squashed, and recoloured below) through its
@@ -441,7 +441,7 @@ grid([liveliest(f[0]) for f in features], left=[f"{f.shape[-1]} px" for f in fea
 # Above, fine grids: you recognise the photo, and its edges. Below, coarse ones: not *what is exactly where*, but *what
 # is there at all*. The decoder needs both, and would only get the lowest row without skips.
 #
-# ## What the skips are worth, and what ImageNet
+# ## 3.9 What the skips are worth, and what ImageNet
 #
 # One could switch the skips off in a trained network, but that would be unfair: it never learnt to do without. The fair way is
 # to **train** each variant, with the same photos, steps and rates. Three networks: ours; the same without skips (`off`: each
@@ -499,7 +499,7 @@ compared()
 # SKIPS_VERDICT
 
 # %% [markdown]
-# ## Longer, or different? The control
+# ## 3.10 Longer, or different? The control
 #
 # Notebook 04 takes this U-Net and trains it on against an adversary (in the report for 20 epochs again). If its result
 # is better, is the adversary the reason, or the longer training? The report does not say, and nobody could: it has no
@@ -512,7 +512,7 @@ rows = [dataclasses.asdict(get_recipe(stage, profile)) for stage in ("unet", "un
 pd.DataFrame(rows).set_index("stage").dropna(axis=1, how="all").T
 
 # %% [markdown]
-# ## What the report says, and contradicts
+# ## 3.11 What the report says, and contradicts
 #
 # * *"Achieved a L1 loss of 0.07586"* in the text, a test MAE of **0.0846** in the table: 12% apart for what should be the same
 #   quantity. The smaller may be the training loss, the larger is the test's; then the network had begun to learn its
@@ -527,7 +527,7 @@ print(f"this run, last epoch: valid / train = {last.valid_loss / last.train_loss
 print(f"the report's U-Net, measured by the gray answer: {1 - 0.0846 / 0.0890:.1%} below it")
 
 # %% [markdown]
-# ## The quoted run
+# ## 3.12 The quoted run
 #
 # *Read from `results/`, not computed here:* the U-Net that the README quotes, trained with more photos and patience
 # than a notebook in `smoke` has.
@@ -542,6 +542,24 @@ if quoted:
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves({"unet": quoted}) if quoted else None
+
+# %% [markdown]
+# Its weights lie in the repository, and so do the CNN's of notebook 02. Look for the sky, the meadow, the fig. The photographs are those of `data/gallery`, which no model was trained on (authors and licences there;
+# recoloured here).
+
+# %%
+from g2g.colorize import colorize
+from report.publish import across, gallery_photos
+
+photographs = gallery_photos(240)
+
+
+def coloured(name):
+    model, size, _ = shipped_model(name)
+    return [colorize(photograph, model, size=size) for photograph in photographs]
+
+
+across({"cnn": coloured("cnn"), "unet": coloured("unet"), "truth": photographs})
 
 # %% [markdown]
 # ## Summary

@@ -86,15 +86,17 @@ from IPython.display import SVG
 from torch import nn
 
 from g2g import evaluation, figures, lab, training
+from g2g.colorize import colorize
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import PatchGAN, count_parameters, predict
-from g2g.runs import load_or_train
+from g2g.runs import load_or_train, shipped_model
+from report.publish import across, gallery_photos
 from report.tables import quoted_score
 
 pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 
 # %% [markdown]
-# ## The idea
+# ## 4.1 The idea
 #
 # L1 compares pixel by pixel. Where a car might be red or blue, L1 takes a vote, and if the vote
 # is close, a dull colour in between is the safest answer (the toy of notebook 02). What we want to say is not "be near *this* photo" but "**be such that nobody can tell you from a photo**". Nobody
@@ -129,7 +131,7 @@ def as_judged(planes):
 print(f"photo {tuple(L.shape[2:])}, judged {tuple(as_judged(L).shape[2:])}")
 
 # %% [markdown]
-# ## One verdict per patch
+# ## 4.2 One verdict per patch
 #
 # A discriminator could give one number for a whole photo. A **PatchGAN** is a plain chain of convolutions that ends in a
 # *grid* of numbers, each of which sees only a patch: "is this piece real?" It has few parameters, works at any size, and asks
@@ -172,7 +174,7 @@ figures.image_row([1.5 * mask - 1 for mask in seen.values()], seen)
 # a quarter of the photo's side. At a quarter of the resolution, 16 px are 64 px of the photo. The report says that larger
 # patches "reduced sensitivity to finer details" but shows no numbers.
 #
-# ## The two networks together
+# ## 4.3 The two networks together
 #
 # G is the U-Net of notebook 03 with its trained weights. If there is no such run yet, it is trained now.
 
@@ -182,7 +184,7 @@ print("starts from:", start.id)
 SVG(filename=str(repo_root() / "docs/networks/cgan.svg"))
 
 # %% [markdown]
-# ## One step by hand
+# ## 4.4 One step by hand
 #
 # A GAN's training step is two steps, one for each network, with an optimizer each. We write them out for one batch, in
 # float32 on the CPU, so that we can then ask the library for the same step and compare. First a copy of everything, for
@@ -337,7 +339,7 @@ with torch.no_grad():
 
 
 # %% [markdown]
-# ## What λ does
+# ## 4.5 What λ does
 #
 # L1 is small (0.08 or so on ab/110), the adversarial term is near 0.7 and may rise to 3 or 4. So pix2pix's λ = 100 does not
 # mean "L1 counts a hundred times as much": it brings 0.08 to 8. What decides is not the losses but how hard each **pulls** at the
@@ -374,7 +376,7 @@ print(f"both at once: D would give real patches a probability of {math.exp(-on_r
 # The two do not go together easily: such a D would call nearly everything generated, real photos included. Or the two numbers
 # are of different batches, or its D's loss is not halved. One batch's loss is a poor summary of a game: look at curves.
 #
-# ## Training
+# ## 4.6 Training
 #
 # As in notebook 03: found if this recipe has been run on these photos from this U-Net, else trained. Where the recipe has
 # `steps`, an epoch is so many batches and not all photos: a GAN is worth a look more often than once a round. In the first
@@ -442,7 +444,7 @@ print(f"last epoch: D {last.d_loss:.3f} (right with a probability of about {sure
 print(f"validation L1 {last.valid_loss:.4f}, gray {run.record['gray_valid_loss']:.4f}")
 
 # %% [markdown]
-# ## Before and after
+# ## 4.7 Before and after
 #
 # The run's model is the one of the **last** epoch here, not the one of the lowest validation L1: L1 is precisely the judge
 # we no longer want to follow alone.
@@ -464,7 +466,7 @@ table = pd.DataFrame({name: s[["mae", "psnr", "colorfulness", "colorfulness_trut
 table.T.round(4)
 
 # %% [markdown]
-# ## Is it the adversary, or just more of the same colour?
+# ## 4.8 Is it the adversary, or just more of the same colour?
 #
 # Colourfulness can be had without any training: **multiply the U-Net's answer**. That costs PSNR, too. So the fair question
 # is not "is the cGAN more colourful?" but "is it nearer to the truth than the U-Net, multiplied until it is *as* colourful?"
@@ -501,7 +503,7 @@ against_multiplying()
 # report's cGAN has a *lower* MAE than its U-Net (0.0807 against 0.0846), but it was also trained 20 epochs longer:
 # notebook 05 has the control. (In the `smoke` profile the networks have seen a few crops for seconds; scores mean nothing.)
 #
-# ## What the discriminator sees
+# ## 4.9 What the discriminator sees
 #
 # The trained D judges, patch by patch: a real photo, the cGAN's and the U-Net's answer, gray, and the real photo with its
 # colours **mirrored**. In the last the colours are as real as can be but do not go with L; only a *conditional*
@@ -545,7 +547,7 @@ print(f"at λ = {recipe.lam:g}, D pulls {ratio / recipe.lam:.2f} times as hard a
 # Well below 1, L1 decides and the GAN is a U-Net with a little spice. Well above, D decides and L1 is a reminder. Exercise 1
 # lets you move it.
 #
-# ## The quoted run
+# ## 4.10 The quoted run
 #
 # *Read from `results/`, not computed here:* the cGAN that the README quotes.
 
@@ -561,6 +563,21 @@ if quoted:
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves({"cgan": quoted}) if quoted else None
+
+# %% [markdown]
+# Its weights lie in the repository, beside those of the U-Net that it started from. The photographs are those of `data/gallery`, which no model was trained on (authors and licences there;
+# recoloured here).
+
+# %%
+photographs = gallery_photos(240)
+
+
+def coloured(name):
+    model, size, _ = shipped_model(name)
+    return [colorize(photograph, model, size=size) for photograph in photographs]
+
+
+across({"unet": coloured("unet"), "cgan": coloured("cgan"), "truth": photographs})
 
 # %% [markdown]
 # ## Summary

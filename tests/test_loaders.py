@@ -162,3 +162,11 @@ def test_crops_follow_from_seed_and_epoch_and_spare_validation(photos):
     assert torch.equal(L, epoch(second.train)[0])
     assert not torch.equal(L, epoch(first.train)[0]), "the next epoch has crops of its own"
     assert torch.equal(epoch(first.valid)[0], epoch(dataloaders(photos, 8, device="cpu").valid)[0])
+
+
+def test_steps_make_a_short_epoch_of_other_photos_each_time(photos, truth):
+    dls = dataloaders(photos, 8, device="cpu", steps=2)
+    assert len(dls.train) == 2 and len(dls.valid) == 1, "validation sees all its photos"
+    drawn = [sorted(i for i, _ in identify(*epoch(dls.train), truth)) for _ in range(3)]
+    assert all(len(set(photos_of_one)) == 16 for photos_of_one in drawn) and drawn[0] != drawn[1] != drawn[2]
+    assert len(dataloaders(photos, 8, device="cpu", steps=99).train) == 5, "there are no more than all"

@@ -19,6 +19,8 @@ from torch import nn
 
 from g2g import checkpoints, training
 from g2g.data import dataloaders, prepare
+from g2g.lab import to_rgb
+from g2g.metrics import colorfulness
 from g2g.models import PatchGAN, unet
 from g2g.profiles import get_profile, get_recipe
 from g2g.runs import learner
@@ -558,3 +560,12 @@ def test_d_judges_and_l1_corrects_at_the_resolution_of_the_answer(tiny):
     one_batch(learn, L, ab)
     assert set(seen) == {((4, 1, 8, 8), (4, 2, 8, 8))}
     assert learn.terms["g_l1"].item() == pytest.approx(F.l1_loss(model.quarter(L), F.avg_pool2d(ab, 4)).item())
+
+
+def test_the_history_says_how_colourful_the_validation_answers_are(tiny, tmp_path):
+    learn = training.l1_learner(dataloaders(tiny, 4, device="cpu"), generator())
+    history = training.fit(learn, tmp_path, epochs=2, lr=1e-3)
+    L, ab = next(iter(learn.dls.valid))
+    with torch.no_grad():
+        shown = to_rgb(L, learn.model.eval()(L))
+    assert history["valid_colorfulness"].iloc[-1] == pytest.approx(colorfulness(shown).mean().item(), rel=1e-4)

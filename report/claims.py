@@ -134,7 +134,9 @@ def _converged(scores, runs, **_):
     unet, longer = scores["unet"]["mae"], scores["unet_long"]["mae"]
     mean, low, high = bootstrap((unet - longer) / unet.mean())
     verdict = all_positive([below(0.01, (mean, low, high))]) if before >= 20 else UNKNOWN
-    return verdict, f"after {before} epochs, {more} more lower the test MAE by {mean:.1%} ({low:.1%} to {high:.1%})"
+    steps = runs["unet_long"].recipe.steps
+    of = f" of {steps} steps" if steps else ""
+    return verdict, f"after {before} epochs, {more} more{of} lower the test MAE by {mean:.1%} ({low:.1%} to {high:.1%})"
 
 
 @claim(

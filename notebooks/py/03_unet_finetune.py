@@ -469,7 +469,7 @@ for name, variant in variants.items():
 
 # %% [markdown]
 # Some steps on a handful of crops tell nothing, whatever these numbers say. *Read from `results/`, not computed here*: the same
-# comparison on 7,125 photos at 64 px, three epochs, three seeds each, by `benchmarks/skips_and_encoder.py` on two CPU cores.
+# comparison on 7,125 photos at 64 px, two epochs, three seeds each, by `benchmarks/skips_and_encoder.py` on two CPU cores.
 
 # %%
 study = pd.read_csv(repo_root() / "results" / "cpu" / "skips_and_encoder.csv")

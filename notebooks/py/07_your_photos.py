@@ -208,8 +208,8 @@ by_size = {f"{size} px": colorize(photo, best, size=size, saturation=SATURATION)
 figures.image_row([*by_size.values()], list(by_size))
 
 # %% [markdown]
-# Measured, *read from `results/`, not computed here*: the shipped cGAN on 375 validation photos (most of them 256 × 256
-# px), by `benchmarks/prediction_size.py`. Size 0 is gray.
+# Measured, *read from `results/`, not computed here*: the shipped cGAN on 375 validation photos (of 224 or 256 px a side),
+# by `benchmarks/prediction_size.py`. Size 0 is gray.
 
 # %%
 measured = pd.read_csv(ROOT / "results" / "cpu" / "prediction_size.csv").set_index("size")

@@ -489,7 +489,7 @@ def compared():
         ax.plot(run["epoch"], run["valid_loss"], "o-", color=colors[name], label=label)
     ax.axhline(study["gray"].iloc[0], color="#777777", ls="--", label="gray")
     ax.set(xlabel="epoch", ylabel="validation L1", xticks=sorted(study["epoch"].unique()))
-    ax.legend()
+    ax.legend(loc="center right", bbox_to_anchor=(1, 0.72))
     return fig
 
 

@@ -297,12 +297,14 @@ def test_too_little_disk_is_said_before(tmp_path, own_cache, monkeypatch):
 
 
 PREPARE = """
+    import signal  # a shell's background job would ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     import sys
     from g2g.data import prepare
     from g2g.profiles import Profile
     from pathlib import Path
     if len(sys.argv) > 2:
-        import resource, signal
+        import resource
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
     profile = Profile("smoke", "folder", 32, 2000, 500, "", data_dir=Path(sys.argv[1]))

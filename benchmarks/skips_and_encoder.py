@@ -28,14 +28,9 @@ SIZE, EPOCHS, SEEDS = 64, 2, (42, 43, 44)
 class Skipless(QuarterUnet):
     """The same network, but a skip carries the mean of each channel only: nothing of where things are."""
 
-    def quarter(self, L):
-        _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
-        x = self.bottom(deepest)
-        for block, skip in zip(self.decoder, reversed(skips), strict=True):
-            mean = skip.mean((2, 3), keepdim=True).expand_as(skip)
-            x = torch.nn.functional.interpolate(x, size=skip.shape[2:])
-            x = block(torch.cat([x, mean], dim=1))
-        return self.head(x)
+    def features(self, L):
+        skips, deepest = super().features(L)
+        return [skip.mean((2, 3), keepdim=True).expand_as(skip) for skip in skips], deepest
 
 
 CASES = {  # weights of the encoder, class of the network

@@ -131,10 +131,15 @@ class QuarterUnet(nn.Module):
         nn.init.zeros_(self.head.weight)  # the first answer is gray, from which colour is learnt quickly
         nn.init.zeros_(self.head.bias)
 
+    def features(self, L: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """What the encoder hands over: the skips, at strides 4, 8 and 16, and the deepest features, at stride 32."""
+        _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
+        return skips, deepest
+
     def quarter(self, L: torch.Tensor) -> torch.Tensor:
         """L (B,1,H,W) to ab (B,2,H/4,W/4), rounded up, not bounded."""
         _check(L)
-        _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
+        skips, deepest = self.features(L)
         x = self.bottom(deepest)
         for block, skip in zip(self.decoder, reversed(skips), strict=True):
             x = F.interpolate(x, size=skip.shape[2:])

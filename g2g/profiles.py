@@ -118,6 +118,8 @@ class Recipe:
                 continue
             if not isinstance(value, (int, float)) or not low <= value <= high:
                 raise ValueError(f"recipe: {field} is {value!r}, expected a number from {low:g} to {high:g}")
+        if self.stage == "cgan" and (self.encoder_rate not in (0, 1) or self.weight_decay):
+            raise ValueError("recipe: the cGAN knows encoder_rate 0 (frozen) or 1, and no weight_decay")
 
 
 # Field: least and largest value. A field that may be None is not checked then.

@@ -234,6 +234,9 @@ def test_command_line_edits_a_recipe_and_names_errors(world, capsys):
         field, _, value = change.partition("=")
         said = capsys.readouterr().err
         assert f"recipe: {field} is " in said or f"{field} is of type" in said, change
+    for change in ("encoder_rate=0.3", "weight_decay=0.1"):  # which its learner would pass over in silence
+        assert main(["train", "cgan", "--profile", "smoke", "--set", change]) == 2
+        assert "the cGAN knows" in capsys.readouterr().err
     assert main(["train", "cnn", "--profile", "nope"]) == 2
     assert "unknown profile" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:

@@ -135,8 +135,13 @@ def teaser(models: dict, profile: Profile) -> dict:
     photos = gallery_photos(400)
     columns = {"gray": pictures({}, np.stack(photos))["gray"]}
     for name, model in models.items():
-        columns[name] = [np.asarray(colorize(photo, model, size=profile.size)) for photo in photos]
+        columns[name] = coloured(photos, model, profile.size)
     return columns | {"truth": photos}
+
+
+def coloured(photos, model, size: int, saturation=1.0) -> list[np.ndarray]:
+    """Photographs at their own size in a model's colours, predicted on `size`² pixels."""
+    return [np.asarray(colorize(photo, model, size=size, saturation=saturation)) for photo in photos]
 
 
 def gallery_photos(side: int) -> list[np.ndarray]:
@@ -182,12 +187,10 @@ def ship(run, name: str, sentence: str, root=None) -> Path:
 )
 def gallery(model, size: int):
     """Eight photographs that nothing was trained on, cut square; colour is predicted on `size`² pixels."""
+    photos = gallery_photos(400)
     saturations = {"gray": 0, "coloured": 1, "× 1.6": 1.6}
-    rows = {name: [] for name in (*saturations, "as it was")}
-    for photo in gallery_photos(400):
-        for name, saturation in saturations.items():
-            rows[name].append(np.asarray(colorize(photo, model, size=size, saturation=saturation)))
-        rows["as it was"].append(photo)
+    rows = {name: coloured(photos, model, size, saturation) for name, saturation in saturations.items()}
+    rows["as it was"] = photos
     return figures.grid(rows.values(), (), list(rows))
 
 

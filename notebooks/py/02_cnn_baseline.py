@@ -87,11 +87,10 @@ from IPython.display import SVG
 from torch import nn
 
 from g2g import evaluation, figures, lab, metrics, runs, training
-from g2g.colorize import colorize
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import EncoderDecoder, count_parameters, predict
 from g2g.runs import load_or_train, shipped_model
-from report.publish import across, gallery_photos
+from report.publish import across, coloured, gallery_photos
 from report.tables import quoted_score
 
 # %% [markdown]
@@ -421,14 +420,8 @@ figures.loss_curves(quoted) if quoted else None
 
 # %%
 photographs = gallery_photos(240)
-
-
-def coloured(name):
-    model, size, _ = shipped_model(name)
-    return [colorize(photograph, model, size=size) for photograph in photographs]
-
-
-across({"cnn": coloured("cnn"), "truth": photographs})
+rows = {name: coloured(photographs, *shipped_model(name)[:2]) for name in ("cnn",)}
+across(rows | {"truth": photographs})
 
 # %% [markdown]
 # **The report:** test MAE **0.0848** after 100 epochs on 8,000 COCO photos at 256 px. On such photos gray

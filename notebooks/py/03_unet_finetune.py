@@ -551,18 +551,11 @@ figures.loss_curves({"unet": quoted}) if quoted else None
 # recoloured here).
 
 # %%
-from g2g.colorize import colorize
-from report.publish import across, gallery_photos
+from report.publish import across, coloured, gallery_photos
 
 photographs = gallery_photos(240)
-
-
-def coloured(name):
-    model, size, _ = shipped_model(name)
-    return [colorize(photograph, model, size=size) for photograph in photographs]
-
-
-across({"cnn": coloured("cnn"), "unet": coloured("unet"), "truth": photographs})
+rows = {name: coloured(photographs, *shipped_model(name)[:2]) for name in ("cnn", "unet")}
+across(rows | {"truth": photographs})
 
 # %% [markdown]
 # ## Summary

@@ -86,11 +86,10 @@ from IPython.display import SVG
 from torch import nn
 
 from g2g import evaluation, figures, lab, training
-from g2g.colorize import colorize
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import PatchGAN, count_parameters, predict
 from g2g.runs import load_or_train, shipped_model
-from report.publish import across, gallery_photos
+from report.publish import across, coloured, gallery_photos
 from report.tables import quoted_score
 
 pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
@@ -590,14 +589,8 @@ if quoted:
 
 # %%
 photographs = gallery_photos(240)
-
-
-def coloured(name):
-    model, size, _ = shipped_model(name)
-    return [colorize(photograph, model, size=size) for photograph in photographs]
-
-
-across({"unet": coloured("unet"), "cgan": coloured("cgan"), "truth": photographs})
+rows = {name: coloured(photographs, *shipped_model(name)[:2]) for name in ("unet", "cgan")}
+across(rows | {"truth": photographs})
 
 # %% [markdown]
 # ## Summary

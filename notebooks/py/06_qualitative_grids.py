@@ -78,13 +78,12 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from scipy.stats import binomtest
 
 from g2g import figures, lab
-from g2g.colorize import colorize
 from g2g.data import prepare
 from g2g.metrics import ciede2000
 from g2g.models import predict
 from g2g.profiles import TITLES
 from g2g.runs import device, load_or_train, quoted, shipped_model
-from report.publish import across, gallery_photos
+from report.publish import across, coloured, gallery_photos
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 
@@ -138,15 +137,8 @@ fig
 
 # %%
 gallery = gallery_photos(320)
-
-
-def coloured(name, saturation=1.0):
-    """The gallery in the colours of a model whose weights lie in results/weights."""
-    model, size, _ = shipped_model(name)
-    return [np.asarray(colorize(photo, model, size=size, saturation=saturation)) for photo in gallery]
-
-
-rows = {"gray": coloured("unet", saturation=0)} | {name: coloured(name) for name in ("cnn", "unet", "cgan")}
+rows = {name: coloured(gallery, *shipped_model(name)[:2]) for name in ("cnn", "unet", "cgan")}
+rows = {"gray": coloured(gallery, *shipped_model("unet")[:2], saturation=0)} | rows
 across(rows | {"truth": gallery})
 
 # %% [markdown]

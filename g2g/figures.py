@@ -165,7 +165,9 @@ def qualitative_grid(columns: dict, rows=()):
     return grid(zip(*columns.values(), strict=True), list(columns), rows)
 
 
-@figure("Joint density of a* and b* on one log scale; line: the gamut of sRGB. Near the centre the colours are gray.")
+@figure(
+    "Joint density of a* and b* on one log scale; above, mean chroma; line: the gamut of sRGB. In its middle is gray."
+)
 def ab_histograms(colors: dict):
     """Side by side: name -> ab (B,2,H,W), or counts (bins,bins) as from `report.figures.count_colors`."""
     densities = {name: _density(x) for name, x in colors.items()}
@@ -178,7 +180,7 @@ def ab_histograms(colors: dict):
         mean = np.average(chroma, weights=density)
         shown = ax.imshow(density.T, norm=norm, origin="lower", extent=[-AB_SCALE, AB_SCALE] * 2)
         ax.plot(*_gamut(), color=COLORS["gray"], lw=0.8)
-        words = f"{_in_lines(name)}\nmean chroma {mean:.1f}".strip()
+        words = f"{_in_lines(name)}\nchroma {mean:.1f}".strip()
         ax.set(title=words, xlabel="a*", xticks=[-100, 0, 100], ylabel="b*", yticks=[-100, 0, 100])
         ax.label_outer()
     fig.colorbar(shown, ax=cells, shrink=0.7, label="share of pixels per unit²")

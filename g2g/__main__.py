@@ -95,6 +95,12 @@ def _colorize(args):
     if not photos:
         return 2
     model, size, description = _checked(shipped_model, args.model) if args.model else best_available()
+    for dial in ("temperature", "rebalancing"):
+        value = getattr(args, dial)
+        if value is not None and not hasattr(model, dial):
+            raise WrongArgument(f"--{dial}: this model answers with one colour; add --model palette")
+        if value is not None:
+            setattr(model, dial, value)
     print(f"colouring with {description}")
     _, failed = colorize_files(
         photos,
@@ -141,6 +147,10 @@ def _parser():
     option("--model", metavar="NAME", help="one of results/weights: cgan (the default), unet (more cautious), cnn")
     factor, pixels, megapixels = _number(0, 100), _number(32, 4096, int), _number(0.001, 1e6)
     stronger = "above 1 for stronger colours (%(default)s)"
+    temperature = "palette only: 1 paints the mean of the likely colours, 0.1 nearly the likeliest one"
+    option("--temperature", type=_number(0.01, 1), metavar="T", help=temperature)
+    rebalancing = "palette only: 1 paints rare colours boldly, 0 only what is probable"
+    option("--rebalancing", type=_number(0, 1), metavar="SHARE", help=rebalancing)
     option("--saturation", type=factor, default=1.0, metavar="FACTOR", help=stronger)
     option("--compare", action="store_true", help="write gray and colour side by side, too")
     option("--size", type=pixels, metavar="PIXELS", help="predict colour on so many pixels squared (as in training)")

@@ -17,6 +17,7 @@ from g2g.checkpoints import AverageWeights
 from g2g.data import Photos, dataloaders, prepare
 from g2g.files import locked, write_json
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
+from g2g.palette import PaletteUnet, class_weights, prior
 from g2g.profiles import QUOTED, STAGES, TITLES, Profile, Recipe, get_profile, get_recipe, repo_root
 
 
@@ -43,7 +44,7 @@ class Run:
         not say which epoch looks best, and for its control `unet_long`; best for the others.
         """
         if which is None:
-            which = "last" if self.stage in ("unet_long", "cgan") else "best"
+            which = "last" if self.stage in ("unet_long", "cgan", "palette") else "best"
         files = {"best": "weights.safetensors", "last": "last.safetensors"}
         return self._trained(_model(self.recipe, self.record["size"], weights=None), files[which], device)
 
@@ -71,7 +72,8 @@ def _digest(path):
 def _model(recipe, size, weights):
     if recipe.stage == "cnn":
         return EncoderDecoder(recipe.width)
-    return unet(recipe.resolution, recipe.encoder, weights, size)
+    model = unet(recipe.resolution, recipe.encoder, weights, size)
+    return PaletteUnet(model) if recipe.stage == "palette" else model
 
 
 def device() -> torch.device:
@@ -203,8 +205,13 @@ def learner(recipe: Recipe, photos: Photos, start: Run | None = None):
     dls = dataloaders(photos, recipe.batch_size, recipe.seed, device(), recipe.crop, recipe.steps)
     model = start.model("best") if start else _model(recipe, photos.size, recipe.weights)
     betas = (recipe.beta1, 0.999)
+    kind = training.Learner
+    if recipe.stage == "palette":
+        model = PaletteUnet(model) if start else model
+        model.class_weights = class_weights(prior(photos.train), recipe.uniform)
+        kind = training.PaletteLearner
     if recipe.stage != "cgan":
-        learn = training.l1_learner(dls, model, betas, recipe.weight_decay, recipe.encoder_rate)
+        learn = training.l1_learner(dls, model, betas, recipe.weight_decay, recipe.encoder_rate, kind)
     else:
         options = {"lam": recipe.lam, "betas": betas, "d_rate": recipe.d_rate}
         options |= {"r1": recipe.r1, "d_epochs": recipe.d_epochs, "freeze": recipe.encoder_rate == 0}

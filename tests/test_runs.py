@@ -139,14 +139,15 @@ def test_model_comes_back_in_eval_mode_with_its_weights(world):
 def test_unknown_stage_profile_and_mismatched_recipe_are_named(world):
     with pytest.raises(ValueError, match="unknown profile 'big'; known: auto, smoke"):
         get_profile("big")
-    with pytest.raises(ValueError, match="unknown stage 'unett'; known to smoke: cnn, unet, unet_long, cgan"):
+    with pytest.raises(ValueError, match="unknown stage 'unett'; known to smoke: cnn, unet, unet_long, cgan, palette"):
         runs.load_or_train("unett", world[0])
     with pytest.raises(ValueError, match="one of 'cnn', not of 'unet'"):
         runs.load_or_train("unet", world[0], recipe=world[2])
 
 
 def test_recipes_follow_the_report():
-    rows = RECIPES["report"]
+    rows = dict(RECIPES["report"])
+    assert rows.pop("palette").encoder == "efficientnet_lite0", "not in the report"
     assert [rows[s].epochs for s in rows] == [100, 20, 20, 20]
     assert (rows["cnn"].lr, rows["unet"].lr) == (1e-3, 1e-4)
     assert rows["cgan"].beta1 == 0.5 and rows["cgan"].lam == 100 and rows["cgan"].start == "unet"

@@ -115,7 +115,7 @@ def build() -> gr.Blocks:
         def chosen(event: gr.SelectData):
             return str(examples()[event.index][0])
 
-        shown.select(chosen, None, photo, api_name=False)
+        shown.select(chosen, None, photo, api_visibility="private")
         gr.on(
             [photo.change, model.change, saturation.release],
             colour,

@@ -36,10 +36,11 @@ def page():
     page.close()
 
 
-@pytest.fixture
-def colour(page, tmp_path):
+@pytest.fixture(scope="module")
+def colour(page, tmp_path_factory):
     """What the page answers to (file, model, saturation): gray and coloured picture, file, sentence."""
-    client = gradio_client.Client(page.local_url, verbose=False, download_files=tmp_path / "downloads")
+    folder = tmp_path_factory.mktemp("downloads")
+    client = gradio_client.Client(page.local_url, verbose=False, download_files=folder)
 
     def ask(file, model="cgan", saturation=1.0):
         upload = gradio_client.handle_file(str(file))
@@ -65,14 +66,14 @@ def test_the_file_is_the_one_that_colorize_writes(colour, tmp_path, model):
 
 
 def test_a_large_photo_is_shown_small_and_written_large(colour, tmp_path):
-    large = Image.open(GALLERY / "room.jpg").resize((2000, 1500))
-    large.save(tmp_path / "mine.png")
+    large = Image.open(GALLERY / "room.jpg").convert("L").resize((1600, 1200))
+    Image.fromarray(257 * np.asarray(large, np.uint16)).save(tmp_path / "mine.png")  # 16 bits: more than is kept
     gray, coloured, written, about = colour(tmp_path / "mine.png", saturation=0)
     assert gray.size == coloured.size == (1280, 960)
     with Image.open(written) as result:
         assert result.format == "PNG" and result.size == large.size
         assert result.text["Description"].startswith("Colours predicted by the cGAN")
-    assert "2000 × 1500 px" in about and "recoloured" not in about
+    assert "1600 × 1200 px" in about and "recoloured" not in about
 
 
 def test_an_example_names_author_licence_and_that_it_is_recoloured(colour):
@@ -103,7 +104,8 @@ def test_what_is_no_photo_is_said_in_the_words_of_colorize(colour, tmp_path, kin
     expected = failed[path].replace(str(path), path.name)
     assert kind == "<b>bold" or said == expected
     assert str(demo.FOLDER.name) not in said
-    assert colour(GALLERY / "fig.jpg", "cnn")[2].is_file(), "and the page goes on"
+    if kind == "empty":
+        assert colour(GALLERY / "fig.jpg", "cnn")[2].is_file(), "and the page goes on"
 
 
 def test_too_many_megabytes_are_refused_while_they_come(page, colour, monkeypatch):

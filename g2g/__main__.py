@@ -1,4 +1,4 @@
-"""The course without a notebook: `python -m g2g prepare | train | evaluate | colorize`.
+"""The course without a notebook: `python -m g2g prepare | train | evaluate | colorize | demo`.
 
 Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong arguments or no photo, 130 interrupted.
 """
@@ -118,6 +118,14 @@ def _colorize(args):
     return 1 if failed or missing else 0
 
 
+def _demo(args):
+    try:
+        from demo import serve
+    except ModuleNotFoundError as error:
+        raise RuntimeError(f"the page needs Gradio ({error}): pip install gradio") from error
+    serve(args.port)
+
+
 def _parser():
     parser = argparse.ArgumentParser("python -m g2g", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -156,6 +164,9 @@ def _parser():
     option("--size", type=pixels, metavar="PIXELS", help="predict colour on so many pixels squared (as in training)")
     limit = "refuse larger photos before decoding them (%(default)s)"
     option("--max-megapixels", type=megapixels, default=MAX_MEGAPIXELS, metavar="N", help=limit)
+
+    demo = command(_demo, "demo", "open a page that colours the photo dropped on it, on this machine only")
+    demo.add_argument("--port", type=_number(1024, 65535, int), help="of the page (default: the first free from 7860)")
     return parser
 
 

@@ -323,7 +323,8 @@ print(f"largest difference of ab: {(by_hand - by_library).abs().max():.1e}")
 #
 # ## 2.5 Training for real
 #
-# `load_or_train` looks for a finished run of exactly this recipe on exactly these photos. If there is none,
+# `load_or_train` looks for a finished run of exactly this recipe on exactly these photos, here and among the shipped
+# ones. If there is none,
 # it measures a few steps, says how long it will take, and trains, leaving a checkpoint after every epoch:
 # interrupt it, run the cell again, and it goes on.
 

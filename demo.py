@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from g2g.colorize import colorize
+from g2g.palette import CALM, TEMPERATURE
 from g2g.photos import MAX_MEGAPIXELS, claim_path, save_photo
 from g2g.profiles import STAGES, TITLES, repo_root
 from g2g.runs import shipped_model, shipped_models
@@ -64,8 +65,11 @@ def credit(photo: str) -> str:
     return f"Photograph: {same[0]}, recoloured. " if same else ""
 
 
-def colour(photo: str | None, model: str, saturation: float):
+def colour(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float):
     """Colour the file `photo` with a shipped model; None gives nothing.
+
+    Args:
+        temperature, rebalancing: the dials of the palette; the other models have none.
 
     Returns:
         the two pictures under the slider (gray and coloured, PIL, at most PREVIEW px), the button with the coloured
@@ -77,6 +81,8 @@ def colour(photo: str | None, model: str, saturation: float):
     if photo is None:
         return None, gr.DownloadButton(value=None, interactive=False), ""
     network, size, sentence = load(model)
+    if model == "palette":
+        network.temperature, network.rebalancing = temperature, rebalancing
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -104,6 +110,10 @@ def build() -> gr.Blocks:
                 choices = models()
                 model = gr.Radio(choices, value=choices[0][1], label="Model")
                 saturation = gr.Slider(0, 3, 1, step=0.1, label="Saturation", info="1: as predicted, 0: gray")
+                heat = "1: the mean of the likely colours, 0.1: nearly the likeliest"
+                temperature = gr.Slider(0.1, 1, TEMPERATURE, step=0.01, label="Temperature (palette)", info=heat)
+                bold = "1: rare colours boldly, 0: only what is probable"
+                rebalancing = gr.Slider(0, 1, CALM, step=0.05, label="Rebalancing (palette)", info=bold)
                 download = gr.DownloadButton("Download at full size", interactive=False)
             with gr.Column(scale=3):
                 pictures = gr.ImageSlider(show_label=False, max_height=480, interactive=False, buttons=["fullscreen"])
@@ -117,9 +127,9 @@ def build() -> gr.Blocks:
 
         shown.select(chosen, None, photo, api_visibility="private")
         gr.on(
-            [photo.change, model.change, saturation.release],
+            [photo.change, model.change, *(dial.release for dial in (saturation, temperature, rebalancing))],
             colour,
-            [photo, model, saturation],
+            [photo, model, saturation, temperature, rebalancing],
             [pictures, download, about],
             api_name="colour",
             concurrency_limit=1,

@@ -87,6 +87,7 @@ def _evaluate(args):
 
 def _colorize(args):
     from g2g.colorize import colorize_files
+    from g2g.palette import CALM, TEMPERATURE
     from g2g.runs import best_available, shipped_model
 
     photos, missing = find_photos(args.photos)
@@ -95,12 +96,12 @@ def _colorize(args):
     if not photos:
         return 2
     model, size, description = _checked(shipped_model, args.model) if args.model else best_available()
-    for dial in ("temperature", "rebalancing"):
-        value = getattr(args, dial)
-        if value is not None and not hasattr(model, dial):
-            raise WrongArgument(f"--{dial}: this model answers with one colour; add --model palette")
-        if value is not None:
-            setattr(model, dial, value)
+    if hasattr(model, "rebalancing"):
+        model.temperature, model.rebalancing = args.temperature or TEMPERATURE, CALM
+        if args.rebalancing is not None:
+            model.rebalancing = args.rebalancing
+    elif (args.temperature, args.rebalancing) != (None, None):
+        raise WrongArgument("--temperature and --rebalancing: this model answers with one colour; add --model palette")
     print(f"colouring with {description}")
     _, failed = colorize_files(
         photos,
@@ -152,12 +153,12 @@ def _parser():
     option = colorize.add_argument
     option("photos", nargs="+", metavar="PHOTO", help="files, folders (searched recursively) or patterns")
     option("-o", "--output", default="colorized", metavar="FOLDER", help="where NAME-color.jpg goes (%(default)s)")
-    option("--model", metavar="NAME", help="one of results/weights: cgan (the default), unet (more cautious), cnn")
+    option("--model", metavar="NAME", help="palette (the default), or, ever more cautious, cgan, unet, cnn")
     factor, pixels, megapixels = _number(0, 100), _number(32, 4096, int), _number(0.001, 1e6)
     stronger = "above 1 for stronger colours (%(default)s)"
-    temperature = "palette only: 1 paints the mean of the likely colours, 0.1 nearly the likeliest one"
+    temperature = "palette only: 1 paints the mean of the likely colours, 0.1 nearly the likeliest one (0.38)"
     option("--temperature", type=_number(0.01, 1), metavar="T", help=temperature)
-    rebalancing = "palette only: 1 paints rare colours boldly, 0 only what is probable"
+    rebalancing = "palette only: 1 paints rare colours boldly, 0 only what is probable (0.75)"
     option("--rebalancing", type=_number(0, 1), metavar="SHARE", help=rebalancing)
     option("--saturation", type=factor, default=1.0, metavar="FACTOR", help=stronger)
     option("--compare", action="store_true", help="write gray and colour side by side, too")

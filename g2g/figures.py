@@ -230,7 +230,7 @@ def loss_curves(runs):
         ax.axhline(run.record["gray_valid_loss"], color=COLORS["gray"], ls="--", label="gray")
         ax.set(title=_in_lines(name), xlabel="epoch")
     panels[0].set_ylabel("L1 of ab/110")
-    panels[-1].legend()
+    panels[-1].legend(*panels[0].get_legend_handles_labels())
     for ax in fig.axes:
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     return fig

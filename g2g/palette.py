@@ -5,7 +5,6 @@ units; Q is their number, 260.
 """
 
 import functools
-import math
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,7 @@ GRID = 10  # distance of the bins, CIE units
 NEIGHBOURS, SIGMA = 5, 5.0  # a colour is shared by so many bins, by a Gaussian of their distance, CIE units
 STEP = 2  # CIE units between the colours whose soft targets stand in a table: searching per pixel would be slow
 TEMPERATURE = 0.38
+CALM = 0.75  # the rebalancing of `colorize` and the page, by eye: at 1, what could be anything gets blotches
 
 
 @functools.cache
@@ -93,23 +93,6 @@ def annealed_mean(logits: torch.Tensor, temperature: float = TEMPERATURE) -> tor
         raise ValueError(f"expected logits of {len(bins())} bins, got {logits.shape[1]}: weights of other bins?")
     shares = F.softmax(logits / temperature, dim=1)
     return torch.einsum("bqhw,qc->bchw", shares, bins().to(shares)) / lab.AB_SCALE
-
-
-def gumbel_noise(count: int, height: int, width: int, smoothness: float, seed: int) -> torch.Tensor:
-    """Gumbel noise (count,Q,height,width): the bin where logits + noise is largest is a draw from their softmax.
-
-    Exact at each pixel, and alike in neighbours, so that whole areas draw together: Gaussian noise, smoothed with a
-    Gaussian of `smoothness` pixels, brought back to unit variance, then mapped from one distribution to the other.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    reach = math.ceil(3 * smoothness)
-    shape = (count * len(bins()), 1, height + 2 * reach, width + 2 * reach)
-    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
-    kernel = torch.exp(-(torch.arange(-reach, reach + 1).double() ** 2) / (2 * max(smoothness, 1e-6) ** 2))
-    kernel = kernel / kernel.square().sum().sqrt()
-    noise = F.conv2d(F.conv2d(noise, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
-    uniform = torch.special.ndtr(noise).clamp(1e-12, 1 - 1e-12)
-    return -torch.log(-torch.log(uniform)).view(count, len(bins()), height, width).float()
 
 
 def palette_loss(logits: torch.Tensor, ab: torch.Tensor, class_weights: torch.Tensor) -> torch.Tensor:

@@ -193,9 +193,9 @@ def _shipped(run: str) -> Run | None:
 def best_available() -> tuple[torch.nn.Module, int, str]:
     """The best trained generator at hand for colouring a photo, its photos' size in px, and a sentence on what it is.
 
-    The models of `results/weights/` come first, the last stage of the course before the others: the cGAN, whose
-    colours are the strongest and no further from the truth than a U-Net's made as strong. Then come the runs of the
-    profiles report, class, cpu and smoke. Raises FileNotFoundError if nothing was trained yet.
+    The models of `results/weights/` come first, the last stage of the course before the others: the palette, whose
+    colours are about as strong as those of photographs. Then come the runs of the profiles report, class, cpu and
+    smoke. Raises FileNotFoundError if nothing was trained yet.
     """
     for stage in reversed(STAGES):
         if stage in shipped_models():

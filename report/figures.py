@@ -106,7 +106,7 @@ def error_against_chroma(scores: dict):
 def frontier(curves: pd.DataFrame, truth: float):
     """`curves`: a table of `report.tables.frontier`; `truth`: the mean colourfulness of the photos."""
     fig, ax = plt.subplots(figsize=(4.6, 3.2))
-    shown = curves[curves["row"].isin(TITLES) & (curves["saturation"] <= 2.5)]
+    shown = curves[curves["row"].isin(TITLES) & (curves["saturation"] <= 2.5) & (curves["colorfulness"] < 1.3 * truth)]
     for row, curve in shown.groupby("row", sort=False):
         ax.plot(curve["colorfulness"], curve["gain"], color=color(row), label=title(row))
         plain = curve[curve["saturation"] == 1]

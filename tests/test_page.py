@@ -29,6 +29,9 @@ demo = pytest.importorskip("demo", reason="the page needs Gradio: pip install gr
 GALLERY = repo_root() / "data" / "gallery"
 
 
+DIALS = 0.38, 1.0  # temperature and rebalancing, as the palette is scored
+
+
 @pytest.fixture(scope="module")
 def page():
     page = demo.launch()
@@ -38,13 +41,15 @@ def page():
 
 @pytest.fixture(scope="module")
 def colour(page, tmp_path_factory):
-    """What the page answers to (file, model, saturation): gray and coloured picture, file, sentence."""
+    """What the page answers to (file, model, saturation, both dials): gray and coloured picture, file, sentence."""
     folder = tmp_path_factory.mktemp("downloads")
     client = gradio_client.Client(page.local_url, verbose=False, download_files=folder)
 
-    def ask(file, model="cgan", saturation=1.0):
+    def ask(file, model="cgan", saturation=1.0, *dials):
         upload = gradio_client.handle_file(str(file))
-        (gray, coloured), download, about = client.predict(upload, model, saturation, api_name="/colour")
+        (gray, coloured), download, about = client.predict(
+            upload, model, saturation, *(dials or DIALS), api_name="/colour"
+        )
         assert download["interactive"]
         return Image.open(gray), Image.open(coloured), Path(download["value"]), about
 
@@ -63,6 +68,12 @@ def test_the_file_is_the_one_that_colorize_writes(colour, tmp_path, model):
     assert np.ptp(np.asarray(gray.convert("RGB")).astype(int), axis=2).mean() < 1
     assert np.ptp(np.asarray(coloured.convert("RGB")).astype(int), axis=2).mean() > 3
     assert sentence in about and "a guess" in about
+
+
+def test_the_dials_of_the_palette_are_passed_on(colour):
+    photo = GALLERY / "dogs.jpg"
+    vivid, calm = (np.asarray(colour(photo, "palette", 1.0, 0.38, share)[1]).astype(int) for share in (1.0, 0.0))
+    assert np.ptp(vivid, axis=2).mean() > 1.3 * np.ptp(calm, axis=2).mean()
 
 
 def test_a_large_photo_is_shown_small_and_written_large(colour, tmp_path):
@@ -140,7 +151,7 @@ def test_two_at_once_are_coloured_one_after_the_other(colour, monkeypatch):
 def test_no_file_but_the_pages_own_can_be_asked_for(page):
     for file in (repo_root() / "README.md", "/etc/passwd", f"{demo.FOLDER.name}/../../etc/passwd"):
         assert requests.get(f"{page.local_api_url}file={file}").status_code in (403, 404), file
-        data = {"data": [{"path": str(file), "meta": {"_type": "gradio.FileData"}}, "cnn", 1.0]}
+        data = {"data": [{"path": str(file), "meta": {"_type": "gradio.FileData"}}, "cnn", 1.0, *DIALS]}
         assert requests.post(f"{page.local_api_url}run/colour", json=data).status_code >= 400, file
 
 
@@ -178,7 +189,7 @@ def test_a_session_asks_the_network_for_nothing_and_leaves_no_file(tmp_path, end
         address = line.split()[1]
         assert line == f"open {address} in a browser; Ctrl-C ends it\n"
         client = gradio_client.Client(address, verbose=False, download_files=tmp_path / "downloads")
-        client.predict(gradio_client.handle_file(str(GALLERY / "dogs.jpg")), "cnn", 1.0, api_name="/colour")
+        client.predict(gradio_client.handle_file(str(GALLERY / "dogs.jpg")), "cnn", 1.0, *DIALS, api_name="/colour")
         assert list(temporary.iterdir()), "while it is open"
         session.send_signal(end)
         said, _ = session.communicate(timeout=20)

@@ -1,6 +1,8 @@
 """Colour as a distribution: bins, soft targets, prior, weights, mean and noise against values worked out by hand."""
 
+import ast
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -8,8 +10,8 @@ import torch.nn.functional as F
 
 from g2g import lab, palette, runs, training
 from g2g.models import load_weights, predict, unet
-from g2g.palette import PaletteUnet, annealed_mean, bins, class_weights, gumbel_noise, palette_loss, soft_targets
-from g2g.profiles import get_profile, get_recipe
+from g2g.palette import PaletteUnet, annealed_mean, bins, class_weights, palette_loss, soft_targets
+from g2g.profiles import get_profile, get_recipe, repo_root
 
 
 def index(a, b):
@@ -141,6 +143,18 @@ def test_any_size_from_32_px(net):
 
 
 # --------------------------------------------------------------------------------------- diverse answers
+
+
+def of_notebook(name):
+    """The function of that name as notebook 09 defines it."""
+    source = (repo_root() / "notebooks" / "py" / "09_colour_as_distribution.py").read_text(encoding="utf-8")
+    (found,) = [node for node in ast.parse(source).body if getattr(node, "name", "") == name]
+    scope = {"torch": torch, "F": F, "math": math}
+    exec(ast.unparse(found), scope)
+    return scope[name]
+
+
+gumbel_noise = of_notebook("gumbel_noise")
 
 
 def test_two_thousand_draws_at_a_pixel_match_its_softmax():

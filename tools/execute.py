@@ -108,6 +108,8 @@ def clean(text: str, outputs: Path, cache: Path) -> str:
     text = ANSI.sub("", text)
     text = re.sub(re.escape(temporary) + r"/ipykernel_\d+/\d+\.py", "<cell>", text)
     known = {outputs: "outputs", cache: "data/cache", ROOT: ".", Path(sys.prefix): ".venv", Path.home(): "~"}
+    if os.environ.get("G2G_DATA"):
+        known = {Path(os.environ["G2G_DATA"]).resolve(): "G2G_DATA"} | known
     for folder, short in known.items():
         if folder != Path(folder.anchor):
             text = text.replace(f"{folder}/", f"{short}/".removeprefix("./"))

@@ -67,13 +67,13 @@ from g2g import runs
 
 SEED = 42
 DEVICE = runs.device()  # the GPU if there is one
-CVAE_WEIGHT = 3e-4  # of the divergence in the loss of that model
-CVAE_STEPS = {"smoke": 30, "cpu": 1500}.get(profile.name, 3000)  # of the second model, in 9.9
+CVAE_STEPS = {"smoke": 30, "cpu": 600}.get(profile.name, 3000)  # of the second model, in 9.10
+CVAE_WEIGHT = 1e-4  # of the divergence in its loss
 N_DRAWS = 8  # colourings of one photo
 
 # %%
-import copy
 import dataclasses
+import math
 from itertools import chain, combinations, islice, repeat
 
 import matplotlib.pyplot as plt
@@ -390,9 +390,24 @@ noise = -torch.log(-torch.log(torch.rand(10_000, 3, generator=generator)))
 # %% [markdown]
 # Draw so at each pixel on its own, and each pixel tosses its own coin: **speckle**, although every pixel is right. The network tells
 # how likely red is *here*; it does not tell that the pixel beside it belongs to the same jacket. So we let neighbours
-# toss **one** coin: noise that is alike in neighbours, and at each pixel still exactly Gumbel (Gaussian noise, smoothed, rescaled to variance
-# 1, and mapped from the one distribution to the other; `palette.gumbel_noise`). And we draw from a sharpened distribution, as we painted from one,
-# so that what is improbable does not come up somewhere in every picture.
+# toss **one** coin: Gaussian noise is smoothed over neighbours and rescaled to variance 1. Then it is mapped from the one distribution to the
+# other, so that at each pixel it is still exactly Gumbel. (The course's tests compare 2,000 draws at one pixel with its softmax.)
+
+# %%
+def gumbel_noise(count, height, width, smoothness, seed):
+    """Gumbel noise (count,260,height,width), alike in neighbours; `smoothness`: deviation of the Gaussian, in pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    reach = math.ceil(3 * smoothness)
+    noise = torch.randn(count * 260, 1, height + 2 * reach, width + 2 * reach, generator=generator, dtype=torch.float64)
+    kernel = torch.exp(-(torch.arange(-reach, reach + 1).double() ** 2) / (2 * max(smoothness, 1e-6) ** 2))
+    kernel = kernel / kernel.square().sum().sqrt()  # so that the sum keeps variance 1
+    noise = F.conv2d(F.conv2d(noise, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    uniform = torch.special.ndtr(noise).clamp(1e-12, 1 - 1e-12)
+    return -torch.log(-torch.log(uniform)).view(count, 260, height, width).float()
+
+
+# %% [markdown]
+# And we draw from a sharpened distribution, as we painted from one, so that what is improbable does not come up somewhere in every picture.
 
 # %%
 def sharpened(L, T=0.15):
@@ -402,10 +417,10 @@ def sharpened(L, T=0.15):
 
 
 def draws(L, smoothness=12, count=N_DRAWS, seed=SEED):
-    """`count` colourings of L (1,1,H,W): ab (count,2,H,W); a mean so sharp that it is nearly the drawn bin's colour."""
+    """`count` colourings of L (1,1,H,W): ab (count,2,H,W); so sharp a mean is nearly the drawn bin's colour."""
     logits = sharpened(L)
-    noise = palette.gumbel_noise(count, *logits.shape[2:], smoothness, seed)
-    ab = palette.annealed_mean(logits + noise, 0.2)
+    noise = gumbel_noise(count, *logits.shape[2:], smoothness, seed)
+    ab = palette.annealed_mean(logits + noise, 0.1)
     return F.interpolate(ab, size=L.shape[2:], mode="bilinear")
 
 
@@ -433,7 +448,7 @@ def spread(L, answers):
 rows = {}
 for name in ("dandelion", "dogs", "fig", "meadow", "mountains", "room", "stream", "sunset"):
     L, ab = gallery(name)
-    rows[name] = spread(L, draws(L, count=4))
+    rows[name] = np.mean([spread(L, draws(L, count=4, seed=seed)) for seed in (42, 43, 44)], axis=0)
 table = pd.DataFrame(rows, index=["highest entropy", "lowest entropy"]).T
 table.loc["mean"] = table.mean()
 table.round(1)
@@ -513,7 +528,8 @@ fig.tight_layout()
 # %% [markdown]
 # The divergence is what $z$ tells about the colours: a few nats, so a few bits, for a whole picture. (Were it to fall to zero, $z$ would say nothing
 # and the model would answer one colour, the mean: *posterior collapse*, a known trouble of these models. The weight of the
-# divergence decides it, and 3e-4 was chosen on validation photos.) Eight draws of $z$, and above them eight Gumbel draws:
+# divergence decides it. On validation photos, after 600 steps, the best of eight draws had an MAE of 0.0668 at a weight of 1e-3, 0.0642 at 3e-4, 0.0636 at 1e-4
+# and 0.0768 at 3e-5, where the $z$ of the photos no longer lie where we draw from; quarter-size ab, gray: 0.0875.) Eight draws of $z$, and above them eight Gumbel draws:
 
 # %%
 def imagined(L, count=N_DRAWS, seed=SEED):
@@ -596,7 +612,29 @@ shown = dials[["temperature", "rebalancing", "mae", "gain", "colorfulness", "aga
 shown[shown["temperature"].isin((0.38, 1))].round(3)
 
 # %% [markdown]
-# XXX verdict
+# As Zhang et al. would paint (T = 0.38, rebalancing 1) the palette is about as colourful as photographs are, 38.7 against 40.6, and stands 0.89 dB below
+# gray: **0.15 dB below the U-Net times 2.2** (95% interval 0.03 to 0.27), which is as colourful. With half of the weights divided out the two cannot be told
+# apart (−0.006 dB, −0.067 to 0.058), and at none of the 20 settings is the palette better. With all weights out and T = 1, its mean absolute error is
+# 0.0763, the U-Net's 0.0744. So the network knows about as much as the U-Net, and by this judge **its vividness is bought, not earned**. (On the
+# 500 photos of the second test set the same comparison ends at 0.03 dB, −0.19 to 0.27: no difference that could be told from zero.)
+#
+# PSNR is one judge. It punishes one wrong hue as much as it rewards ten right ones. A second one: how alike does a *classifier* find the colouring and the
+# photograph? The distance of EfficientNet-Lite0's features, as in LPIPS but without its learnt weights (`benchmarks/second_judge.py`; lower is more alike),
+# on the same 2,000 test photos, each model multiplied by the constant that makes it as colourful as the palette at T = 0.38:
+
+# %%
+judge = pd.read_csv(results / "second_judge.csv")
+judge[["rebalancing", "row", "saturation", "colorfulness", "distance", "palette_minus_this", "low", "high"]].round(4)
+
+# %% [markdown]
+# **The second judge agrees with the first.** At the palette's colourfulness the classifier finds the U-Net times 2.2 closer to the photographs (1.334) than
+# the palette (1.415), and gray in between (1.356); with rebalancing 0.5 all are closer than gray, the U-Net again the closest. Why, then, does the palette please the
+# eye? Look at what pleases: skies, meadows, woods, dogs, whose colours it knows. Rebalancing makes it bold there *and* where it does not know, and
+# most photographs are full of things that could be anything: shirts, walls, cars. On those it is boldly wrong, as on the drum below. A gallery of landscapes
+# flatters a bold model, and an average over photographs punishes it. Both are true.
+#
+# What has been won, then? Not closer colours but three things that no model before could give: a choice *after* training, a map of what it does not
+# know, and several answers.
 #
 # ## 9.12 The quoted run
 #

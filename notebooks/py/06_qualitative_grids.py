@@ -18,14 +18,14 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/06_qualitative_grids.ipynb)
 #
-# Numbers came first, in notebook 05, so that a pretty example would not mislead us. Now we look.
+# Numbers came first, in notebook 05, so that a pretty example would not mislead us. Now we look, and first we play.
 #
 # **You will learn**
 #
+# - to run the only test of realism that counts, "which one is real?", and to put an interval around its result;
 # - to draw the report's grid (gray, CNN, U-Net, cGAN, truth) for photographs that nobody hand-picked;
 # - to see *colour alone*, without the lightness that makes every model look good;
 # - to read the loss curves of all models side by side;
-# - to run the only test of realism that counts, "which one is real?", and to put an interval around its result;
 # - when a coloured picture is an illustration, and when it is a false statement.
 #
 # **Before this:** notebooks [02](02_cnn_baseline.ipynb) to [05](05_evaluation.ipynb). Runs that are missing are trained
@@ -59,12 +59,12 @@ from g2g.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
-# The constants of this notebook. `ANSWERS` is for the game in 6.5; leave it empty for now.
+# The constants of this notebook. `ANSWERS` is for the game in 6.2; leave it empty for now.
 
 # %%
 SEED = 42  # decides the order of the pairs in the game, and on which side the real photograph stands
 PLAYER = "cgan"  # the quoted model that tries to fool you: cnn, unet or cgan
-STRENGTH = 1.5  # factor on its colours in the game; 6.5 says why
+STRENGTH = 1.5  # factor on its colours in the game; 6.2 says why
 ANSWERS = []  # if you cannot click: which picture is REAL? ["left", "right", …], one for each pair
 
 # %%
@@ -86,13 +86,17 @@ from g2g.runs import load_or_train, quoted, shipped_model
 from report.build import pictures
 from report.publish import across, coloured, gallery_photos, showcase
 
+live = importlib.util.find_spec("ipywidgets") is not None and not os.environ.get("G2G_PLAIN")  # can one click?
+if live:
+    import ipywidgets as widgets
+
 # %% [markdown]
 # ## 6.1 Photographs and models
 #
 # We look at the eight photographs of [data/gallery](../data/gallery/README.md): Aitzol Berasategi (dogs, meadow, mountains,
 # stream, sunset), Trevor "Freespace" (fig), Jakub Mede (room), all CC BY 4.0, and Clemens Engelhardt (dandelion, CC0).
-# They are cut square here, and all colourings below are, of course, recoloured. No model was trained on them. All eight are
-# always shown, in the order of their names: nobody picked the ones that turned out well.
+# They are cut square here and, wherever a model's answer is shown, recoloured. No model was trained on them. All eight are
+# always shown: nobody picked the ones that turned out well.
 #
 # The models are those that the README quotes, whatever your profile has trained. Their weights lie in the repository.
 
@@ -106,127 +110,10 @@ for name, run in quoted().items():
               f"seed {run.recipe.seed}, {run.record['device']}")
 
 # %% [markdown]
-# ## 6.2 The grid
+# ## 6.2 Which one is real?
 #
-# One column for each photograph: gray, three models, the truth. (The report's grid has five photos of its test set, and it
-# does not say how they were chosen.) Colour is predicted on 128 × 128 px and enlarged along the edges of L, as
-# [notebook 07](07_your_photos.ipynb) explains; lightness is the photograph's own.
-
-# %%
-rows = {"gray": coloured(gallery, *shipped["unet"], saturation=0)}
-rows |= {name: coloured(gallery, *model) for name, model in shipped.items()}
-across(rows | {"truth": gallery})
-
-# %% [markdown]
-# And **your** models, on photographs that your profile has not trained on. Here is the first; the grid of all is saved as
-# `qualitative_grid`. In `smoke` they are crops of an astronaut, a cat and a flower, and the models have trained for
-# seconds: you see how the tools work, not what the models can do.
-
-# %%
-photos = prepare(profile)
-runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.stages}
-yours = pictures({stage: run.model() for stage, run in runs.items() if stage in shipped}, showcase(profile))
-
-# %%
-teaser = figures.image_row([column[0] for column in yours.values()], list(yours))
-figures.save(across(yours), "qualitative_grid", profile.outputs / "figures")
-figures.save(teaser, "teaser", profile.outputs / "figures")
-teaser
-
-# %% [markdown]
-# ## 6.3 Reading the pictures
-#
-# Take a minute for each column of the first grid, and ask in this order:
-#
-# 1. **Is there colour at all?** Cover the truth with your hand. Would you call the picture "coloured"?
-# 2. **Is it in the right place?** Look at edges. Does the colour stop where the thing stops, or does it leak?
-# 3. **Is it of one piece?** One sleeve in two colours, or blotches on a plain wall, are the *artifacts* that the report
-#    speaks of. (Look at the drum.)
-# 4. **Is it plausible?** Grass that is not green looks wrong; a car that is not red is just another car.
-# 5. **Only now:** is it the true one?
-#
-# Your eye is generous. Lightness carries nearly all detail, and it is *true* in every row. So let us take it away: the same
-# colours, at a lightness of 60 everywhere.
-
-# %%
-L, ab = lab.photos_to_lab(np.stack(gallery_photos(128)))
-answers = {name: predict(model, L) for name, (model, _) in shipped.items()}
-flat = torch.full_like(L, 2 * 60 / 100 - 1)
-across({name: lab.to_rgb(flat, planes) for name, planes in (answers | {"truth": ab}).items()})
-
-# %% [markdown]
-# This is all that a model adds. How faint is it? The mean chroma (distance from gray) of each answer, as a share of the
-# truth's:
-
-# %%
-true_chroma = metrics.chroma(ab).mean((1, 2))
-share = {name: metrics.chroma(planes).mean((1, 2)) / true_chroma for name, planes in answers.items()}
-pd.DataFrame({name: values.numpy() for name, values in share.items()}, index=names).T.map("{:.0%}".format)
-
-# %% [markdown]
-# And where is it wrong? Here is the difference of each picture to the truth at each pixel, as CIEDE2000. Dark is right, 1
-# is about just noticeable, 20 and more is another colour.
-
-# %%
-@figures.figure("The difference of each answer to the truth, CIEDE2000, at each pixel.")
-def difference_maps():
-    every = {"gray": 0 * ab} | answers
-    fig, cells = figures.axes(len(every), len(L), (1, 1), extra=0.2, side=0.9)
-    true = lab.rgb_to_lab(lab.to_rgb(L, ab))
-    for row, (name, planes) in zip(cells, every.items()):
-        off = metrics.ciede2000(lab.rgb_to_lab(lab.to_rgb(L, planes)), true)
-        for ax, plane in zip(row, off):
-            drawn = figures.show(ax, plane, "", "magma", 0, 40)
-        row[0].set_ylabel(figures.title(name))
-    fig.colorbar(drawn, ax=cells, label="CIEDE2000", shrink=0.6)
-    return fig
-
-
-difference_maps()
-
-# %% [markdown]
-# ### Turn up the colour
-#
-# The cheapest remedy for faint colours is to multiply them. That makes pictures livelier and mistakes louder, and it adds
-# no knowledge. Move the slider, if your notebook has one; on a saved page you see some of its positions. (The slider comes
-# with `ipywidgets`, which Colab has.)
-
-# %%
-live = importlib.util.find_spec("ipywidgets") is not None and not os.environ.get("G2G_PLAIN")
-if live:
-    import ipywidgets as widgets
-
-# %%
-def recolour(photograph="mountains", saturation=1.0):
-    photo = gallery[names.index(photograph)]
-    display(figures.image_row([coloured([photo], *shipped[PLAYER], saturation)[0], photo], [f"× {saturation:g}", "truth"]))
-
-
-# %%
-if live:
-    slider = widgets.FloatSlider(1, min=0, max=3, step=0.1, continuous_update=False)
-    widgets.interact(recolour, photograph=names, saturation=slider)
-else:
-    photo = gallery[names.index("mountains")]
-    steps = {f"× {s:g}": coloured([photo], *shipped[PLAYER], s)[0] for s in (0, 0.5, 1, 1.5, 2, 3)}
-    display(figures.image_row([*steps.values(), photo], [*steps, "truth"]))
-
-# %% [markdown]
-# At which position does the sky look right, and what does the path look like there?
-#
-# ## 6.4 All loss curves, side by side
-#
-# How did the quoted models get there? Above is L1 on training and validation photos, with the gray answer as a dashed line.
-# Below are the GAN's own losses. They do not say how good the pictures are, only how the two networks stand against *each
-# other*: a discriminator that merely guesses has a loss of $\ln 2 \approx 0.69$. (`loss_curves` among your figures shows
-# yours.)
-
-# %%
-figures.save(figures.loss_curves(runs), "loss_curves", profile.outputs / "figures")
-figures.loss_curves(quoted())
-
-# %% [markdown]
-# ## 6.5 Which one is real?
+# Play before you look any further. (If you come from notebooks 02 to 05 you have met these photographs. A fair judge is
+# somebody who has not: hand the mouse to a friend.)
 #
 # An error measures the distance to *one* true colouring. Realism is another matter: could a person tell? To find out, show
 # people pairs, a real photograph beside a model's colouring of it, and ask **which one is real**. The share of wrong answers
@@ -287,8 +174,8 @@ def play():
 
 # %% [markdown]
 # Where nothing can be clicked (this page, or a kernel without `ipywidgets`), all pairs are shown at once. Then you are on
-# your honour: give each pair one second, as in the published studies, write `left` or `right` into `ANSWERS` in the
-# constants above, and run on from here. **Do not scroll past the pairs before you have answered: the solution follows.**
+# your honour. Give each pair about a second, write `left` or `right` for it into `ANSWERS` in the constants above, and run
+# on from here. **Do not scroll past the pairs before you have answered: the solution follows.**
 
 # %%
 clicked = []
@@ -350,6 +237,121 @@ solution |= {"you": played} if played else {}
 pd.DataFrame(solution, index=pd.RangeIndex(1, len(pairs) + 1, name="pair")).T
 
 # %% [markdown]
+# ## 6.3 The grid
+#
+# One column for each photograph: gray, three models, the truth. (The report's grid has five photos of its test set, and it
+# does not say how they were chosen.) Colour is predicted on 128 × 128 px and enlarged along the edges of L, as
+# [notebook 07](07_your_photos.ipynb) explains; lightness is the photograph's own.
+
+# %%
+rows = {"gray": coloured(gallery, *shipped["unet"], saturation=0)}
+rows |= {name: coloured(gallery, *model) for name, model in shipped.items()}
+across(rows | {"truth": gallery})
+
+# %% [markdown]
+# And **your** models, on photographs that your profile has not trained on. Here is the first; the grid of all is saved as
+# `qualitative_grid`. In `smoke` they are crops of an astronaut, a cat and a flower, and the models have trained for
+# seconds: you see how the tools work, not what the models can do.
+
+# %%
+photos = prepare(profile)
+runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.stages}
+yours = pictures({stage: run.model() for stage, run in runs.items() if stage in shipped}, showcase(profile))
+
+# %%
+teaser = figures.image_row([column[0] for column in yours.values()], list(yours))
+figures.save(across(yours), "qualitative_grid", profile.outputs / "figures")
+figures.save(teaser, "teaser", profile.outputs / "figures")
+teaser
+
+# %% [markdown]
+# ## 6.4 Reading the pictures
+#
+# Take a minute for each column of the first grid, and ask in this order:
+#
+# 1. **Is there colour at all?** Cover the truth with your hand. Would you call the picture "coloured"?
+# 2. **Is it in the right place?** Look at edges. Does the colour stop where the thing stops, or does it leak?
+# 3. **Is it of one piece?** One sleeve in two colours, or blotches on a plain wall, are the *artifacts* that the report
+#    speaks of. (Look at the drum.)
+# 4. **Is it plausible?** Grass that is not green looks wrong; a car that is not red is just another car.
+# 5. **Only now:** is it the true one?
+#
+# Your eye is generous. Lightness carries nearly all detail, and it is *true* in every row. So let us take it away: the same
+# colours, at a lightness of 60 everywhere.
+
+# %%
+L, ab = lab.photos_to_lab(np.stack(gallery_photos(128)))
+answers = {name: predict(model, L) for name, (model, _) in shipped.items()}
+flat = torch.full_like(L, 2 * 60 / 100 - 1)
+across({name: lab.to_rgb(flat, planes) for name, planes in (answers | {"truth": ab}).items()})
+
+# %% [markdown]
+# This is all that a model adds. How faint is it? The mean chroma (distance from gray) of each answer, as a share of the
+# truth's:
+
+# %%
+true_chroma = metrics.chroma(ab).mean((1, 2))
+share = {name: metrics.chroma(planes).mean((1, 2)) / true_chroma for name, planes in answers.items()}
+pd.DataFrame({name: values.numpy() for name, values in share.items()}, index=names).T.map("{:.0%}".format)
+
+# %% [markdown]
+# And where is it wrong? Here is the difference of each picture to the truth at each pixel, as CIEDE2000. Dark is right, 1
+# is about just noticeable, 20 and more is another colour.
+
+# %%
+@figures.figure("The difference of each answer to the truth, CIEDE2000, at each pixel.")
+def difference_maps():
+    every = {"gray": 0 * ab} | answers
+    fig, cells = figures.axes(len(every), len(L), (1, 1), extra=0.2, side=0.9)
+    true = lab.rgb_to_lab(lab.to_rgb(L, ab))
+    for row, (name, planes) in zip(cells, every.items()):
+        off = metrics.ciede2000(lab.rgb_to_lab(lab.to_rgb(L, planes)), true)
+        for ax, plane in zip(row, off):
+            drawn = figures.show(ax, plane, "", "magma", 0, 40)
+        row[0].set_ylabel(figures.title(name))
+    fig.colorbar(drawn, ax=cells, label="CIEDE2000", shrink=0.6)
+    return fig
+
+
+difference_maps()
+
+# %% [markdown]
+# ### Turn up the colour
+#
+# The cheapest remedy for faint colours is to multiply them. That makes pictures livelier and mistakes louder, and it adds
+# no knowledge. Move the slider, if your notebook has one; on a saved page you see some of its positions. (The slider comes
+# with `ipywidgets`, which Colab has.)
+
+# %%
+def recolour(photograph="mountains", saturation=1.0):
+    photo = gallery[names.index(photograph)]
+    display(figures.image_row([coloured([photo], *shipped[PLAYER], saturation)[0], photo], [f"× {saturation:g}", "truth"]))
+
+
+# %%
+if live:
+    slider = widgets.FloatSlider(1, min=0, max=3, step=0.1, continuous_update=False)
+    widgets.interact(recolour, photograph=names, saturation=slider)
+else:
+    photo = gallery[names.index("mountains")]
+    steps = {f"× {s:g}": coloured([photo], *shipped[PLAYER], s)[0] for s in (0, 0.5, 1, 1.5, 2, 3)}
+    display(figures.image_row([*steps.values(), photo], [*steps, "truth"]))
+
+# %% [markdown]
+# At which position does the sky look right, and what does the path look like there?
+#
+# ## 6.5 All loss curves, side by side
+#
+# How did the quoted models get there? Above is L1 on training and validation photos, with the gray answer as a dashed line.
+# Below are the GAN's own losses. They do not say how good the pictures are, only how the two networks stand against *each
+# other*: a discriminator that merely guesses has a loss of $\ln 2 \approx 0.69$. (`loss_curves` among your figures shows
+# yours.)
+
+# %%
+figures.save(figures.loss_curves(runs), "loss_curves", profile.outputs / "figures")
+figures.loss_curves(quoted())
+
+# %% [markdown]
 # ## 6.6 Invented colours
 #
 # Everything that a model adds is a guess about *photos like this one*. Usually the guess is dull and harmless. It stops
@@ -370,10 +372,10 @@ pd.DataFrame(solution, index=pd.RangeIndex(1, len(pairs) + 1, name="pair")).T
 #
 # ## Summary
 #
+# - Realism is a question for people: a fooling rate with its interval, where 50% is ideal.
 # - Show photos that were not chosen by hand, beside gray and beside the truth.
 # - Lightness is given and makes every model look good. Look at colour alone before you judge it.
 # - The losses of a GAN say how two networks stand to each other, not how good the pictures are.
-# - Realism is a question for people: a fooling rate with its interval, where 50% is ideal.
 # - A colour that a model adds is a guess. Say so wherever you show it.
 #
 # This is as far as the report goes: from a photo to its planes, through three models, to numbers and pictures that can be

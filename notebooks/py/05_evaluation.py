@@ -427,8 +427,9 @@ display(Image(results / "figures" / "ab_histograms.png", width=760))
 # ## 5.9 The report's claims
 #
 # Now the report's sentences. For each we fixed a rule *before* seeing any numbers (`report/claims.py`, one short
-# function per claim), and the rule alone decides: **held**, **did not hold**, or **cannot be told here**. Only an
-# interval that lies on one side decides anything. Here is one claim in full, from `results/`:
+# function per claim), and the rule alone decides: **held**, **did not hold**, or **cannot be told here**. Only a 95%
+# interval that lies on one side decides anything; that is what *surely* means in the rules. Here is one claim in full,
+# from `results/`:
 
 # %%
 pattern = r"^- “(.+?)” \*\*(.+?)\.\*\* (.+?) \*(.+)\*$"

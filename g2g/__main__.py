@@ -1,4 +1,4 @@
-"""The course without a notebook: `python -m g2g prepare | train | evaluate | colorize`.
+"""The course without a notebook: `python -m g2g prepare | train | evaluate | colorize | demo`.
 
 Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong arguments or no photo, 130 interrupted.
 """
@@ -95,6 +95,12 @@ def _colorize(args):
     if not photos:
         return 2
     model, size, description = _checked(shipped_model, args.model) if args.model else best_available()
+    for dial in ("temperature", "rebalancing"):
+        value = getattr(args, dial)
+        if value is not None and not hasattr(model, dial):
+            raise WrongArgument(f"--{dial}: this model answers with one colour; add --model palette")
+        if value is not None:
+            setattr(model, dial, value)
     print(f"colouring with {description}")
     _, failed = colorize_files(
         photos,
@@ -110,6 +116,14 @@ def _colorize(args):
     for photo, reason in failed.items():
         print(f"failed: {printable(photo)}: {printable(reason)}", file=sys.stderr)
     return 1 if failed or missing else 0
+
+
+def _demo(args):
+    try:
+        from demo import serve
+    except ModuleNotFoundError as error:
+        raise RuntimeError(f"the page needs Gradio ({error}): pip install gradio") from error
+    serve(args.port)
 
 
 def _parser():
@@ -141,11 +155,18 @@ def _parser():
     option("--model", metavar="NAME", help="one of results/weights: cgan (the default), unet (more cautious), cnn")
     factor, pixels, megapixels = _number(0, 100), _number(32, 4096, int), _number(0.001, 1e6)
     stronger = "above 1 for stronger colours (%(default)s)"
+    temperature = "palette only: 1 paints the mean of the likely colours, 0.1 nearly the likeliest one"
+    option("--temperature", type=_number(0.01, 1), metavar="T", help=temperature)
+    rebalancing = "palette only: 1 paints rare colours boldly, 0 only what is probable"
+    option("--rebalancing", type=_number(0, 1), metavar="SHARE", help=rebalancing)
     option("--saturation", type=factor, default=1.0, metavar="FACTOR", help=stronger)
     option("--compare", action="store_true", help="write gray and colour side by side, too")
     option("--size", type=pixels, metavar="PIXELS", help="predict colour on so many pixels squared (as in training)")
     limit = "refuse larger photos before decoding them (%(default)s)"
     option("--max-megapixels", type=megapixels, default=MAX_MEGAPIXELS, metavar="N", help=limit)
+
+    demo = command(_demo, "demo", "open a page that colours the photo dropped on it, on this machine only")
+    demo.add_argument("--port", type=_number(1024, 65535, int), help="of the page (default: the first free from 7860)")
     return parser
 
 

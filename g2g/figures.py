@@ -29,6 +29,7 @@ COLORS = {
     "unet_full": "#009E73",
     "unet_long": "#56B4E9",
     "cgan": "#D55E00",
+    "palette": "#7B4FA3",
     "truth": "#000000",
 }
 DOTS = {"marker": "o", "markevery": 0.1}  # some on each curve; a curve of one epoch is nothing else
@@ -223,7 +224,8 @@ def loss_curves(runs):
     for ax, (name, run) in zip(panels, runs.items(), strict=True):
         history = run.history
         train = history["g_l1" if name in gans else "train_loss"]
-        ax.plot(history["epoch"], train, ":", label="training", color=color(name), **DOTS)
+        if name != "palette":  # whose loss is a cross-entropy
+            ax.plot(history["epoch"], train, ":", label="training", color=color(name), **DOTS)
         ax.plot(history["epoch"], history["valid_loss"], label="validation", color=color(name), **DOTS)
         ax.axhline(run.record["gray_valid_loss"], color=COLORS["gray"], ls="--", label="gray")
         ax.set(title=_in_lines(name), xlabel="epoch")

@@ -12,6 +12,7 @@ TITLES = {
     "unet_full": "U-Net (DynamicUnet)",  # in `cpu`, whose U-Net is the quarter one
     "unet_long": "U-Net (trained on)",
     "cgan": "cGAN",
+    "palette": "U-Net (palette)",
 }
 STAGES = tuple(TITLES)
 QUOTED = ("report", "class", "cpu")  # folders of results/: the course quotes the first that is there
@@ -107,11 +108,13 @@ class Recipe:
     receptive_field: int | None = None  # cgan: of the PatchGAN, in px of what it judges
     r1: float = 0.0  # cgan: weight of the gradient penalty on D
     d_epochs: int = 0  # cgan: so many epochs, the first of all, D trains alone
+    uniform: float | None = None  # palette: share of it in the class weights, see `g2g.palette.class_weights`
 
     def __post_init__(self):
         """Raise ValueError that names a field, what was given, and what is allowed."""
         optional = {field.name for field in dataclasses.fields(self) if field.default is None}
-        optional -= {"cnn": {"width"}, "cgan": {"lam", "d_rate", "receptive_field"}}.get(self.stage, set())
+        needed = {"cnn": {"width"}, "cgan": {"lam", "d_rate", "receptive_field"}, "palette": {"uniform"}}
+        optional -= needed.get(self.stage, set())
         for field, (low, high) in _RANGES.items():
             value = getattr(self, field)
             if value is None and field in optional:
@@ -139,6 +142,7 @@ _RANGES = {
     "d_rate": (0, 1e6),
     "r1": (0, 1e9),
     "d_epochs": (0, 100_000),
+    "uniform": (0, 1),
 }
 
 # 2e-4, β1 = 0.5 and λ = 100 as in pix2pix (Isola et al. 2017), the decay as in its authors' later PyTorch code;
@@ -152,12 +156,16 @@ _PRETRAINED = {"lr": 1e-3, "weights": "imagenet", "encoder_rate": 0.3}
 # A gentle adversary for a U-Net that is good already; its first 40 steps are D's alone
 _GENTLE = {"steps": 40, "batch_size": 16, "lr": 1e-4, "encoder_rate": 0.0, "average": 0.98}
 _GENTLE_GAN = _GENTLE | {"lam": 30.0, "d_rate": 2.0, "receptive_field": 16, "r1": 1.0, "d_epochs": 1}
+# Only what follows the encoder is trained: with crops and a free encoder the answers were worse (docs/training.md)
+_PALETTE = {"start": "unet", "uniform": 0.5, "lr": 1e-3, "schedule": "one_cycle", "encoder_rate": 0, "average": 0.99}
+_PALETTE_ALONE = _QUARTER | _PRETRAINED | _STEADY | {"uniform": 0.5}  # where the U-Net is not the quarter one
 RECIPES = {
     "smoke": {
         "cnn": Recipe("cnn", epochs=8, lr=3e-3, schedule="one_cycle", batch_size=16, width=16),
         "unet": Recipe("unet", epochs=4, lr=1e-3, schedule="one_cycle", batch_size=16, weights="imagenet", **_QUARTER),
         "unet_long": Recipe("unet_long", epochs=4, **_QUARTER, **_PIX2PIX | _GENTLE),
         "cgan": Recipe("cgan", epochs=4, **_QUARTER, **_PIX2PIX | _GENTLE_GAN),
+        "palette": Recipe("palette", epochs=4, batch_size=16, **_QUARTER, **_PALETTE),
     },
     "cpu": {
         "cnn": Recipe("cnn", epochs=9, lr=2e-3, width=32, **_STEADY),
@@ -165,18 +173,21 @@ RECIPES = {
         "unet_full": Recipe("unet_full", epochs=3, encoder="efficientnet_lite0", **_PRETRAINED, **_STEADY),
         "unet_long": Recipe("unet_long", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE),
         "cgan": Recipe("cgan", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE_GAN),
+        "palette": Recipe("palette", epochs=4, **_QUARTER, **_PALETTE),
     },
     "class": {
         "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle", width=64),
         "unet": Recipe("unet", epochs=5, lr=1e-3, schedule="one_cycle", weights="imagenet"),
         "unet_long": Recipe("unet_long", epochs=5, **_PIX2PIX),
         "cgan": Recipe("cgan", epochs=5, d_rate=0.25, receptive_field=70, **_GAN),
+        "palette": Recipe("palette", epochs=8, **_PALETTE_ALONE),
     },
     "report": {
         "cnn": Recipe("cnn", epochs=100, lr=1e-3, width=64),
         "unet": Recipe("unet", epochs=20, lr=1e-4, weights="imagenet"),
         "unet_long": Recipe("unet_long", epochs=20, **_PIX2PIX),
         "cgan": Recipe("cgan", epochs=20, d_rate=1.0, receptive_field=70, **_GAN),
+        "palette": Recipe("palette", epochs=8, **_PALETTE_ALONE),
     },
 }
 

@@ -17,6 +17,7 @@ from g2g.checkpoints import AverageWeights
 from g2g.data import Photos, dataloaders, prepare
 from g2g.files import locked, write_json
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
+from g2g.palette import PaletteUnet, class_weights, prior
 from g2g.profiles import QUOTED, STAGES, TITLES, Profile, Recipe, get_profile, get_recipe, repo_root
 
 
@@ -27,8 +28,9 @@ class Run:
     folder: Path
     recipe: Recipe
     record: dict
+    shipped: Path | None = None  # its generator in results/weights, in half precision
 
-    id = property(lambda self: self.folder.name)
+    id = property(lambda self: self.record["run"])
     stage = property(lambda self: self.recipe.stage)
 
     @property
@@ -42,23 +44,23 @@ class Run:
         `which` is `best` (lowest validation L1) or `last`; None takes last for the cGAN, whose validation L1 does
         not say which epoch looks best, and for its control `unet_long`; best for the others.
         """
-        if which is None:
-            which = "last" if self.stage in ("unet_long", "cgan") else "best"
-        files = {"best": "weights.safetensors", "last": "last.safetensors"}
-        return self._trained(_model(self.recipe, self.record["size"], weights=None), files[which], device)
+        usual = "last" if self.stage in ("unet_long", "cgan", "palette") else "best"
+        files = {"best": self.folder / "weights.safetensors", "last": self.folder / "last.safetensors"}
+        if self.shipped:
+            files[usual] = self.shipped
+        return self._trained(_model(self.recipe, self.record["size"], weights=None), files[which or usual], device)
 
     def discriminator(self, device="cpu") -> torch.nn.Module:
         """The trained PatchGAN of a cGAN run, in eval mode. Raises FileNotFoundError as `model` does."""
-        return self._trained(PatchGAN(self.recipe.receptive_field), "discriminator.safetensors", device)
+        return self._trained(PatchGAN(self.recipe.receptive_field), self.folder / "discriminator.safetensors", device)
 
-    def _trained(self, model, file, device):
-        path = self.folder / file
+    def _trained(self, model, path, device):
         if not path.is_file():
             raise FileNotFoundError(
-                f"run {self.id} has no {file} in {self.folder}: results/ keeps none, or it was deleted. "
-                f"To train it again, delete that folder if it lies in outputs/ and call load_or_train({self.stage!r})"
+                f"run {self.id} has no {path.name} in {path.parent}: results/ keeps none, or it was deleted. "
+                f"To train it again, delete it if in outputs/, and call load_or_train({self.stage!r}, shipped=False)"
             )
-        expected = self.record.get("weights_sha256", {}).get(file)  # runs of an earlier version have none
+        expected = self.record.get("weights_sha256", {}).get(path.name)  # runs of an earlier version have none
         if expected and _digest(path) != expected:
             raise ValueError(f"{path} is damaged, or of another run than its run.json; delete that folder, train again")
         return load_weights(model, path).to(device).eval()
@@ -71,7 +73,8 @@ def _digest(path):
 def _model(recipe, size, weights):
     if recipe.stage == "cnn":
         return EncoderDecoder(recipe.width)
-    return unet(recipe.resolution, recipe.encoder, weights, size)
+    model = unet(recipe.resolution, recipe.encoder, weights, size)
+    return PaletteUnet(model) if recipe.stage == "palette" else model
 
 
 def device() -> torch.device:
@@ -120,7 +123,7 @@ def _finished(profile):
 
 
 def find_run(recipe: Recipe, photos: Photos, profile: Profile, start: Run | None = None) -> Run | None:
-    """The finished run of exactly this recipe on exactly these photos, None if there is none.
+    """The finished run of exactly this recipe on exactly these photos, else the shipped one, None if there is none.
 
     A recipe that starts from another stage is found for `start`, by default the table's run of that stage.
     """
@@ -128,7 +131,8 @@ def find_run(recipe: Recipe, photos: Photos, profile: Profile, start: Run | None
         start = find_run(get_recipe(recipe.start, profile), photos, profile)
         if start is None:
             return None
-    return _load(profile.outputs / "runs" / run_id(recipe, photos.hash, start and start.id))
+    name = run_id(recipe, photos.hash, start and start.id)
+    return _load(profile.outputs / "runs" / name) or _shipped(name)
 
 
 def list_runs(profile: Profile | str | None = None) -> pd.DataFrame:
@@ -173,6 +177,19 @@ def shipped_model(name: str) -> tuple[torch.nn.Module, int, str]:
     return load_weights(model, card.with_suffix(".safetensors")).float().eval(), about["size"], about["sentence"]
 
 
+def _shipped(run: str) -> Run | None:
+    """The run of this id with its record and history in results/NAME/STAGE and its weights in results/weights."""
+    for card in (repo_root() / "results" / "weights").glob("*.json"):
+        about = json.loads(card.read_text())
+        if about["run"] == run:
+            found = _load(repo_root() / "results" / about["profile"] / about["recipe"]["stage"])
+            if found and found.id == run:  # else another one was published since
+                weights = card.with_suffix(".safetensors")
+                record = found.record | {"weights_sha256": {weights.name: about["sha256"]}}
+                return dataclasses.replace(found, record=record, shipped=weights)
+    return None
+
+
 def best_available() -> tuple[torch.nn.Module, int, str]:
     """The best trained generator at hand for colouring a photo, its photos' size in px, and a sentence on what it is.
 
@@ -203,8 +220,13 @@ def learner(recipe: Recipe, photos: Photos, start: Run | None = None):
     dls = dataloaders(photos, recipe.batch_size, recipe.seed, device(), recipe.crop, recipe.steps)
     model = start.model("best") if start else _model(recipe, photos.size, recipe.weights)
     betas = (recipe.beta1, 0.999)
+    kind = training.Learner
+    if recipe.stage == "palette":
+        model = PaletteUnet(model) if start else model
+        model.class_weights = class_weights(prior(photos.train), recipe.uniform)
+        kind = training.PaletteLearner
     if recipe.stage != "cgan":
-        learn = training.l1_learner(dls, model, betas, recipe.weight_decay, recipe.encoder_rate)
+        learn = training.l1_learner(dls, model, betas, recipe.weight_decay, recipe.encoder_rate, kind)
     else:
         options = {"lam": recipe.lam, "betas": betas, "d_rate": recipe.d_rate}
         options |= {"r1": recipe.r1, "d_epochs": recipe.d_epochs, "freeze": recipe.encoder_rate == 0}
@@ -221,8 +243,9 @@ def load_or_train(
     recipe: Recipe | None = None,
     photos: Photos | None = None,
     start: Run | None = None,
+    shipped: bool = True,
 ) -> Run:
-    """The finished run of `stage`, from disk if it is there, else trained now.
+    """The finished run of `stage`, from disk if it is there, else the shipped one, else trained now.
 
     A run is found by the hash of its recipe, its photos and the run it starts from: an edited recipe is a run of
     its own. An interrupted run goes on from its last whole epoch.
@@ -230,6 +253,7 @@ def load_or_train(
     Args:
         recipe: an edited row of the table; by default the table's. photos: by default the profile's.
         start: the U-Net run that `unet_long` and `cgan` start from; by default the table's, trained if need be.
+        shipped: whether the weights of `results/weights` will do: one generator, in half precision, no discriminator.
 
     Raises:
         ValueError: unknown stage, or a recipe of another one. And what `g2g.training.fit` raises.
@@ -245,10 +269,11 @@ def load_or_train(
     folder = profile.outputs / "runs" / run_id(recipe, photos.hash, start and start.id)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder):  # a second process waits here, then finds the first one's run
-        run = _load(folder)
+        run = _load(folder) or (_shipped(folder.name) if shipped else None)
         if run is None:
             return _train(recipe, photos, profile, start, folder)
-    print(f"{TITLES[stage]}: run {run.id} is there, {run.record['minutes']:.1f} min on {run.record['device']}")
+    how = "is shipped, in half precision" if run.shipped else "is there"
+    print(f"{TITLES[stage]}: run {run.id} {how}, {run.record['minutes']:.1f} min on {run.record['device']}")
     return run
 
 

@@ -18,6 +18,7 @@ from fastcore.imports import IN_NOTEBOOK
 from torch import nn
 
 from g2g import checkpoints
+from g2g.palette import palette_loss
 
 
 def precision(device) -> str:
@@ -60,17 +61,18 @@ def _options(dls, betas, weight_decay=0.0):
     }
 
 
-def l1_learner(dls, model, betas=(0.9, 0.999), weight_decay=0.0, encoder_rate=1.0) -> Learner:
+def l1_learner(dls, model, betas=(0.9, 0.999), weight_decay=0.0, encoder_rate=1.0, kind=Learner) -> Learner:
     """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's AdamW, in the precision of the hardware.
 
     Args:
         encoder_rate: learning rate of `model.encoder`, as a share of the others'; 0 freezes it, and batch norm.
+        kind: the class of the learner.
     """
     options = _options(dls, betas, weight_decay)
     two_rates = encoder_rate not in (0, 1)
     if two_rates:
         options["splitter"] = _encoder_and_rest
-    learn = Learner(dls, _prepare(model, dls.device), **options)
+    learn = kind(dls, _prepare(model, dls.device), **options)
     learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
     learn.shares = [encoder_rate, 1.0] if two_rates else [1.0]
     if encoder_rate == 0:
@@ -197,6 +199,21 @@ class GANLearner(Learner):
         self("after_loss")
         if self.epoch >= self.d_epochs:
             self._do_grad_opt()
+
+
+class PaletteLearner(Learner):
+    """Trains a `g2g.palette.PaletteUnet` with the cross-entropy of its bins; validated, as all models, by L1."""
+
+    def _do_one_batch(self):
+        if not self.training:
+            return super()._do_one_batch()
+        (L,), (ab,) = self.xb, self.yb
+        self.pred = self.model.logits(L)
+        self("after_pred")
+        self.loss_grad = palette_loss(self.pred, ab, self.model.class_weights)
+        self.loss = self.loss_grad.clone()
+        self("after_loss")
+        self._do_grad_opt()
 
 
 def gray_loss(batches) -> float:

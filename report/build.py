@@ -21,7 +21,7 @@ from report.figures import best_and_worst, count_colors, error_against_chroma, f
 from report.sweep import parameter_analysis
 from report.tables import evaluate_profile, formatted, notes, read_scores
 
-AGAINST = {"gray": ["cnn", "unet", "cgan"], "cnn": ["unet"], "unet": ["unet_long"], "unet_long": ["cgan"]}
+AGAINST = {"gray": ["cnn", "unet", "cgan"], "cnn": ["unet"], "unet": ["unet_long", "palette"], "unet_long": ["cgan"]}
 
 
 def make_report(profile: Profile | str | None = None) -> Path:

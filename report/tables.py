@@ -5,11 +5,14 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import torch
 
-from g2g import evaluation, runs
+from g2g import evaluation, metrics, runs
 from g2g.data import prepare
 from g2g.evaluation import best_constant, bootstrap, constant, gray, lpips_or_reason, same_photos, score
 from g2g.files import save_atomic
+from g2g.lab import to_rgb
+from g2g.metrics import mae_ab
 from g2g.profiles import TITLES, get_profile, get_recipe
 
 ROWS = {"gray": "gray (ab = 0)", "constant": "best constant colour"} | TITLES
@@ -74,6 +77,9 @@ def _evaluate(models, photos, lpips, folder, notes):
         scores[row] = score(model, photos, lpips=lpips, name=row)
         curves[row] = evaluation.saturated(model, photos, name=f"{row}, from gray to vivid")
     table = frontier(scores, curves)
+    if "palette" in models:
+        dials = palette_dials(models["palette"], photos, scores["gray"], curves["unet"])
+        save_atomic(lambda part: part.write_text(_csv(dials), encoding="utf-8"), folder / "palette.csv")
     files = write_table(table1(scores), folder, [*notes, *equally_colorful(scores, curves)], scores)
     save_atomic(lambda part: part.write_text(_csv(table), encoding="utf-8"), folder / "frontier.csv")
     return files[1].read_text(encoding="utf-8")
@@ -107,10 +113,58 @@ def frontier(scores: dict, curves: dict) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+DIALS = [(temperature, share) for share in (1, 0.75, 0.5, 0.25, 0) for temperature in (0.2, 0.38, 0.6, 1)]
+
+
+def palette_dials(model, photos, gray_scores, unet_curve) -> pd.DataFrame:
+    """What the two dials of a `PaletteUnet` buy and cost on the test photos, one row a pair of `DIALS`.
+
+    `temperature`, `rebalancing`, `mae`, `gain` (dB over gray), `colorfulness`; with 95% intervals (`_low`, `_high`):
+    `vivid_gain`, dB over gray when multiplied to the truth's colourfulness, `against_unet` and `vivid_against_unet`, dB
+    over the U-Net times the constant that makes it as colourful as this row, and as the truth.
+
+    Args:
+        gray_scores: of `evaluation.score`. unet_curve: of `evaluation.saturated`, of the same photos.
+    """
+    parts = []
+    asked = model.temperature, model.rebalancing
+    for rgb, L, ab, _ in evaluation.predictions(model, photos, name="palette, from calm to vivid"):
+        with torch.no_grad():
+            logits = model.logits(L)
+        for model.temperature, model.rebalancing in DIALS:
+            answer = model.paint(logits, L.shape[2:]).detach()
+            mae = mae_ab(answer, ab).cpu()
+            for saturation in (0.75, 1, 1.5, 2, 3):
+                shown = to_rgb(L, saturation * answer)
+                psnr = metrics.psnr(shown, rgb).clamp(max=evaluation.PSNR_CAP).cpu()
+                columns = {"psnr": psnr, "colorfulness": metrics.colorfulness(shown).cpu(), "mae": mae}
+                columns |= {"temperature": model.temperature, "rebalancing": model.rebalancing}
+                parts.append(pd.DataFrame(columns | {"saturation": saturation}))
+    model.temperature, model.rebalancing = asked
+    rows = []
+    truth, gray_psnr = gray_scores["colorfulness_truth"].mean(), gray_scores["psnr"]
+    for (temperature, share), curve in pd.concat(parts).groupby(["temperature", "rebalancing"]):
+        curve = curve.assign(photo=curve.groupby("saturation").cumcount())
+        plain = curve[curve["saturation"] == 1].reset_index(drop=True)
+        vivid = evaluation.psnr_at(curve, truth)
+        level = plain["colorfulness"].mean()
+        row = {"temperature": temperature, "rebalancing": share, "mae": plain["mae"].mean()}
+        row |= {"gain": (plain["psnr"] - gray_psnr).mean(), "colorfulness": level}
+        differences = {
+            "vivid_gain": vivid - gray_psnr,
+            "against_unet": plain["psnr"] - evaluation.psnr_at(unet_curve, level),
+            "vivid_against_unet": vivid - evaluation.psnr_at(unet_curve, truth),
+        }
+        for name, values in differences.items():
+            row[name], row[f"{name}_low"], row[f"{name}_high"] = bootstrap(values)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def equally_colorful(scores: dict, curves: dict) -> list[str]:
-    """Sentences on the cGAN, its control and the U-Net: one against the other times a constant, equally colourful."""
+    """Sentences on models one against the other, the other times a constant that makes it as colourful."""
     sentences = []
-    for row, other in (("unet_long", "unet"), ("cgan", "unet"), ("cgan", "unet_long")):
+    for row, other in (("unet_long", "unet"), ("cgan", "unet"), ("cgan", "unet_long"), ("palette", "unet_long")):
         if row not in scores or other not in curves:
             continue
         level = scores[row]["colorfulness"].mean()

@@ -560,3 +560,18 @@ def test_the_file_says_that_its_colours_are_a_guess(tmp_path, name):
     with Image.open(written) as result:
         assert result.getexif()[0x010E] == words and result.getexif()[0x0131].startswith("Gray to Glory")
         assert name == "a.jpg" or result.text["Description"] == words
+
+
+def test_the_palette_has_dials_and_other_models_say_that_they_have_none(tmp_path, capsys):
+    picture = saved(Image.fromarray(skimage.data.chelsea()), tmp_path / "a.jpg")
+    results = []
+    for number, options in enumerate((["--temperature", 1], ["--temperature", 0.1], ["--rebalancing", 0])):
+        assert cli(picture, "-o", tmp_path / str(number), "--model", "palette", *options) == 0
+        results.append(np.asarray(Image.open(tmp_path / str(number) / "a-color.jpg")).astype(int))
+    assert np.abs(results[0] - results[1]).mean() > 1 and np.abs(results[0] - results[2]).mean() > 1
+    capsys.readouterr()
+    assert cli(picture, "-o", tmp_path, "--model", "unet", "--temperature", 0.5) == 2
+    assert "--temperature: this model answers with one colour; add --model palette" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        cli(picture, "--model", "palette", "--temperature", 1.5)
+    assert "1.5: expected a number from 0.01 to 1" in capsys.readouterr().err

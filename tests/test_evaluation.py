@@ -240,7 +240,7 @@ def test_table_refuses_to_mix():
     with pytest.raises(ValueError, match="not scored on the same photos"):
         table1({"gray": frame([1, 2]), "cnn": frame([1, 2, 3])})
     for scores in ({}, {"resnet": frame([1])}):
-        with pytest.raises(ValueError, match="gray, constant, cnn, unet, unet_full, unet_long, cgan"):
+        with pytest.raises(ValueError, match="gray, constant, cnn, unet, unet_full, unet_long, cgan, palette"):
             table1(scores)
 
 

@@ -27,12 +27,13 @@ CHAPTERS = {
     "06_qualitative_grids",
     "07_your_photos",
     "08_parameter_analysis",
+    "09_colour_as_distribution",
 }
 NOTEBOOKS = execute.numbered(solutions=True)
 # Folders that exist on one machine only; spelt in pieces, so that no committed file names them
 FOLDERS = "|".join(("ho" + "me", "Use" + "rs", "ro" + "ot", "wo" + "rk", "tmp", "private", "var/folders"))
 MACHINE_PATH = re.compile(rf"(?<![\w.~-])/(?:{FOLDERS})/|[A-Z]:\\Users")
-RUN = re.compile(r"\b(cnn|unet|unet_long|cgan)-[0-9a-f]{8,}\b")
+RUN = re.compile(r"\b(cnn|unet|unet_long|cgan|palette)-[0-9a-f]{8,}\b")
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 
 
@@ -103,7 +104,7 @@ def test_saved_executed_in_order(path):
 def test_saved_says_where_its_outputs_come_from(path):
     text = said(path)
     assert re.search(r"^profile: \w+", text, re.MULTILINE)
-    if path.stem[:2] in ("02", "03", "04", "05", "06") and "solutions" not in path.parts:
+    if path.stem[:2] in ("02", "03", "04", "05", "06", "09") and "solutions" not in path.parts:
         assert RUN.search(text), "no run (stage-hash) is named"
 
 

@@ -16,7 +16,7 @@ CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
 def declared():
     extras = PYPROJECT["project"]["optional-dependencies"]
-    return {*PYPROJECT["project"]["dependencies"], *extras["notebooks"], *extras["test"]}
+    return {*PYPROJECT["project"]["dependencies"], *extras["demo"], *extras["notebooks"], *extras["test"]}
 
 
 def lines(name):
@@ -67,7 +67,8 @@ def test_installed_versions_are_the_tested_ones():
     pins = dict(line.split("==") for line in lines("constraints.txt"))
     if version("torch") != pins["torch"]:
         pytest.skip("not the environment of constraints.txt")
-    assert not [n for n in ("torchvision", "fastai", "numpy", "lpips", "nbval") if version(n) != pins[n]]
+    names = ("torchvision", "fastai", "gradio", "numpy", "pillow", "lpips", "nbval")
+    assert not [name for name in names if version(name) != pins[name]]
 
 
 def test_torch_and_torchvision_fit():

@@ -101,6 +101,7 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
         "table1.tex",
         "summary.md",
         "frontier.csv",
+        "palette.csv",
         "runs.md",
         "sweep.csv",
         "claims.md",
@@ -153,7 +154,7 @@ def test_shipping_a_run_that_is_not_there_names_those_that_are(world, capsys):
 
 def test_nothing_to_publish_is_an_error_that_names_what_is_missing(world, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="no run of cnn, unet, unet_long, cgan"):
+    with pytest.raises(FileNotFoundError, match="no run of cnn, unet, unet_long, cgan, palette"):
         publishing.publish(world[1], "cpu", tmp_path)
     assert main(["publish", "--profile", "smoke"]) == 1 and "nothing to publish" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()

@@ -5,6 +5,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from torchvision.models import resnet18
@@ -14,6 +15,7 @@ from g2g.__main__ import _edited, main
 from g2g.data import prepare
 from g2g.files import locked
 from g2g.profiles import RECIPES, Recipe, get_profile, get_recipe, repo_root
+from report import publish
 
 
 @pytest.fixture(scope="module")
@@ -139,14 +141,15 @@ def test_model_comes_back_in_eval_mode_with_its_weights(world):
 def test_unknown_stage_profile_and_mismatched_recipe_are_named(world):
     with pytest.raises(ValueError, match="unknown profile 'big'; known: auto, smoke"):
         get_profile("big")
-    with pytest.raises(ValueError, match="unknown stage 'unett'; known to smoke: cnn, unet, unet_long, cgan"):
+    with pytest.raises(ValueError, match="unknown stage 'unett'; known to smoke: cnn, unet, unet_long, cgan, palette"):
         runs.load_or_train("unett", world[0])
     with pytest.raises(ValueError, match="one of 'cnn', not of 'unet'"):
         runs.load_or_train("unet", world[0], recipe=world[2])
 
 
 def test_recipes_follow_the_report():
-    rows = RECIPES["report"]
+    rows = dict(RECIPES["report"])
+    assert rows.pop("palette").encoder == "efficientnet_lite0", "not in the report"
     assert [rows[s].epochs for s in rows] == [100, 20, 20, 20]
     assert (rows["cnn"].lr, rows["unet"].lr) == (1e-3, 1e-4)
     assert rows["cgan"].beta1 == 0.5 and rows["cgan"].lam == 100 and rows["cgan"].start == "unet"
@@ -211,10 +214,84 @@ def test_weights_that_are_gone_are_said_with_the_remedy(world):
     weights = run.folder / "weights.safetensors"
     weights.rename(run.folder / "elsewhere")
     try:
-        with pytest.raises(FileNotFoundError, match=rf"{run.id} has no weights.*load_or_train\('cnn'\)"):
+        with pytest.raises(FileNotFoundError, match=rf"{run.id} has no weights.*load_or_train\('cnn', shipped=False\)"):
             run.model()
     finally:
         (run.folder / "elsewhere").rename(weights)
+
+
+@pytest.fixture
+def clone(world, tmp_path, monkeypatch):
+    """A repository in which the world's CNN is published and its weights are shipped; nothing was trained here."""
+    run = world[3]
+    monkeypatch.setattr(publish, "gallery", lambda model, size: plt.figure())
+    publish.ship(run, "small", "the CNN, of a test", root=tmp_path)
+    shutil.copytree(run.folder, tmp_path / "results" / "smoke" / "cnn", ignore=shutil.ignore_patterns("*.safetensors"))
+    monkeypatch.setattr(runs, "repo_root", lambda: tmp_path)
+    monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setattr(runs, "_train", lambda *a: "trained")
+    return tmp_path / "results"
+
+
+def test_a_shipped_run_is_found_and_need_not_be_trained(world, clone, capsys):
+    profile, photos, recipe, run = world
+    found = runs.load_or_train("cnn", profile, recipe=recipe, photos=photos)
+    assert found.id == run.id and found.record["minutes"] == run.record["minutes"]
+    assert found.history.equals(run.history)
+    assert f"CNN: run {run.id} is shipped, in half precision" in capsys.readouterr().out
+    L = torch.rand(1, 1, 32, 32)
+    assert (found.model()(L) - run.model()(L)).abs().max() < 1e-2
+    with pytest.raises(FileNotFoundError, match="has no last.safetensors"):
+        found.model("last")
+    assert runs.find_run(recipe, photos, profile).id == run.id
+    assert runs.load_or_train("cnn", profile, recipe=recipe, photos=photos, shipped=False) == "trained"
+
+
+def test_a_shipped_weight_is_none_of_another_recipe(world, clone):
+    profile, photos, recipe, _ = world
+    for change in ({"lr": 9e-4}, {"seed": 7}, {"epochs": 2}):
+        edited = dataclasses.replace(recipe, **change)
+        assert runs.load_or_train("cnn", profile, recipe=edited, photos=photos) == "trained"
+        assert runs.find_run(edited, photos, profile) is None
+
+
+def test_a_shipped_weight_is_none_of_other_photos(world, clone):
+    profile, photos, recipe, _ = world
+    other = dataclasses.replace(photos, hash="0" * 16)
+    assert runs.load_or_train("cnn", profile, recipe=recipe, photos=other) == "trained"
+
+
+def test_a_shipped_weight_is_none_of_another_start(world, clone):
+    profile, photos, _, run = world
+    card = clone / "weights" / "small.json"
+    cgan = get_recipe("cgan", "smoke")
+    start = dataclasses.replace(run, record=run.record | {"run": "unet-another"})
+    of_this_start = runs.run_id(cgan, photos.hash, run.id)
+    about = json.loads(card.read_text()) | {"run": of_this_start, "recipe": dataclasses.asdict(cgan)}
+    card.write_text(json.dumps(about))
+    record = clone / "smoke" / "cgan" / "run.json"
+    record.parent.mkdir()
+    record.write_text(json.dumps(about))
+    assert runs.find_run(cgan, photos, profile, run).shipped
+    assert runs.load_or_train("cgan", profile, photos=photos, start=start) == "trained"
+
+
+def test_a_shipped_weight_is_none_of_a_run_published_since_nor_one_that_was_exchanged(world, clone):
+    profile, photos, recipe, run = world
+    record = clone / "smoke" / "cnn" / "run.json"
+    kept = record.read_text()
+    record.write_text(kept.replace(run.id, "cnn-0123456789"))
+    assert runs.load_or_train("cnn", profile, recipe=recipe, photos=photos) == "trained"
+    record.write_text(kept)
+    (clone / "weights" / "small.safetensors").write_bytes((run.folder / "weights.safetensors").read_bytes())
+    with pytest.raises(ValueError, match="is damaged, or of another run"):
+        runs.load_or_train("cnn", profile, recipe=recipe, photos=photos).model()
+
+
+def test_the_quoted_runs_that_are_shipped_are_found_by_their_ids():
+    for card in repo_root().glob("results/weights/*.json"):
+        found = runs._shipped(json.loads(card.read_text())["run"])
+        assert found.stage == card.stem and len(found.history) and found.model()
 
 
 def test_command_line_edits_a_recipe_and_names_errors(world, capsys):

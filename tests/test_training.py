@@ -144,7 +144,7 @@ def train(stage, tiny, folder, interrupt=None):
     return learn, history
 
 
-@pytest.mark.parametrize("stage", ["cnn", "unet", "cgan"])
+@pytest.mark.parametrize("stage", ["cnn", "unet", "cgan", "palette"])
 def test_resumed_run_ends_bit_for_bit_where_the_uninterrupted_one_does(stage, tiny, tmp_path, capsys):
     whole, history = train(stage, tiny, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):

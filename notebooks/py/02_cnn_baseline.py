@@ -379,9 +379,9 @@ print(f"largest difference of ab: {(by_hand - by_library).abs().max():.1e}")
 #
 # ## 2.5 Training for real
 #
-# `load_or_train` looks for a finished run of exactly this recipe on exactly these photos. If there is none, it
-# trains. After a few steps it says how long that will take, and after every epoch it leaves a checkpoint:
-# interrupt it, run the cell again, and it carries on from there.
+# `load_or_train` looks for a finished run of exactly this recipe on exactly these photos, here and among the shipped
+# ones. If there is none, it trains. After a few steps it says how long that will take, and after every epoch it leaves a
+# checkpoint: interrupt it, run the cell again, and it carries on from there.
 
 # %%
 run = load_or_train("cnn", profile, recipe=recipe, photos=photos)

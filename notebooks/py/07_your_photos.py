@@ -372,6 +372,22 @@ else:
 #
 #     python -m g2g colorize holiday/*.jpg -o coloured --compare --saturation 1.2
 #
+# ### The same as a page
+#
+# `python -m g2g demo` opens a page in the browser: drop a photo on it, and there it is, gray and coloured, with a slider
+# between the two. You choose model and saturation and download the result at full size. The page needs Gradio
+# (`pip install gradio`), is served to this machine alone and keeps nothing. Tick `OPEN_PAGE` to have it below this cell;
+# `page.close()` ends it. (Tried in a Jupyter kernel. In Colab it should open in the same way, through Colab's own proxy and without
+# a public link; nobody has run it there.)
+
+# %%
+OPEN_PAGE = False  # @param {type:"boolean"}
+if OPEN_PAGE:
+    import demo  # the file demo.py beside the folder g2g
+
+    page = demo.launch(inline=True, height=860)
+
+# %% [markdown]
 # ## 7.8 What you may say about it
 #
 # The lightness in the result is the photo's. **The colour is invented.** It is what a network finds usual for

@@ -67,7 +67,7 @@ BATCH = 4 if DEVICE.type == "cpu" else 16
 # %%
 photos = prepare(profile)
 start = load_or_train("unet", profile, photos=photos)
-run = load_or_train("cgan", profile, photos=photos, start=start)
+run = load_or_train("cgan", profile, photos=photos, start=start, shipped=False)  # with its D
 print("runs:", start.id, run.id)
 dls = dataloaders(photos, BATCH, seed=SEED, device=DEVICE)
 L, ab = next(batches(photos.valid, 2))

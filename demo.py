@@ -1,0 +1,155 @@
+"""A page that colours the photo dropped on it: `python -m g2g demo`, or `demo.launch(inline=True)` in a notebook.
+
+It is Gradio's (`pip install gradio`). It is served to this machine alone and fetches nothing from elsewhere; what it
+writes lies in one temporary folder, which goes when Python ends.
+"""
+
+import filecmp
+import html
+import os
+import re
+import signal
+import sys
+import tempfile
+import warnings
+from functools import cache
+from pathlib import Path
+
+from g2g.colorize import colorize
+from g2g.photos import MAX_MEGAPIXELS, claim_path, save_photo
+from g2g.profiles import STAGES, TITLES, repo_root
+from g2g.runs import shipped_model, shipped_models
+
+FOLDER = tempfile.TemporaryDirectory(prefix="g2g-demo-")
+os.environ["GRADIO_TEMP_DIR"] = FOLDER.name  # read while Gradio is imported, as the next one is
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["GRADIO_RUN_HISTORY"] = "False"  # it would live on in the browser
+
+import gradio as gr  # noqa: E402
+
+GALLERY = repo_root() / "data" / "gallery"
+MAX_MEGABYTES = 3 * MAX_MEGAPIXELS  # what the largest photo takes without compression
+PREVIEW = 1280  # longest side in px of the two pictures under the slider
+HEAD = """# Gray to Glory
+Drop a photo. Its lightness stays, its colours are predicted: **a guess, not a record.** It does not leave this machine,
+and nothing is kept."""
+# The examples as one row with whole captions, in place of a box to scroll in
+CSS = """
+.grid-wrap {min-height: 0 !important; max-height: none !important; overflow: visible !important}
+.caption-label {inset: auto 0 0 0 !important; max-width: none !important; white-space: normal !important}
+"""
+
+load = cache(shipped_model)
+
+
+def models() -> list[tuple[str, str]]:
+    """Title and name of each shipped model, that which `colorize` takes first. Raises FileNotFoundError without any."""
+    names = [stage for stage in reversed(STAGES) if stage in shipped_models()]
+    if not names:
+        raise FileNotFoundError("no weights in results/weights: the page colours with those that come with a clone")
+    return [(TITLES[name], name) for name in names]
+
+
+def examples() -> list[tuple[Path, str]]:
+    """The photographs of data/gallery, each with its author and licence as the table in its README has them."""
+    rows = re.findall(
+        r"\| (\w+\.jpg) \|.*\| (.*) \| \[?(CC[\w. ]*\d)", (GALLERY / "README.md").read_text(encoding="utf-8")
+    )
+    return [(GALLERY / name, f"{author}, {licence}") for name, author, licence in rows]
+
+
+def credit(photo: str) -> str:
+    """What must be said beside a recoloured example, known by its contents; of any other photo nothing."""
+    same = [about for path, about in examples() if filecmp.cmp(path, photo, shallow=False)]
+    return f"Photograph: {same[0]}, recoloured. " if same else ""
+
+
+def colour(photo: str | None, model: str, saturation: float):
+    """Colour the file `photo` with a shipped model; None gives nothing.
+
+    Returns:
+        the two pictures under the slider (gray and coloured, PIL, at most PREVIEW px), the button with the coloured
+        photo at full size, the file that `colorize` writes, and a sentence on it.
+
+    Raises:
+        gr.Error: no photo, a broken or too large one; in the words of `g2g.photos.read_photo`.
+    """
+    if photo is None:
+        return None, gr.DownloadButton(value=None, interactive=False), ""
+    network, size, sentence = load(model)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            result = colorize(Path(photo), network, saturation=saturation, size=size, by=sentence)
+        except Exception as error:  # any photo can be broken in a way of its own
+            reason = str(error).replace(photo, Path(photo).name) or type(error).__name__
+            raise gr.Error(html.escape(reason, quote=False), print_exception=False) from error
+    for note in notes:
+        gr.Info(html.escape(str(note.message), quote=False))
+    path = claim_path(Path(photo), Path(tempfile.mkdtemp(dir=FOLDER.name)), "color", result.format)
+    save_photo(result, path)
+    about = f"{credit(photo)}{result.width} × {result.height} px, coloured by {sentence}: a guess."
+    result.thumbnail((PREVIEW, PREVIEW))
+    gray = colorize(result, network, saturation=0, size=size)  # the lightness of the result is the photo's
+    return (gray, result), gr.DownloadButton(value=str(path), interactive=True), about
+
+
+def build() -> gr.Blocks:
+    """The page, not served yet."""
+    with gr.Blocks(title="Gray to Glory", analytics_enabled=False) as page:
+        gr.Markdown(HEAD)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=320):
+                photo = gr.File(label=f"A photo, of at most {MAX_MEGAPIXELS} megapixels", height=150)
+                choices = models()
+                model = gr.Radio(choices, value=choices[0][1], label="Model")
+                saturation = gr.Slider(0, 3, 1, step=0.1, label="Saturation", info="1: as predicted, 0: gray")
+                download = gr.DownloadButton("Download at full size", interactive=False)
+            with gr.Column(scale=3):
+                pictures = gr.ImageSlider(show_label=False, max_height=480, interactive=False, buttons=["fullscreen"])
+                about = gr.Markdown()
+        gr.Markdown("Or take one of these photographs:")
+        thumbnails = [(str(path), about) for path, about in examples()]
+        shown = gr.Gallery(thumbnails, show_label=False, columns=8, allow_preview=False, interactive=False, buttons=[])
+
+        def chosen(event: gr.SelectData):
+            return str(examples()[event.index][0])
+
+        shown.select(chosen, None, photo, api_visibility="private")
+        gr.on(
+            [photo.change, model.change, saturation.release],
+            colour,
+            [photo, model, saturation],
+            [pictures, download, about],
+            api_name="colour",
+            concurrency_limit=1,
+            trigger_mode="always_last",
+        )
+    return page
+
+
+def launch(**options) -> gr.Blocks:
+    """Serve the page to this machine and return it, with its `local_url` and `close()`; `options` are Gradio's."""
+    page = build()
+    page.launch(
+        server_name="127.0.0.1",
+        share=False,
+        ssr_mode=False,
+        footer_links=[],
+        quiet=True,
+        prevent_thread_lock=True,
+        allowed_paths=[str(GALLERY)],
+        max_file_size=f"{MAX_MEGABYTES}mb",
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),  # others are fetched
+        css=CSS,
+        **options,
+    )
+    return page
+
+
+def serve(port: int | None = None) -> None:
+    """Serve the page until Ctrl-C or SIGTERM, at `port` or the first free one from 7860."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of the temporary folder's removal
+    page = launch(server_port=port)
+    print(f"open {page.local_url} in a browser; Ctrl-C ends it", flush=True)
+    page.block_thread()

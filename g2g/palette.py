@@ -1,0 +1,159 @@
+"""Colour as a distribution: bins of the ab plane, soft targets, class weights, and the U-Net that answers with them.
+
+After Zhang, Isola & Efros 2016, "Colorful Image Colorization" (arXiv 1603.08511), sections 2.1 to 2.3. Bins are in CIE
+units; Q is their number, 260.
+"""
+
+import functools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from g2g import lab
+
+GRID = 10  # distance of the bins, CIE units
+NEIGHBOURS, SIGMA = 5, 5.0  # a colour is shared by so many bins, by a Gaussian of their distance, CIE units
+STEP = 2  # CIE units between the colours whose soft targets stand in a table: searching per pixel would be slow
+TEMPERATURE = 0.38
+
+
+@functools.cache
+def bins() -> torch.Tensor:
+    """The points of a grid on the ab plane to which some colour of sRGB is nearest: (Q,2), a* and b*.
+
+    The colours tried are those of a cube of 52³. Zhang et al. list 313 points, some of them beyond what sRGB shows.
+    """
+    steps = torch.linspace(0, 1, 52, dtype=torch.float64)
+    cube = torch.cartesian_prod(steps, steps, steps).T  # (3,N)
+    _, a, b = lab.rgb_to_lab(cube[:, None])
+    nearest = (torch.stack([a.flatten(), b.flatten()], dim=1) / GRID).round()
+    return GRID * nearest.unique(dim=0).float()
+
+
+@functools.cache
+def _table():
+    """Soft targets (side²,Q) of the colours of a square grid of `STEP`, a* by a*, and its side."""
+    side = round(2 * lab.AB_SCALE / STEP) + 1
+    values = torch.linspace(-lab.AB_SCALE, lab.AB_SCALE, side)
+    distances = torch.cdist(torch.cartesian_prod(values, values), bins())
+    nearest, which = distances.topk(NEIGHBOURS, largest=False)
+    # less the smallest distance, which changes no share: far from all bins the Gaussian itself would be 0
+    closeness = torch.exp((nearest[:, :1] ** 2 - nearest**2) / (2 * SIGMA**2))
+    shares = closeness / closeness.sum(dim=1, keepdim=True)
+    return torch.zeros_like(distances).scatter_(1, which, shares), side
+
+
+def _row(ab):
+    """For normalised ab (B,2,H,W) the row of the table (B,H,W)."""
+    _, side = _table()
+    a, b = ((ab.clamp(-1, 1) + 1) / 2 * (side - 1)).round().long().unbind(1)
+    return a * side + b
+
+
+def soft_targets(ab: torch.Tensor) -> torch.Tensor:
+    """Normalised ab (B,2,H,W) as shares of the bins: (B,Q,H,W), summing to 1 at each pixel; to the nearest 2 units."""
+    table, _ = _table()
+    return table.to(ab.device)[_row(ab)].permute(0, 3, 1, 2)
+
+
+def prior(photos) -> torch.Tensor:
+    """How often each bin occurs in uint8 photos (N,S,S,3), at a quarter of their resolution: (Q,), sum 1."""
+    table, _ = _table()
+    counts = torch.zeros(len(table), dtype=torch.float64)
+    for start in range(0, len(photos), 64):
+        _, ab = lab.photos_to_lab(photos[start : start + 64])
+        counts += torch.bincount(_row(F.avg_pool2d(ab, 4)).flatten(), minlength=len(table))
+    shares = counts @ table.double()
+    return (shares / shares.sum()).float()
+
+
+def class_weights(prior: torch.Tensor, uniform: float = 0.5) -> torch.Tensor:
+    """What a mistake in each bin costs (Q,): rare colours more; 1 on average over the pixels of the photos.
+
+    Args:
+        prior: (Q,), of `prior`. uniform: share of the uniform distribution that is mixed into it first; 1: all bins
+            cost the same.
+    """
+    mixed = (1 - uniform) * prior + uniform / len(prior)
+    weights = 1 / mixed
+    return weights / (prior * weights).sum()
+
+
+def annealed_mean(logits: torch.Tensor, temperature: float = TEMPERATURE) -> torch.Tensor:
+    """Logits (B,Q,H,W) to normalised ab (B,2,H,W): the mean of softmax(logits / T). T = 1 the mean, T → 0 the mode.
+
+    Raises:
+        ValueError: a temperature outside of (0, 1], or not Q logits.
+    """
+    if not 0 < temperature <= 1:
+        raise ValueError(f"temperature: expected above 0 (the likeliest colour) to 1 (the mean), got {temperature}")
+    if logits.shape[1] != len(bins()):
+        raise ValueError(f"expected logits of {len(bins())} bins, got {logits.shape[1]}: weights of other bins?")
+    shares = F.softmax(logits / temperature, dim=1)
+    return torch.einsum("bqhw,qc->bchw", shares, bins().to(shares)) / lab.AB_SCALE
+
+
+def gumbel_noise(count: int, height: int, width: int, smoothness: float, seed: int) -> torch.Tensor:
+    """Gumbel noise (count,Q,height,width): the bin where logits + noise is largest is a draw from their softmax.
+
+    Exact at each pixel, and alike in neighbours, so that whole areas draw together: Gaussian noise, smoothed with a
+    Gaussian of `smoothness` pixels, brought back to unit variance, then mapped from one distribution to the other.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    reach = math.ceil(3 * smoothness)
+    shape = (count * len(bins()), 1, height + 2 * reach, width + 2 * reach)
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+    kernel = torch.exp(-(torch.arange(-reach, reach + 1).double() ** 2) / (2 * max(smoothness, 1e-6) ** 2))
+    kernel = kernel / kernel.square().sum().sqrt()
+    noise = F.conv2d(F.conv2d(noise, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    uniform = torch.special.ndtr(noise).clamp(1e-12, 1 - 1e-12)
+    return -torch.log(-torch.log(uniform)).view(count, len(bins()), height, width).float()
+
+
+def palette_loss(logits: torch.Tensor, ab: torch.Tensor, class_weights: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of logits (B,Q,h,w) against the soft targets of ab (B,2,4h,4w), each bin counted by its weight.
+
+    Zhang et al. weigh a pixel by its nearest bin. Weighing each bin's own term instead has a known optimum: the
+    distribution times the weights, normalised, so that they can be divided out again.
+    """
+    targets = soft_targets(F.interpolate(ab, size=logits.shape[2:], mode="area"))
+    return F.cross_entropy(logits, targets, weight=class_weights)
+
+
+class PaletteUnet(nn.Module):
+    """A quarter U-Net whose answer is a distribution over the bins at each pixel; it paints its annealed mean.
+
+    Args:
+        unet: a `g2g.models.QuarterUnet`; all but its last layer is used, and changed by training.
+
+    Attributes:
+        class_weights: (Q,), those it was trained with. temperature: of the mean.
+        rebalancing: 1 answers as trained, as if rare colours were frequent; 0 divides the class weights out again.
+    """
+
+    def __init__(self, unet: nn.Module):
+        super().__init__()
+        self.unet = unet
+        unet.head = nn.Conv2d(unet.head.in_channels, len(bins()), 1)
+        self.register_buffer("class_weights", torch.ones(len(bins())))
+        self.temperature = TEMPERATURE
+        self.rebalancing = 1.0
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.unet.encoder
+
+    def logits(self, L: torch.Tensor) -> torch.Tensor:
+        """L (B,1,H,W) to the logits of the bins (B,Q,H/4,W/4), as trained."""
+        return self.unet.quarter(L)
+
+    def paint(self, logits: torch.Tensor, size) -> torch.Tensor:
+        """Logits (B,Q,h,w), as trained, to ab (B,2,*size) by temperature and rebalancing."""
+        logits = logits - (1 - self.rebalancing) * self.class_weights.log().view(1, -1, 1, 1)
+        return F.interpolate(annealed_mean(logits, self.temperature), size=size, mode="bilinear")
+
+    def forward(self, L: torch.Tensor) -> torch.Tensor:
+        """L (B,1,H,W) to ab (B,2,H,W). Raises ValueError for another shape, below 32 px, or a wrong temperature."""
+        return self.paint(self.logits(L), L.shape[2:])

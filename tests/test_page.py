@@ -1,0 +1,307 @@
+"""The page of `python -m g2g demo`: through HTTP, and (slow) in a browser."""
+
+import base64
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import psutil
+import pytest
+import requests
+from PIL import Image
+
+from g2g.__main__ import main
+from g2g.colorize import colorize_files
+from g2g.photos import MAX_MEGAPIXELS
+from g2g.profiles import repo_root
+from g2g.runs import shipped_model, shipped_models
+
+gradio_client = pytest.importorskip("gradio_client", reason="the page needs Gradio: pip install gradio")
+demo = pytest.importorskip("demo", reason="the page needs Gradio: pip install gradio", exc_type=ModuleNotFoundError)
+GALLERY = repo_root() / "data" / "gallery"
+
+
+@pytest.fixture(scope="module")
+def page():
+    page = demo.launch()
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def colour(page, tmp_path_factory):
+    """What the page answers to (file, model, saturation): gray and coloured picture, file, sentence."""
+    folder = tmp_path_factory.mktemp("downloads")
+    client = gradio_client.Client(page.local_url, verbose=False, download_files=folder)
+
+    def ask(file, model="cgan", saturation=1.0):
+        upload = gradio_client.handle_file(str(file))
+        (gray, coloured), download, about = client.predict(upload, model, saturation, api_name="/colour")
+        assert download["interactive"]
+        return Image.open(gray), Image.open(coloured), Path(download["value"]), about
+
+    return ask
+
+
+@pytest.mark.parametrize("model", shipped_models())
+def test_the_file_is_the_one_that_colorize_writes(colour, tmp_path, model):
+    photo = GALLERY / "dandelion.jpg"
+    gray, coloured, written, about = colour(photo, model, 1.3)
+    network, size, sentence = shipped_model(model)
+    (expected,), _ = colorize_files([photo], tmp_path, network, size=size, saturation=1.3, by=sentence)
+    assert written.name == "dandelion-color.jpg" and written.read_bytes() == expected.read_bytes()
+    assert f"Colours predicted by {sentence}" in Image.open(written).getexif()[0x010E]
+    assert gray.size == coloured.size == Image.open(photo).size
+    assert np.ptp(np.asarray(gray.convert("RGB")).astype(int), axis=2).mean() < 1
+    assert np.ptp(np.asarray(coloured.convert("RGB")).astype(int), axis=2).mean() > 3
+    assert sentence in about and "a guess" in about
+
+
+def test_a_large_photo_is_shown_small_and_written_large(colour, tmp_path):
+    large = Image.open(GALLERY / "room.jpg").convert("L").resize((1600, 1200))
+    Image.fromarray(257 * np.asarray(large, np.uint16)).save(tmp_path / "mine.png")  # 16 bits: more than is kept
+    gray, coloured, written, about = colour(tmp_path / "mine.png", saturation=0)
+    assert gray.size == coloured.size == (1280, 960)
+    with Image.open(written) as result:
+        assert result.format == "PNG" and result.size == large.size
+        assert result.text["Description"].startswith("Colours predicted by the cGAN")
+    assert "1600 × 1200 px" in about and "recoloured" not in about
+
+
+def test_an_example_names_author_licence_and_that_it_is_recoloured(colour):
+    assert {path.name for path, _ in demo.examples()} == {path.name for path in GALLERY.glob("*.jpg")}
+    assert sum("CC BY 4.0" in credit for _, credit in demo.examples()) == 7
+    assert "Photograph: Jakub Mede, 2018, CC BY 4.0, recoloured." in colour(GALLERY / "room.jpg", "cnn")[3]
+
+
+def broken(folder, kind):
+    path = folder / f"{kind}.jpg"
+    if kind == "cut":
+        path.write_bytes((GALLERY / "fig.jpg").read_bytes()[:5000])
+    elif kind == "huge":
+        Image.new("1", (13_000, MAX_MEGAPIXELS * 80)).save(path, "png")
+    else:
+        path.write_text({"empty": "", "text": "no photo", "<b>bold": "no photo"}[kind])
+    return path
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "text", "huge", "<b>bold"])
+def test_what_is_no_photo_is_said_in_the_words_of_colorize(colour, tmp_path, kind):
+    path = broken(tmp_path, kind)
+    _, failed = colorize_files([path], tmp_path / "out", shipped_model("cnn")[0])
+    with pytest.raises(gradio_client.exceptions.AppError) as refused:
+        colour(path, "cnn")
+    said = str(refused.value)
+    assert "<b>" not in said, "what Gradio takes for HTML"
+    expected = failed[path].replace(str(path), path.name)
+    assert kind == "<b>bold" or said == expected
+    assert str(demo.FOLDER.name) not in said
+    if kind == "empty":
+        assert colour(GALLERY / "fig.jpg", "cnn")[2].is_file(), "and the page goes on"
+
+
+def test_too_many_megabytes_are_refused_while_they_come(page, colour, monkeypatch):
+    monkeypatch.setattr(page, "max_file_size", 60_000)
+    assert colour(GALLERY / "sunset.jpg", "cnn")
+    with pytest.raises(Exception, match="413|size"):
+        colour(GALLERY / "stream.jpg", "cnn")
+
+
+def test_an_unknown_model_is_refused(colour):
+    with pytest.raises(gradio_client.exceptions.AppError, match="not in the list of choices"):
+        colour(GALLERY / "fig.jpg", "dall-e")
+
+
+def test_two_at_once_are_coloured_one_after_the_other(colour, monkeypatch):
+    at_work, most = threading.Semaphore(1), []
+    real = demo.colorize
+
+    def alone(*args, **options):
+        most.append(at_work.acquire(blocking=False))
+        time.sleep(0.3)
+        at_work.release()
+        return real(*args, **options)
+
+    monkeypatch.setattr(demo, "colorize", alone)
+    with ThreadPoolExecutor(2) as two:
+        answers = list(two.map(colour, [GALLERY / "fig.jpg", GALLERY / "dogs.jpg"]))
+    assert [written.name for _, _, written, _ in answers] == ["fig-color.jpg", "dogs-color.jpg"]
+    assert most == [True] * 4, "twice two pictures, never two at a time"
+
+
+def test_no_file_but_the_pages_own_can_be_asked_for(page):
+    for file in (repo_root() / "README.md", "/etc/passwd", f"{demo.FOLDER.name}/../../etc/passwd"):
+        assert requests.get(f"{page.local_api_url}file={file}").status_code in (403, 404), file
+        data = {"data": [{"path": str(file), "meta": {"_type": "gradio.FileData"}}, "cnn", 1.0]}
+        assert requests.post(f"{page.local_api_url}run/colour", json=data).status_code >= 400, file
+
+
+def test_it_listens_to_this_machine_alone(page):
+    listening = [c.laddr for c in psutil.Process().net_connections() if c.status == psutil.CONN_LISTEN]
+    assert {address.ip for address in listening if address.port == page.server_port} == {"127.0.0.1"}
+    assert page.share_url is None and not page.analytics_enabled
+
+
+SESSION = """
+import sys
+def watch(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        host = args[1][0] if event == "socket.connect" else args[0]
+        if host not in ("127.0.0.1", "localhost", None):
+            print("NETWORK", host, flush=True)
+sys.addaudithook(watch)
+from g2g.__main__ import main
+sys.exit(main(["demo"]))
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_session_asks_the_network_for_nothing_and_leaves_no_file(tmp_path, end):
+    temporary, home = tmp_path / "temporary", tmp_path / "home"
+    temporary.mkdir()
+    home.mkdir()
+    env = os.environ | {"TMPDIR": str(temporary), "HOME": str(home), "PYTHONPATH": str(repo_root())}
+    env["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # its list of fonts is not the page's
+    session = subprocess.Popen(
+        [sys.executable, "-c", SESSION], cwd=home, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        line = session.stdout.readline()
+        address = line.split()[1]
+        assert line == f"open {address} in a browser; Ctrl-C ends it\n"
+        client = gradio_client.Client(address, verbose=False, download_files=tmp_path / "downloads")
+        client.predict(gradio_client.handle_file(str(GALLERY / "dogs.jpg")), "cnn", 1.0, api_name="/colour")
+        assert list(temporary.iterdir()), "while it is open"
+        session.send_signal(end)
+        said, _ = session.communicate(timeout=20)
+    finally:
+        session.kill()
+    assert session.returncode == 0, said
+    assert "NETWORK" not in said and "Traceback" not in said
+    assert not list(temporary.iterdir())
+    assert not [path for path in home.rglob("*") if path.is_file()]
+
+
+def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", os.environ["GRADIO_TEMP_DIR"])  # which a second import sets anew
+    monkeypatch.delitem(sys.modules, "demo")
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert main(["demo"]) == 1
+    assert "the page needs Gradio" in (said := capsys.readouterr().err) and "pip install gradio" in said
+
+
+# The browser is driven through chromedriver's HTTP interface, W3C WebDriver
+
+
+class Browser:
+    def __init__(self, port, downloads):
+        self.root = f"http://127.0.0.1:{port}/session"
+        # Any name but this machine's is unknown to it: what the page would fetch elsewhere fails
+        flags = ["--headless=new", "--no-sandbox", "--window-size=1280,1000", "--disable-dev-shm-usage"]
+        flags.append("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+        chrome = {"args": flags, "binary": shutil.which("chromium")}
+        chrome["prefs"] = {"download.default_directory": str(downloads)}
+        answer = self.ask("", capabilities={"alwaysMatch": {"goog:chromeOptions": chrome}})
+        self.root += "/" + answer["sessionId"]
+
+    def ask(self, path, **what):
+        answer = requests.post(f"{self.root}{path}", json=what, timeout=60).json()["value"]
+        assert not (isinstance(answer, dict) and "error" in answer), answer
+        return answer
+
+    def run(self, code):
+        return self.ask("/execute/sync", script=code, args=[])
+
+    def wait(self, code, seconds=60):
+        """Until the JavaScript expression is true."""
+        end = time.monotonic() + seconds
+        while not (value := self.run(f"return {code}")):
+            assert time.monotonic() < end, f"never: {code}"
+            time.sleep(0.2)
+        return value
+
+    def find(self, css):
+        return next(iter(self.ask("/element", using="css selector", value=css).values()))
+
+    def click(self, css):
+        self.ask(f"/element/{self.find(css)}/click")
+
+    def drop(self, file):
+        self.ask(f"/element/{self.find('input[type=file]')}/value", text=str(file))
+
+    def screenshot(self, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(requests.get(f"{self.root}/screenshot").json()["value"]))
+
+
+@pytest.fixture
+def browser(tmp_path):
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("no browser: apt install chromium chromium-driver")
+    port = 9515 + os.getpid() % 1000
+    driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                requests.get(f"http://127.0.0.1:{port}/status")
+                break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        browser = Browser(port, tmp_path / "browser")
+        yield browser
+        requests.delete(browser.root)
+    finally:
+        driver.terminate()
+        driver.wait(10)
+
+
+@pytest.mark.slow
+def test_a_browser_drops_a_photo_and_takes_an_example(page, browser, tmp_path):
+    """Screenshots go to outputs/page; look at them."""
+    shots = repo_root() / "outputs" / "page"
+    browser.ask("/url", url=page.local_url)
+    browser.wait("document.querySelectorAll('.grid-wrap img').length == 8")
+    browser.wait("[...document.images].every(image => image.complete)")
+    browser.screenshot(shots / "empty.png")
+
+    dropped = tmp_path / "mine.jpg"
+    shutil.copy(GALLERY / "fig.jpg", dropped)
+    browser.drop(dropped)
+    browser.wait("document.body.innerText.includes('coloured by the cGAN')")
+    assert "Trevor" in browser.run("return document.body.innerText"), "known by its contents"
+    time.sleep(1)
+    browser.screenshot(shots / "dropped.png")
+
+    browser.click("[aria-label='Thumbnail 2 of 8']")
+    browser.wait("document.body.innerText.includes('Aitzol Berasategi, 2018, CC BY 4.0, recoloured')")
+    browser.click("input[type=radio][value=unet]")
+    browser.wait("document.body.innerText.includes('coloured by the U-Net')")
+    time.sleep(1)
+    browser.screenshot(shots / "example.png")
+    buttons = "[...document.querySelectorAll('button, a')]"
+    browser.run(f"{buttons}.find(button => button.innerText == 'Download at full size').click()")
+    downloaded = tmp_path / "browser" / "mountains-color.jpg"
+    for _ in range(100):
+        if downloaded.is_file():
+            break
+        time.sleep(0.1)
+    assert "Colours predicted by the U-Net" in Image.open(downloaded).getexif()[0x010E]
+
+    (tmp_path / "text.jpg").write_text("no photo")
+    browser.click("[aria-label=Clear]")
+    browser.wait("!document.body.innerText.includes('coloured by')")
+    browser.drop(tmp_path / "text.jpg")
+    browser.wait("document.body.innerText.includes(\"cannot identify image file 'text.jpg'\")")
+    time.sleep(1)
+    browser.screenshot(shots / "refused.png")
+
+    asked = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert asked and all(address.startswith((page.local_url, "data:", "blob:")) for address in asked)

@@ -1,0 +1,189 @@
+"""Colour as a distribution: bins, soft targets, prior, weights, mean and noise against values worked out by hand."""
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from g2g import lab, palette, runs, training
+from g2g.models import load_weights, predict, unet
+from g2g.palette import PaletteUnet, annealed_mean, bins, class_weights, gumbel_noise, palette_loss, soft_targets
+from g2g.profiles import get_profile, get_recipe
+
+
+def index(a, b):
+    """The number of the bin at (a*, b*)."""
+    return int((bins() == torch.tensor([a, b])).all(dim=1).nonzero())
+
+
+def plane(a, b):
+    """One pixel of normalised ab (1,2,1,1) of CIE values."""
+    return torch.tensor([a, b]).view(1, 2, 1, 1) / lab.AB_SCALE
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    return PaletteUnet(unet(weights=None)).eval()
+
+
+# -------------------------------------------------------------------------------------- bins and targets
+
+
+def test_bins_are_a_grid_over_what_srgb_can_show():
+    assert bins().shape == (260, 2) and (bins() % 10 == 0).all()
+    index(0, 0)
+    corners = lab.rgb_to_lab(torch.eye(3)[:, None].transpose(1, 2))[1:].flatten(1).T  # pure red, green, blue
+    for a, b in (corners / 10).round() * 10:
+        index(float(a), float(b))
+    assert not (bins() == torch.tensor([-80.0, -80.0])).all(dim=1).any()  # sRGB has no such colour
+
+
+def test_soft_targets_against_values_worked_out_by_hand():
+    shares = soft_targets(plane(2.0, 4.0))[0, :, 0, 0]
+    # squared distances to the five nearest: (0,0) 20, (0,10) 40, (10,0) 80, (10,10) 100, (-10,0) 160
+    expected = torch.exp(-torch.tensor([20.0, 40.0, 80.0, 100.0, 160.0]) / 50)
+    expected = expected / expected.sum()
+    places = [index(0, 0), index(0, 10), index(10, 0), index(10, 10), index(-10, 0)]
+    torch.testing.assert_close(shares[places], expected)
+    assert (shares > 0).sum() == 5
+
+
+def test_targets_sum_to_one_everywhere_even_beyond_the_gamut():
+    ab = torch.rand(3, 2, 16, 16) * 2.4 - 1.2
+    shares = soft_targets(ab)
+    assert shares.shape == (3, 260, 16, 16) and shares.isfinite().all()
+    torch.testing.assert_close(shares.sum(1), torch.ones(3, 16, 16))
+
+
+def test_the_mean_of_the_targets_is_the_colour():
+    ab = (torch.rand(1, 2, 40, 40) - 0.5) * 0.6  # within the gamut
+    back = annealed_mean(soft_targets(ab).clamp(min=1e-30).log(), 1.0)
+    assert (back - ab).abs().mean() * lab.AB_SCALE < 2.0  # five bins are not all around a colour; the table is of 2
+
+
+# ------------------------------------------------------------------------------------- prior and weights
+
+
+def test_prior_of_photos_of_one_colour_is_its_target():
+    photos = torch.zeros(70, 8, 8, 3, dtype=torch.uint8)
+    photos[..., 0] = 255  # pure red
+    _, ab = lab.photos_to_lab(photos[:1])
+    torch.testing.assert_close(palette.prior(photos.numpy()), soft_targets(ab)[0, :, 0, 0], atol=1e-6, rtol=0)
+
+
+def test_class_weights_by_hand():
+    prior = torch.tensor([0.7, 0.2, 0.1])
+    weights = class_weights(prior, 0.5)
+    raw = 1 / torch.tensor([0.35 + 1 / 6, 0.1 + 1 / 6, 0.05 + 1 / 6])
+    torch.testing.assert_close(weights, raw / (prior * raw).sum())
+    assert float((prior * weights).sum()) == pytest.approx(1)
+    torch.testing.assert_close(class_weights(prior, 1.0), torch.ones(3))
+
+
+def test_loss_by_hand_and_what_minimises_it():
+    ab = plane(2.0, 4.0).expand(1, 2, 4, 4)
+    target = soft_targets(ab)[0, :, 0, 0]
+    weights = class_weights(torch.full((260,), 1 / 260) + torch.linspace(0, 1e-3, 260), 0.5)
+    logits = torch.randn(1, 260, 1, 1)
+    by_hand = -(weights * target * logits[0, :, 0, 0].log_softmax(0)).sum()
+    torch.testing.assert_close(palette_loss(logits, ab, weights), by_hand)
+    best = (target * weights).clamp(min=1e-9).log().view(1, -1, 1, 1)
+    best.requires_grad_()
+    (slope,) = torch.autograd.grad(palette_loss(best, ab, weights), best)
+    assert slope.abs().max() < 1e-4  # so the weights can be divided out again
+
+
+# ---------------------------------------------------------------------------------- from logits to colours
+
+
+def test_annealed_mean_goes_from_the_mode_to_the_mean():
+    logits = torch.full((1, 260, 1, 1), -100.0)
+    logits[0, index(60, 40)] = torch.log(torch.tensor(0.6))
+    logits[0, index(0, -40)] = torch.log(torch.tensor(0.4))
+    torch.testing.assert_close(annealed_mean(logits, 1.0), plane(36.0, 8.0))
+    assert (annealed_mean(logits, 0.02) - plane(60.0, 40.0)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("temperature", [0, -1, 1.01, float("nan")])
+def test_a_temperature_outside_of_its_range_is_named(temperature, net):
+    with pytest.raises(ValueError, match=r"temperature: expected above 0 .* to 1"):
+        annealed_mean(torch.zeros(1, 260, 1, 1), temperature)
+
+
+def test_other_bins_than_those_of_the_weights_are_named(net, tmp_path):
+    with pytest.raises(ValueError, match="logits of 260 bins, got 313"):
+        annealed_mean(torch.zeros(1, 313, 1, 1))
+    state = net.state_dict() | {"class_weights": torch.ones(313)}
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="of another shape, such as class_weights"):
+        load_weights(PaletteUnet(unet(weights=None)), tmp_path / "w.pth")
+
+
+def test_without_rebalancing_the_class_weights_are_divided_out(net):
+    L = torch.rand(1, 1, 64, 64) * 2 - 1
+    net.class_weights = torch.linspace(0.2, 5, 260)
+    logits = net.logits(L)
+    net.temperature, net.rebalancing = 1.0, 0.0
+    shares = logits.softmax(1) / net.class_weights.view(1, -1, 1, 1)
+    shares = shares / shares.sum(1, keepdim=True)
+    expected = torch.einsum("bqhw,qc->bchw", shares, bins()) / lab.AB_SCALE
+    torch.testing.assert_close(net(L), F.interpolate(expected, size=64, mode="bilinear"))
+    net.rebalancing = 1.0
+    assert not torch.allclose(net(L), F.interpolate(expected, size=64, mode="bilinear"), atol=1e-4)
+
+
+@torch.no_grad()
+def test_any_size_from_32_px(net):
+    for size in ((32, 32), (33, 71), (100, 48)):
+        assert predict(net, torch.rand(1, 1, *size)).shape == (1, 2, *size)
+
+
+# --------------------------------------------------------------------------------------- diverse answers
+
+
+def test_two_thousand_draws_at_a_pixel_match_its_softmax():
+    logits = torch.full((260,), -30.0)
+    shares = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    logits[:4] = shares.log()
+    noise = torch.cat([gumbel_noise(500, 2, 2, 1.5, seed)[:, :, 0, 1] for seed in range(4)])
+    drawn = (logits + noise).argmax(1)
+    found = torch.bincount(drawn, minlength=260)[:4] / len(drawn)
+    assert (found - shares).abs().max() < 0.035  # three standard errors of a share of one half
+
+
+def test_neighbours_draw_alike_and_distant_pixels_do_not():
+    noise = gumbel_noise(40, 1, 40, 4.0, seed=0)
+    first, second, far = noise[:, :, 0, 0], noise[:, :, 0, 1], noise[:, :, 0, 39]
+    assert torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1] > 0.9
+    assert torch.corrcoef(torch.stack([first.flatten(), far.flatten()]))[0, 1].abs() < 0.05
+    assert (gumbel_noise(1, 8, 8, 2.0, seed=1) == gumbel_noise(1, 8, 8, 2.0, seed=1)).all()
+
+
+def test_without_smoothness_the_noise_is_independent():
+    noise = gumbel_noise(40, 1, 8, 0, seed=0)
+    first, second = noise[:, :, 0, 0], noise[:, :, 0, 1]
+    assert torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1].abs() < 0.05
+    assert noise.mean() == pytest.approx(0.5772, abs=0.01)  # Euler's constant, a Gumbel variable's mean
+
+
+# ---------------------------------------------------------------------------------------------- the stage
+
+
+def test_the_stage_starts_from_the_unet_and_knows_the_prior(photos, monkeypatch):
+    profile = get_profile("smoke")
+    recipe = dataclasses.replace(get_recipe("palette", profile), epochs=1, start=None, weights=None)
+    learn = runs.learner(recipe, photos)
+    expected = class_weights(palette.prior(photos.train), 0.5)
+    torch.testing.assert_close(learn.model.class_weights, expected)
+    assert isinstance(learn, training.PaletteLearner)
+
+
+def test_training_lowers_the_cross_entropy_and_validates_by_l1(photos, tmp_path):
+    recipe = dataclasses.replace(get_recipe("palette", "smoke"), start=None, weights="imagenet")
+    learn = runs.learner(recipe, photos)
+    history = training.fit(learn, tmp_path, epochs=3, lr=2e-3)
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+    L, ab = next(iter(learn.dls.valid))
+    assert (learn.model.eval()(L) - ab).abs().mean() < 0.3 and history["valid_loss"].max() < 0.3

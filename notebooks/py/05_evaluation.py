@@ -103,10 +103,11 @@ print(f"profile {profile.name}: {profile.purpose}")
 
 # %% [markdown]
 # A *run* is one training: a recipe, a set of photos, a seed. Its name ends in a hash of all three. Runs that the
-# course's table of recipes asks for, and that are not here yet, are trained now: the report's three, and one that
+# course's table of recipes asks for, and that are not here yet, are trained now: the report's three, and two that
 # the report lacks. The cGAN starts from the trained U-Net and then trains *as many epochs again*. If it does
 # better, is that the adversary, or only the longer training? `unet_long` is the **control**: the same U-Net,
-# trained on for just as long with L1 alone.
+# trained on for just as long with L1 alone. `palette` belongs to notebook 09, and is scored here so that all models
+# stand in one table.
 #
 # If you changed a recipe in notebooks 02 to 04, put the name of your run into `CHOSEN` above. A run of other
 # photos or of another profile is refused: its numbers do not belong in this table.

@@ -255,8 +255,8 @@ across(rows | {"truth": gallery})
 
 # %%
 photos = prepare(profile)
-runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.stages}
-yours = pictures({stage: run.model() for stage, run in runs.items() if stage in shipped}, showcase(profile))
+runs = {stage: load_or_train(stage, profile, photos=photos) for stage in shipped}
+yours = pictures({stage: run.model() for stage, run in runs.items()}, showcase(profile))
 
 # %%
 teaser = figures.image_row([column[0] for column in yours.values()], list(yours))

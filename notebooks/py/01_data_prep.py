@@ -18,8 +18,8 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/01_data_prep.ipynb)
 #
-# A colorization model looks at a gray photo and paints it. To train one we need photos whose colours we
-# know, split into *what the model sees* and *what it has to answer*. This notebook makes that split, from
+# A colorization model looks at a gray photo and paints it. To train one, we need photos whose colours we know,
+# and we split each into *what the model sees* and *what it has to answer*. This notebook goes all the way, from
 # files on a disk to batches on a GPU.
 #
 # **You will learn**
@@ -28,11 +28,17 @@
 # - how a colour becomes L\*a\*b\*, built here from its formulas and checked against two libraries;
 # - what the three planes hold, how they are normalised, and what that choice does to every number in this
 #   course;
-# - which colours photos really have, and why that will pull models toward gray and brown;
+# - which colours photos really have, and why they pull models toward gray and brown;
 # - the first number to beat: the error of a model that does not colour at all.
 #
-# **Before this:** nothing; Python and a little NumPy. **Minutes:** printed by the next cell. The first run
-# of the `class` and `report` profiles downloads 3 GB of photos on top.
+# The course rebuilds the report *Gray to Glory: Performance Analysis of Image Coloration Models* (Virginia Tech,
+# 2024). Its protocol resembles that of moein-shariatnia's tutorial
+# [Colorizing black & white images with U-Net and conditional GAN](https://github.com/moein-shariatnia/Deep-Learning),
+# where the split into L and ab with a divisor of 110 is found as well.
+#
+# **Before this:** nothing but Python and a little NumPy. **Minutes:** printed by the next cell. **Downloads:** on
+# Colab, the next cell fetches this repository (some 30 MB with the trained models, a minute or less). `smoke` needs
+# nothing else. `class` and `report` fetch 3.2 GB of photos in section 1.2.
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -88,16 +94,17 @@ from report.figures import preprocessing
 #
 # Which photos are used depends on the profile that the setup cell printed.
 #
-# - **`bundled`**: crops of seven photographs that come with scikit-image and scikit-learn. To train:
-#   coffee, rocket, motorcycle and a Chinese temple; to test: an astronaut, a cat and a flower. Those of
-#   scikit-image are CC0, in the public domain or, the motorcycle, from the Middlebury 2014 stereo
-#   benchmark; temple and flower are by Flickr users, CC BY 2.0, named in scikit-learn's own README.
-# - **`coco_sample`**: fast.ai's sample of COCO, about 21,800 photos, 3 GB, fetched once. The pictures
-#   belong to the Flickr users who took them: fine to study, not ours to hand on.
+# - **`bundled`**: crops of seven photographs that come with scikit-image and scikit-learn. Four are for training
+#   (coffee, rocket, motorcycle and a Chinese temple) and three for testing (an astronaut, a cat and a flower).
+#   Those of scikit-image are CC0 or in the public domain; temple and flower are by Flickr users, CC BY 2.0
+#   ([who made them](../data/README.md)).
+# - **`coco_sample`**: fast.ai's sample of COCO ([Lin et al. 2014](https://arxiv.org/abs/1405.0312)), about 21,800
+#   photos, 3.2 GB, fetched once. The pictures belong to the Flickr users who took them: fine to study, not ours to
+#   hand on.
 # - **`folder`**: your own photos. Set `G2G_DATA=/a/folder` before the kernel starts.
 #
 # Seven photographs cannot teach a model what the world looks like. The `smoke` profile only shows that
-# everything runs; **its scores mean nothing.** The report used 10,000 COCO photos, 8,000 of them to train.
+# everything runs; **its scores mean nothing.** The report used 10,000 COCO photos, 8,000 of them for training.
 
 # %%
 print(f"{profile.name}: {profile.purpose}")
@@ -106,10 +113,13 @@ print(f"source {profile.source}, at most {profile.n_train:,} photos to train and
 # %% [markdown]
 # ## 1.2 Prepare once
 #
-# A JPEG takes milliseconds to decode and to shrink. Over 100 epochs of 8,000 photos that is most of the
-# training time, spent on the same work again and again. So it is done once: every photo is turned upright,
-# brought to $S \times S$ pixels (the report squashes them to a square, and so do we) and written as plain
-# bytes into one big array.
+# A JPEG takes milliseconds to decode and to shrink. Over 100 epochs of 8,000 photos, that would be most of the
+# training time, spent on the same work again and again. So we do it once. Every photo is turned upright, resized
+# to $S \times S$ pixels (the report squashes them into a square, and so do we) and written as plain bytes into one
+# big array.
+#
+# In `class` and `report` the next cell first downloads the photos: 3.2 GB, about nine minutes at 50 Mbit/s, then
+# some minutes to unpack them. They need twice that space for a while.
 
 # %%
 start = time.time()
@@ -118,8 +128,8 @@ print(photos)
 print(f"{time.time() - start:.1f} s")
 
 # %% [markdown]
-# The second call finds the arrays and only opens them. They are *memory-mapped*: the file looks like an
-# array, and a photo is read from disk at the moment it is asked for.
+# A second call finds the arrays and only opens them. They are *memory-mapped*: the file looks like an array, and a
+# photo is read from disk only when it is asked for.
 
 # %%
 start = time.time()
@@ -129,13 +139,13 @@ size = sum(file.stat().st_size for file in photos.folder.iterdir())
 print(f"{photos.train.shape} {photos.train.dtype}, the whole cache is {size / 1e6:,.1f} MB")
 
 # %% [markdown]
-# Three splits, not two. The **test** photos are kept for notebooks 05 and 06; nothing else may look at
-# them. The **validation** photos are 5% of the training photos, put aside by seed: every curve, every
-# choice of an epoch or a learning rate is made on those.
+# There are three splits, not two. The **test** photos are kept for notebook 05; nothing else may look at them. The
+# **validation** photos are 5% of the training photos, chosen by seed and put aside. Every curve is drawn on them, and
+# every choice of an epoch or a learning rate is made on them.
 #
-# Beside the arrays lies a manifest: one row per photo with its size, the hash of its file, its mean chroma
-# (how colourful it is), its split, and, if it could not be used, why. Broken files, files that are no
-# photos and exact copies of a test photo are skipped, and listed.
+# Beside the arrays lies a manifest. It has one row per photo: its size, the hash of its file, its mean chroma (how
+# colourful it is), its split, and, if it could not be used, the reason. Broken files, files that are not photos and
+# exact copies of a test photo are skipped and listed.
 
 # %%
 print("columns:", ", ".join(photos.manifest.columns))
@@ -155,15 +165,15 @@ figures.image_row(photos.train[:7])
 # %% [markdown]
 # ## 1.3 From RGB to Lab, step by step
 #
-# RGB is a poor way to pose our question: red, green and blue all hold brightness *and* colour, so a gray
-# photo would give the model none of the three channels. **CIE L\*a\*b\*** takes the two apart:
+# RGB is a poor way to pose our question. Red, green and blue each hold brightness *and* colour, so a gray photo gives
+# the model none of the three channels. **CIE L\*a\*b\*** takes the two apart:
 #
-# - **L\*** is lightness, from 0 (black) to 100 (white): the gray photo;
-# - **a\*** runs from green (−) to magenta (+) and **b\*** from blue (−) to yellow (+): the colour, 0 being
-#   none.
+# - **L\*** is lightness, from 0 (black) to 100 (white). It is the gray photo.
+# - **a\*** runs from green (−) to magenta (+) and **b\*** from blue (−) to yellow (+). They are the colour, and 0 is
+#   no colour.
 #
-# It was also built so that equal distances look about equally different, which RGB values do not. The way
-# there has three steps, and we take them by hand with one photo.
+# It was also designed so that equal distances look about equally different, which is not so in RGB. Getting there
+# takes three steps, and we take them by hand with one photo.
 
 # %%
 photo = photos.train[SHOW % len(photos.train)]
@@ -185,8 +195,8 @@ linear = linearize(rgb)
 figures.image_row([rgb, linear], ["as stored (sRGB)", "proportional to light, shown as it is"])
 
 # %% [markdown]
-# The right picture looks too dark only because the screen applies its own curve to it: half of the light
-# already looks fairly bright, as this number says.
+# The right picture looks too dark because the screen applies its own curve to it once more. What we call middle gray
+# is far less than half of the light:
 
 # %%
 print(f"a stored value of 0.5 is {float(linearize(0.5)):.3f} of full light")
@@ -205,10 +215,10 @@ xyz = linear @ M.T
 print("white becomes", (np.ones(3) @ M.T).round(5), "and D65 is", WHITE)
 
 # %% [markdown]
-# **Step 3: a cube root, and differences.** Divide by white, so that gray has three equal numbers; take a
-# cube root, because we sense ratios of light rather than amounts (near black it is replaced by its tangent,
-# else its slope would be infinite); then lightness is the middle number and colour the differences, zero
-# for gray:
+# **Step 3: a cube root, and differences.** Divide by white, so that gray has three equal numbers. Take a cube root,
+# because we sense ratios of light rather than amounts. (Near black a straight line replaces it, since its slope would
+# grow without bound.) Then lightness is the middle number, and colour is made of the differences, which are zero for
+# gray:
 #
 # $$f(t) = \begin{cases}\sqrt[3]{t} & t > \left(\tfrac{6}{29}\right)^3 \\ \tfrac13\left(\tfrac{29}{6}\right)^2 t + \tfrac{4}{29} & \text{else}\end{cases}\qquad
 # \begin{aligned} L^* &= 116\,f(Y/Y_n) - 16 \\ a^* &= 500\,\big(f(X/X_n) - f(Y/Y_n)\big) \\ b^* &= 200\,\big(f(Y/Y_n) - f(Z/Z_n)\big)\end{aligned}$$
@@ -223,8 +233,8 @@ def to_lab(rgb):
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 # %% [markdown]
-# Before trusting it, compare: with `g2g.lab`, which does the same for whole batches on a GPU, and with
-# scikit-image. A photo visits few colours, so 100,000 random ones are checked too.
+# Before we trust it, we compare it with `g2g.lab`, which does the same for whole batches on a GPU, and with
+# scikit-image. A photo contains few colours, so we also check 100,000 random ones.
 
 # %%
 def as_batch(rgb):
@@ -238,15 +248,15 @@ for name, colours in (("the photo", rgb), ("100,000 random colours", random)):
           f"to scikit-image {np.abs(ours - color.rgb2lab(colours)).max():.1e}")
 
 # %% [markdown]
-# To `g2g.lab` that is the rounding of 64-bit numbers. scikit-image writes the tangent's slope and its limit
-# with four digits (7.787 and 0.008856), hence a little more. A difference of one unit is about the least
-# that an eye can tell.
+# The difference to `g2g.lab` is the rounding of 64-bit numbers. scikit-image writes the slope of the straight line and
+# its limit with four digits (7.787 and 0.008856), hence a little more. A difference of about one unit is the least that
+# an eye can tell.
 #
 # ## 1.4 The three planes
 #
-# Above: the photo and its planes in CIE units. Below: what the models get and what they must answer, after
-# the normalisation of the next section. (This is the figure of the report called *preprocessing*; it is
-# saved under that name.)
+# The upper row shows the photo and its planes in CIE units. The lower row shows what the models get and what they must
+# answer, after the normalisation of the next section. (This is the report's figure *preprocessing*; it is saved under
+# that name.)
 
 # %%
 fig = preprocessing(photo)
@@ -254,9 +264,8 @@ figures.save(fig, "preprocessing", profile.outputs / "figures")
 fig
 
 # %% [markdown]
-# All the outlines are in L\*. In a\* and b\* things are soft patches. To see what each plane carries, put
-# the photo together again with planes left out: L\* alone, L\* with one colour plane, and the colours alone
-# at one lightness.
+# All the outlines are in L\*. In a\* and b\* things are soft patches. To see what each plane carries, we put the photo
+# together again with some planes left out: L\* alone, L\* with one colour plane, and the colours alone at one lightness.
 
 # %%
 def join(L, a, b):
@@ -270,9 +279,9 @@ pictures = {"L*": join(L, zero, zero), "L* and a*": join(L, a, zero), "L* and b*
 figures.image_row(pictures.values(), pictures)
 
 # %% [markdown]
-# How little detail the colour planes need: here they are shrunk to a quarter of the width, blown up again
-# and put under the untouched L\*. JPEG and television have always saved their bytes there, and it is good
-# news for a model: it may paint with a broad brush, the gray photo draws the lines.
+# How much detail do the colour planes need? Here they are shrunk to a quarter of their width, enlarged again and put
+# under the untouched L\*. JPEG and television have always saved their bytes there. For a model it is good news: it may
+# paint with a broad brush, because the gray photo draws the lines.
 
 # %%
 import torch.nn.functional as F
@@ -285,9 +294,8 @@ figures.image_row([join(L, a, b), join(L, *coarse), join(middle, *coarse)],
 # %% [markdown]
 # ## 1.5 Normalisation, and a number that changes every other number
 #
-# Networks like inputs and targets of about −1 to 1. For L\* the choice is plain: $L = L^*/50 - 1$. For a\*
-# and b\* we need a divisor. What do the colours that a screen can show span? Try all corners and edges of
-# the RGB cube, finely:
+# Networks like inputs and targets between about −1 and 1. For L\* the choice is plain: $L = L^*/50 - 1$. For a\* and
+# b\* we need a divisor. How far do the colours of a screen reach? Try a fine grid over the whole RGB cube:
 
 # %%
 steps = torch.linspace(0, 1, 86, dtype=torch.float64)
@@ -296,19 +304,18 @@ _, all_a, all_b = lab.rgb_to_lab(cube)
 print(f"a* from {all_a.min():.1f} to {all_a.max():.1f}, b* from {all_b.min():.1f} to {all_b.max():.1f}")
 
 # %% [markdown]
-# So **110** brings every colour inside −1…1 with hardly any room to spare, and 110 it is. Much code divides
-# by 128, an inheritance of 8-bit images. That would do no harm to the model. But it changes the *loss*: the
-# same picture with the same mistakes scores 110/128 = 0.86 times as much. **An MAE of ab means nothing
-# without its divisor**, and the report whose results we rebuild does not name it. Here is the error of "no
-# colour at all" on the photo above, in three currencies:
+# So **110** brings every colour into −1…1 with hardly any room to spare, and 110 it is. Much code divides by 128, a
+# habit from 8-bit images. That does no harm to a model, but it changes the *loss*: the same picture with the same
+# mistakes scores 110/128 = 0.86 times as much. **An MAE of ab means nothing without its divisor**, and the report
+# does not name its own. Here is the error of "no colour at all" on the photo above, in three currencies:
 
 # %%
 error = torch.stack([a, b]).abs().mean()
 print(f"CIE units {error:.2f}   divided by 110: {error / 110:.4f}   divided by 128: {error / 128:.4f}")
 
 # %% [markdown]
-# `g2g.lab.photos_to_lab` does all of this section for a batch of stored photos at once. It returns the two
-# tensors the rest of the course speaks of, `L` with shape (B, 1, S, S) and `ab` with (B, 2, S, S).
+# `g2g.lab.photos_to_lab` does all of this for a batch of stored photos at once. It returns the two tensors that the
+# rest of the course is about: `L` with shape (B, 1, S, S) and `ab` with (B, 2, S, S).
 
 # %%
 L1, ab1 = lab.photos_to_lab(photo[None])
@@ -318,8 +325,8 @@ print(f"largest difference to our formulas: L {(L1[0, 0] - (by_hand[0] / 50 - 1)
       f"ab {(ab1[0] - by_hand[1:] / 110).abs().max():.1e}")
 
 # %% [markdown]
-# **The round trip.** Does anything get lost on the way to Lab and back? Go there and back with some photos,
-# round to bytes as a file would, and compare with the original bytes.
+# **The round trip.** Does anything get lost on the way to Lab and back? We convert some photos there and back, round
+# to bytes as a file would, and compare with the original bytes.
 
 # %%
 some = photos.train[:64]
@@ -329,9 +336,9 @@ print(f"largest error before rounding: {steps_off.max():.1e} of an 8-bit step")
 print("after rounding, equal to the original:", bool((np.rint(back.numpy() * 255) == some).all()))
 
 # %% [markdown]
-# The way is safe as long as the colours are ones that a screen can show. A *predicted* colour need not be:
-# not every a\*, b\* exists at every lightness. `to_rgb` then clips, for display only; errors are measured
-# before. Here the L\* of the photo is left alone and its colours are turned up step by step:
+# The round trip is safe as long as a screen can show the colours. A *predicted* colour need not be one of those: not
+# every a\*, b\* exists at every lightness. `to_rgb` then clips, for display only; the MAE is measured before. Here the
+# L\* of the photo is left alone and its colours are turned up step by step:
 
 # %%
 pictures = {}
@@ -344,8 +351,8 @@ figures.image_row(pictures.values(), pictures)
 # %% [markdown]
 # ## 1.6 Which colours do photos have?
 #
-# Take pixels from every training photo (at most about 64 × 64 each) and count how often each pair (a\*,
-# b\*) occurs. The scale is logarithmic: one step of the colour bar is a factor of ten.
+# We take pixels from every training photo (at most about 64 × 64 each) and count how often each pair (a\*, b\*)
+# occurs. The scale is logarithmic: one step of the colour bar is a factor of ten.
 
 # %%
 step = max(1, photos.size // 64)
@@ -355,10 +362,10 @@ figures.save(histogram, "ab_histogram", profile.outputs / "figures")
 histogram
 
 # %% [markdown]
-# The line is the border of what a screen can show. Photos of the world use little of the room inside it:
-# **the mass sits at the centre**, at gray, stretched along the axis from blue to yellow (sky and shade,
-# sand, skin, wood, lamplight). The few bundled photographs are odd ones out, with their red cup and orange
-# table. In numbers, with *chroma* $C = \sqrt{a^{*2} + b^{*2}}$, the distance from gray:
+# The line is the border of what a screen can show. Photos of the world reach nearly all of it, but rarely: **the mass
+# sits at the centre**, at gray, stretched along the axis from blue to yellow (sky and shade, sand, skin, wood,
+# lamplight). The few bundled photographs are not typical, with their red cup and orange table. In numbers, with *chroma*
+# $C = \sqrt{a^{*2} + b^{*2}}$, the distance from gray:
 
 # %%
 chroma = metrics.chroma(ab_train)
@@ -367,8 +374,8 @@ for limit in (5, 10, 20, 40):
 print(f"mean {chroma.mean():.1f}, the most vivid colour of a screen has {torch.hypot(all_a, all_b).max():.0f}")
 
 # %% [markdown]
-# Now think like a model. You see a pixel of middle gray and must name its b\*. These are the answers that
-# the training photos give for such pixels:
+# Now think like a model. You see a pixel of middle gray and must name its b\*. These are the values that such pixels
+# have in the training photos:
 
 # %%
 L_train = torch.cat([L for L, _ in batches(photos.train[:, ::step, ::step], 256)])
@@ -382,17 +389,17 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Such a pixel may be sky or lamplight, far apart on this axis. But the *one* answer with the lowest mean
-# absolute error is the median, and the median of so many different things lies near the middle. In 1,000
-# photos of COCO and Flickr8k it is b\* = 9, with a\* = 0: **gray with a touch of brown**. A model that sees
-# more than the lightness of one pixel (that this is sky, that this is a lemon) can do better; where it is
-# unsure, it falls back to this. Notebook 02 makes an experiment of it.
+# Such a pixel may be sky or lamplight, which are far apart on this axis. But the *one* answer with the lowest mean
+# absolute error is the median, and the median of so many different things lies near the middle. In 1,000 of the
+# training photos of the quoted runs (COCO and Flickr8k, at 64 px) it is b\* = 8, with a\* = 0: **gray with a touch of
+# brown**. A model that knows more than the lightness of one pixel (that this is sky, that this is a lemon) can do
+# better. Where it is unsure, it falls back on this answer. Notebook 02 turns that into an experiment.
 #
 # ### Photos with next to no colour
 #
-# Photos whose mean chroma is below 5 are called near-gray here: black-and-white pictures, fog, snow. They
-# teach gray. The report's protocol keeps them in, so the default does; `MIN_CHROMA = 5` at the top leaves
-# them out of training. Evaluation reports them apart.
+# Photos whose mean chroma is below 5 are called near-gray here: black-and-white pictures, fog, snow. They teach a model
+# to answer gray. The report's protocol keeps them, and so does our default; `MIN_CHROMA = 5` at the top leaves them out
+# of training.
 
 # %%
 for split in ("train", "valid"):
@@ -405,9 +412,8 @@ figures.image_row([photos.train[i] for i in few], [f"chroma {table['chroma'][i]:
 # %% [markdown]
 # ## 1.7 Batches on the device
 #
-# A `DataLoaders` of fastai hands out batches. What is unusual here: bytes travel to the device, and the
-# conversion to Lab happens *there*, for the whole batch in a few operations, in place of photo by photo on
-# the CPU.
+# fastai's `DataLoaders` hand out the batches. One thing is unusual: plain bytes travel to the device, and the conversion
+# to Lab happens *there*, for the whole batch in a few operations, not photo by photo on the CPU.
 
 # %%
 batch_size = get_recipe("cnn", profile).batch_size
@@ -422,9 +428,9 @@ pairs = torch.cat([gray, lab.to_rgb(L_batch, ab_batch)], dim=3)  # side by side
 figures.image_row(pairs[:2], ["gray | colour"] * 2)
 
 # %% [markdown]
-# On the left what the model sees, on the right what it has to paint. Each training photo is mirrored with
-# probability one half, *each on its own* rather than the batch as a whole, which would halve the variety.
-# Order and flips follow from the seed and the number of the epoch, so an epoch can be repeated exactly:
+# On the left is what the model sees, on the right what it has to paint. Each training photo is mirrored with probability
+# one half, independently of the others. Order and flips follow from the seed and the number of the epoch, so an epoch can
+# be repeated exactly:
 
 # %%
 first = []
@@ -437,9 +443,8 @@ print("epoch 0, drawn again, does:", torch.equal(first[0], first[2]))
 # %% [markdown]
 # ## 1.8 The first number to beat
 #
-# Before any model is trained, ask what *not trying* scores. Answer gray everywhere, ab = 0; the mean
-# absolute error (MAE) is then the mean of |ab|. We use the validation photos; the test photos stay shut
-# until notebook 05.
+# Before we train any model, we ask what *not trying* scores. Answer gray everywhere, ab = 0; the mean absolute error
+# (MAE) is then the mean of |ab|. We use the validation photos, since the test photos stay shut until notebook 05.
 
 # %%
 L_valid, ab_valid = (torch.cat(x) for x in zip(*batches(photos.valid), strict=True))
@@ -448,8 +453,8 @@ gray = evaluation.score(evaluation.gray(), photos, "valid", show=False)
 print(f"gray: MAE {by_hand:.4f} by hand, {gray['mae'].mean():.4f} by evaluation.score, on {len(gray)} photos")
 
 # %% [markdown]
-# A little smarter: one fixed colour for every pixel of every photo, the one with the lowest error on the
-# *training* photos. For an absolute error that is the median of a and the median of b.
+# A little smarter is one fixed colour for every pixel of every photo: the one with the lowest error on the *training*
+# photos. For an absolute error, that is the median of a and the median of b.
 
 # %%
 best = evaluation.best_constant(photos)
@@ -467,10 +472,10 @@ for i in range(min(2, len(L_valid))):
 figures.image_row(pictures, titles)
 
 # %% [markdown]
-# On COCO photos at 256 px gray scores an MAE of about **0.089** and the best constant colour about 0.087.
-# Keep these two in mind: the report's trained models score from 0.0848 down to 0.0807, and without the gray
-# row next to them nobody could tell that this is a close race, nor that a picture without any colour
-# already stands near the front. How sure are the numbers above? Photos differ, and few of them say little:
+# On 2,000 COCO photos gray scores an MAE of **0.089** and the best constant colour 0.086 (0.0889 and 0.0860 at 128 px,
+# `results/cpu/table1.md`). Keep these two in mind. The report's trained models score from 0.0848 down to 0.0807. Without a
+# gray row beside them, nobody can tell that this is a close race, or that a picture without any colour is nearly among the
+# leaders. How sure are the numbers above? Photos differ, and a few of them say little:
 
 # %%
 for name, scores in (("gray", gray), ("constant", constant)):
@@ -482,12 +487,11 @@ if profile.name == "smoke":
 # %% [markdown]
 # ## Summary
 #
-# - Photos are decoded and resized **once**, into memory-mapped bytes with a manifest that says what was
-#   left out and why.
-# - **Lab** separates what is given (L) from what is asked (ab). It is three short formulas, and reversible.
+# - Photos are decoded and resized **once**, into memory-mapped bytes with a manifest that says what was left out and why.
+# - **Lab** separates what is given (L) from what is asked for (ab). It takes three short formulas, and it can be undone.
 # - `L = L*/50 − 1`, `ab = ab*/110`: an MAE of ab can only be compared with another one of the same divisor.
-# - Many pixels are nearly gray. The best single answer, a median, is gray with a touch of warm: remember
-#   this when models turn brown.
+# - Many pixels are nearly gray. The best single answer, a median, is a slightly warm gray: remember this when models turn
+#   brown.
 # - **Gray scores about 0.089 on COCO.** Every model in this course is read against that.
 #
 # ## Exercises
@@ -501,4 +505,4 @@ if profile.name == "smoke":
 #    text file called `photo.jpg` and a copy of a photo under another name, and prepare that folder. Does
 #    the manifest tell the whole story?
 #
-# Solutions: `notebooks/solutions/01_solutions.ipynb`. Next: notebook 02 trains the first model.
+# [Solutions](solutions/01_solutions.ipynb) · Next: [notebook 02](02_cnn_baseline.ipynb) trains the first model.

@@ -18,17 +18,20 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/02_cnn_baseline.ipynb)
 #
-# The first model that colours: a plain convolutional network, trained with the plainest loss there is. It
-# will learn something, and it will be brown. Why it *must* be brown is the main lesson of this notebook.
+# Our first model that colours is a plain convolutional network, trained with the plainest loss there is. It
+# learns something, and what it learns is mostly brown. Why it *must* be brown is the main lesson of this
+# notebook.
 #
 # **You will learn**
 #
-# - how an encoder-decoder goes from a gray photo to two planes of colour, and what it loses on the way;
+# - how to write an encoder-decoder in two cells, and what it loses on its way through the middle;
 # - what L1, L2 and an adversary answer when one gray could have been several colours;
-# - how a training loop looks when written by hand, and that the library's does the same;
+# - how to write a training loop, and that the library's loop computes the same;
 # - how to read a loss curve against the error of doing nothing, and how to measure "brown".
 #
-# **Before this:** notebook 01 (Lab, the gray baseline). **Minutes:** printed by the next cell.
+# **Before this:** [notebook 01](01_data_prep.ipynb) (Lab, the gray baseline). **Minutes:** printed by the next
+# cell. **Downloads:** none in `smoke`; in `class` and `report` the photos of notebook 01, if they are not here
+# yet (3.2 GB, about nine minutes at 50 Mbit/s, plus unpacking).
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -57,8 +60,8 @@ from g2g.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
-# The constants. `recipe` is this profile's row of the course's one table of recipes; the commented line
-# shows how to change it. A changed recipe becomes a run of its own and never overwrites another one.
+# The constants of this notebook. `recipe` is your profile's row in the course's table of recipes, and the
+# commented line shows how to change it. A changed recipe becomes a run of its own; it overwrites nothing.
 
 # %%
 import dataclasses
@@ -66,51 +69,102 @@ import dataclasses
 from g2g.profiles import get_recipe, repo_root
 
 SEED = 42
-HAND_STEPS = 24  # about so many training steps by hand (rounded up to whole epochs)
+HAND_STEPS = 24  # training steps by hand, rounded up to whole epochs
 recipe = get_recipe("cnn", profile)
 # recipe = dataclasses.replace(recipe, epochs=10, lr=1e-3, width=32)
 recipe
 
 # %% [markdown]
-# The report trained its CNN with Adam and a learning rate of 0.001 for 100 epochs; elsewhere it names 0.01
-# as *the* learning rate. The `report` profile takes the first. The shorter profiles reach further per epoch
-# with a rate that rises and falls once (*one-cycle*).
+# The report trained its CNN with Adam and a learning rate of 0.001 for 100 epochs. Elsewhere it gives 0.01 as
+# *the* learning rate; the `report` profile takes the first. The shorter profiles use a rate that rises and
+# falls once (*one-cycle*, [Smith & Topin 2017](https://arxiv.org/abs/1708.07120)), which gets further in few
+# epochs.
 
 # %%
 import tempfile
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from fastai.vision.all import patch
 from IPython.display import SVG
 from torch import nn
 
 from g2g import evaluation, figures, lab, metrics, runs, training
 from g2g.data import batches, dataloaders, prepare
-from g2g.models import EncoderDecoder, count_parameters, predict
+from g2g.models import count_parameters, predict
 from g2g.runs import load_or_train, shipped_model
 from report.publish import across, coloured, gallery_photos
 from report.tables import quoted_score
 
 # %% [markdown]
-# ## 2.1 The network
+# ## 2.1 The network, by hand
 #
-# The encoder convolves and halves the picture four times; the decoder doubles it four times and convolves.
-# In the middle sits a compact *latent*: many channels, few pixels. The last layer gives two planes, a and
-# b, and a tanh keeps them within −1 and 1. The diagram shows it as the `report` profile trains it,
-# on photos of 256 px.
+# The encoder convolves and halves the picture four times. The decoder doubles it four times and convolves.
+# Between them sits the *latent*: many channels, few pixels. The last layer gives two planes, a and b, and a
+# tanh keeps them between −1 and 1. The diagram shows the network of the `report` profile, with photos of
+# 256 px.
 
 # %%
 SVG(filename=str(repo_root() / "docs/networks/encoder_decoder.svg"))
 
 # %% [markdown]
-# Yours in numbers: channels, height and width after each stage, and where the parameters are. Halving
-# the size and doubling the channels puts most of them around the latent.
+# Its one building block: a 3 × 3 convolution that keeps the size, batch norm, and a ReLU.
+
+# %%
+def block(channels_in, channels_out):
+    conv = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels_out), nn.ReLU())
+
+# %% [markdown]
+# Now the parts. On the way down the channels double while the size halves; on the way up it is the other way
+# round. `Upsample` repeats each pixel, and the convolution behind it smooths the result. (A transposed
+# convolution would do both at once and leaves checkerboards,
+# [Odena et al. 2016](https://distill.pub/2016/deconv-checkerboard/).)
+
+# %%
+class CNN(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.encoder = nn.Sequential()
+        for channels in pairwise([1, width, 2 * width, 4 * width, 8 * width]):
+            self.encoder.append(nn.Sequential(block(*channels), nn.MaxPool2d(2)))
+        self.latent = block(8 * width, 8 * width)
+        self.decoder = nn.Sequential()
+        for channels in pairwise([8 * width, 4 * width, 2 * width, width, width // 2]):
+            self.decoder.append(nn.Sequential(nn.Upsample(scale_factor=2), block(*channels)))
+        self.output = nn.Sequential(nn.Conv2d(width // 2, 2, 3, padding=1), nn.Tanh())
+
+# %% [markdown]
+# And the way through them. `patch` adds a method to a class that already exists.
+
+# %%
+@patch
+def forward(self: CNN, L):
+    return self.output(self.decoder(self.latent(self.encoder(L))))
+
+# %% [markdown]
+# That is the whole network. Is it the library's? Load the weights of the CNN that this course quotes, which
+# lie in the repository, into both, and compare the answers.
+
+# %%
+shipped, shipped_size, sentence = shipped_model("cnn")
+by_hand = CNN(shipped.latent[0].out_channels // 8).eval()
+by_hand.load_state_dict(shipped.state_dict())
+x = torch.rand(2, 1, shipped_size, shipped_size) * 2 - 1
+torch.testing.assert_close(predict(by_hand, x), predict(shipped, x))
+print("the library's:", sentence)
+print("written by hand, it answers the same")
+
+# %% [markdown]
+# Here is yours, untrained: channels, height and width after each stage, and where the parameters are. Most of
+# them sit around the latent, where the channels are many.
 
 # %%
 torch.manual_seed(SEED)
-model = EncoderDecoder(recipe.width)
+model = CNN(recipe.width)
 x = torch.zeros(1, 1, profile.size, profile.size)
 print(f"{'L':10} {tuple(x.shape[1:])}")
 model.eval()
@@ -120,17 +174,17 @@ for part in [*model.encoder, model.latent, *model.decoder, model.output]:
 print(f"in all {count_parameters(model):,}")
 
 # %% [markdown]
-# One pixel of the latent stands for $16 \times 16$ pixels of the photo. Everything that the decoder paints
-# has to pass through there, and there are **no skip connections**: it cannot know where exactly an outline
-# runs. For colour that is a smaller loss than it sounds: the outlines are in L, and L is not predicted, it
-# is joined with the answer (notebook 01). Still, watch for colours that spill over edges. The U-Net of
+# One pixel of the latent stands for $16 \times 16$ pixels of the photo. Everything the decoder paints has to
+# pass through there, and there are **no skip connections** around it, so the decoder cannot know exactly where
+# an outline runs. For colour that is a smaller loss than it sounds. The outlines are in L, and L is given: it
+# is joined with the answer, not predicted. Still, watch for colours that spill over edges. The U-Net of
 # notebook 03 gets skips.
 #
 # ## 2.2 A toy: one gray, several colours
 #
-# Before training, a question that needs no network. A jacket of a certain gray, $L^* = 50$. The world has
-# made such jackets in **red (60%)** and **blue (40%)**, and in the gray photo they look the same. You may
-# give *one* answer (a\*, b\*). Which answer has the lowest expected loss?
+# Before any training, a question that needs no network. In a gray photo you see a jacket of lightness
+# $L^* = 50$. Of all jackets that look like this in gray, **60% are red and 40% are blue**. You may give *one*
+# answer (a\*, b\*). Which answer has the lowest expected loss?
 
 # %%
 red, blue, green = torch.tensor([[60.0, 40.0], [5.0, -45.0], [-40.0, 45.0]])  # a*, b* of three colours
@@ -141,8 +195,8 @@ def swatch(ab, L=50.0):
     return lab.lab_to_rgb(torch.tensor([L, *ab]).view(3, 1, 1)).expand(3, 40, 40)
 
 # %% [markdown]
-# Let an optimizer find it, as it would train a network: take the expected loss, go downhill. The network is
-# a single pair of numbers here, `guess`.
+# Let an optimizer find it, as if it trained a network: compute the expected loss and go downhill. Here the
+# "network" is a single pair of numbers, `guess`.
 
 # %%
 def answer(loss, colours, share, steps=300):
@@ -163,10 +217,9 @@ print("L1 answers", l1.round().tolist(), " L2 answers", l2.round().tolist())
 figures.image_row([swatch(c) for c in (red, blue, l1, l2)], ["60% are", "40% are", "L1 answers", "L2 answers"])
 
 # %% [markdown]
-# **L2 answers with the mean.** A mixture in proportion 60 : 40, a colour that no jacket has. **L1 answers
-# with the median**, and of two colours the median is simply the more frequent one. The curve of the
-# expected loss on the straight line from blue to red shows both: L2's valley lies in between, L1 falls all
-# the way to the majority.
+# **L2 answers with the mean**, a 60 : 40 mixture that no jacket has. **L1 answers with the median**, and of two
+# colours the median is simply the more frequent one. The expected loss along the straight line from blue to
+# red shows both: L2 has its valley in between, while L1 falls all the way to the majority.
 
 # %%
 t = torch.linspace(0, 1, 101)
@@ -180,10 +233,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# So L1 does not mix; it takes a vote. Then where does the brown come from? From votes **without a
-# majority**. Let the jackets be red (40%), blue (35%) and green (25%). The loss looks at a\* and b\*
-# separately, so the vote is held *on each axis*: the middle one of {−40, 5, 60}, and the middle one of
-# {−45, 40, 45}.
+# So L1 does not mix; it takes a vote. Where, then, does the brown come from? From votes **without a
+# majority**. Let the jackets be red (40%), blue (35%) and green (25%). The loss treats a\* and b\* separately,
+# so a vote is held *on each axis*, and the value in the middle wins: of {−40, 5, 60} for a\*, and of
+# {−45, 40, 45} for b\*.
 
 # %%
 colours, share = torch.stack([red, blue, green]), torch.tensor([0.4, 0.35, 0.25])
@@ -193,17 +246,18 @@ titles = ["40% are", "35% are", "25% are", "L1 answers", "L2 answers"]
 figures.image_row([swatch(c) for c in (red, blue, green, l1, l2)], titles)
 
 # %% [markdown]
-# There it is. The a\* of the blue jacket, the b\* of the red one: **a brown that nobody has ever worn**,
-# and it is the *best* answer by L1. Nothing is wrong with the optimizer, and a bigger network would find
-# the same. Photos offer not three but countless colours for a gray, spread around a centre that is gray and
-# a bit warm (the histogram of notebook 01), and their median lies there.
+# There it is: the a\* of the blue jacket with the b\* of the red one, **a brown that nobody has ever worn**,
+# and by L1 it is the *best* answer. Nothing is wrong with the optimizer, and a bigger network would find the
+# same. In photos a gray can be not three colours but countless ones. They spread around a centre that is gray
+# and slightly warm (the histogram of notebook 01), and there lies their median.
 #
 # ### An adversary does not average
 #
-# Now replace the loss by an opponent. A small network D sees colours and learns to tell real jackets from
-# our guess; we move our guess to where D says "real". A mean or a median is no refuge any more: D has never
-# seen a jacket there. This is a GAN, of the smallest possible kind. (A little noise on both sides blurs
-# real and fake alike, so that D has slopes to climb and not only cliffs.)
+# Now replace the loss with an opponent. A small network D looks at colours and learns to tell real jackets
+# from our guess; we move the guess to where D says "real". A mean or a median is no longer a refuge, because
+# D has never seen a real jacket there. This is the smallest possible GAN
+# ([Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661)). A little noise on both sides blurs real and fake
+# alike, so that D is a slope and not a cliff.
 
 # %%
 def adversary(start, colours, share, seed=0, rounds=120, noise=8.0):
@@ -224,8 +278,8 @@ def adversary(start, colours, share, seed=0, rounds=120, noise=8.0):
     return torch.stack(path)
 
 # %% [markdown]
-# `softplus(-D)` is the cross-entropy for the label "real". The guess starts at L1's answer, the brown one,
-# just as the course's cGAN starts from a network trained with L1. Three seeds:
+# `softplus(-D)` is the cross-entropy for the label "real". The guess starts from L1's answer, the brown, just
+# as the course's cGAN starts from a network trained with L1. Here are its paths for three seeds:
 
 # %%
 paths = [adversary(l1, colours, share, seed) for seed in (0, 1, 2)]
@@ -242,22 +296,23 @@ plt.show()
 figures.image_row([swatch(path[-1]) for path in paths], [f"adversary, seed {seed}" for seed in (0, 1, 2)])
 
 # %% [markdown]
-# Each time the guess leaves the brown and settles on **one** of the real colours. *Which* one depends on
-# chance: the adversary asks for a possible jacket, not for the right one. Its L1 error is higher than
-# brown's. This is the whole drama of the course in one picture: a low error and a convincing colour are two
-# different wishes. (And a warning: a convincing colour is invented. In a historical photo or a medical
-# picture it must not pass for a record.)
+# Each time the guess leaves the brown and settles on **one** of the real colours. *Which* one is a matter of
+# chance: the adversary asks for a possible jacket, not for the right one, and its expected L1 error is higher
+# than brown's. That is the conflict of this whole course in one picture: a low error and a convincing colour
+# are two different goals. (And a warning: a convincing colour is still invented. In a historical photo or a
+# medical picture it must not pass for a record.)
 #
-# | one answer, minimising | is | looks |
+# | a single answer that minimises | is | looks |
 # |---|---|---|
 # | L2 | the mean | mixed, dull |
 # | L1 | the median of a and of b | the majority's colour if there is one, else gray-brown |
-# | an adversary's doubt | one of the real colours | vivid, possibly wrong |
+# | the adversary's doubt | one of the real colours | vivid, possibly wrong |
 #
 # ## 2.3 Before training
 #
-# Now the real thing. Photos and batches are those of notebook 01. The pictures below are **validation**
-# photos: no training step uses them. (In `smoke` they are other crops of the same few photographs.)
+# Now the real network. Photos and batches come from notebook 01. The pictures below are **validation** photos,
+# which no training step uses. (In `smoke` that separates little: they are other crops of the photographs that
+# the network does train on.)
 
 # %%
 photos = prepare(profile)
@@ -275,14 +330,15 @@ columns["untrained"] = lab.to_rgb(L_valid[few], predict(model, L_valid[few]))
 figures.qualitative_grid(columns | {"truth": photos.valid[few]})
 
 # %% [markdown]
-# The untrained network paints a tint that comes from its random weights alone, nearly the same everywhere.
-# Gray is the answer to beat: a few steps will bring the loss *near* the dashed line of the next plot;
-# getting below it is the work.
+# The untrained network paints one tint nearly everywhere; it comes from the random weights alone. Gray is the
+# answer to beat. A few steps will bring the loss *near* the dashed line of the next plot; getting below that
+# line is the hard part.
 #
 # ## 2.4 Training by hand
 #
-# Six lines: take a batch, predict, compare, compute gradients, step, remember the loss. $\mathcal{L}_1 =
-# \frac1N\sum\left|\widehat{ab} - ab\right|$, the mean over pixels, both planes and the photos of the batch.
+# The loop has six lines: take a batch, predict, compare, compute gradients, step, note the loss. The loss is
+# $\mathcal{L}_1 = \frac1N\sum\left|\widehat{ab} - ab\right|$, the mean over the pixels, both planes and all
+# photos of the batch.
 
 # %%
 hand_epochs = -(-HAND_STEPS // len(dls.train))  # rounded up
@@ -306,9 +362,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The curve is jagged because each step sees other photos, some more colourful than others. The library does
-# the same, with a fastai `Learner` around it for checkpoints, histories and mixed precision. Is it really
-# the same? Train it for the same epochs from the same seed and compare the answers of both networks:
+# The curve is jagged because each step sees different photos, some more colourful than others. The library
+# runs the same loop inside a fastai `Learner`, which adds checkpoints, histories and mixed precision. Is it
+# really the same? Train the library's CNN for as many epochs from the same seed, and compare the answers:
 
 # %%
 learn = runs.learner(dataclasses.replace(recipe, seed=SEED), photos)
@@ -318,15 +374,14 @@ by_hand, by_library = (predict(m, L_valid[few]) for m in (model, learn.model))
 print(f"largest difference of ab: {(by_hand - by_library).abs().max():.1e}")
 
 # %% [markdown]
-# On a CPU the difference is zero. On a GPU the library computes in half precision and our loop did not, so
-# there the two drift apart slightly, as two seeds would.
+# On a CPU the difference is zero. On a GPU the library computes in half precision and our loop does not, so
+# the two drift apart a little, as two seeds would.
 #
 # ## 2.5 Training for real
 #
 # `load_or_train` looks for a finished run of exactly this recipe on exactly these photos, here and among the shipped
-# ones. If there is none,
-# it measures a few steps, says how long it will take, and trains, leaving a checkpoint after every epoch:
-# interrupt it, run the cell again, and it goes on.
+# ones. If there is none, it trains. After a few steps it says how long that will take, and after every epoch it leaves a
+# checkpoint: interrupt it, run the cell again, and it carries on from there.
 
 # %%
 run = load_or_train("cnn", profile, recipe=recipe, photos=photos)
@@ -339,10 +394,10 @@ figures.save(curves, "cnn_loss_curves", profile.outputs / "figures")
 curves
 
 # %% [markdown]
-# Read it like this. *Dashed gray*: the validation error of no colour at all; below it something was learnt,
-# and how much below says how much. *Dotted*: training, *solid*: validation. While both fall the network
-# learns; when training goes on falling and validation turns up, it memorises (100 epochs give it time for
-# that). The run keeps the weights of the best epoch and those of the last:
+# How to read it: the *dashed gray* line is the validation error of no colour at all. A curve below it has
+# learnt something, and the distance says how much. *Dotted* is training, *solid* is validation. While both
+# fall, the network learns. When training keeps falling and validation turns up, it memorises; 100 epochs give
+# it time for that. The run keeps two sets of weights, those of the best epoch and those of the last:
 
 # %%
 best = run.history.loc[run.history["valid_loss"].idxmin()]
@@ -352,7 +407,7 @@ print(f"last: epoch {last['epoch']:.0f}, validation L1 {last['valid_loss']:.4f}"
 print(f"gray: {run.record['gray_valid_loss']:.4f}")
 
 # %% [markdown]
-# And the pictures: untrained, after our steps by hand, trained.
+# And the pictures: untrained, after our steps by hand, and trained.
 
 # %%
 cnn = run.model("best", device)
@@ -365,10 +420,10 @@ figures.qualitative_grid(columns | {"truth": photos.valid[few]})
 # %% [markdown]
 # ## 2.6 How brown is it?
 #
-# The report calls its CNN's pictures "desaturated, brownish". Put numbers on that. First scores per photo,
-# averaged over the validation photos, with gray beside them. Colourfulness is Hasler and Süsstrunk's
-# measure, 0 for gray and about 100 for vivid colours; `delta_e` is CIEDE2000, a distance in colours as we
-# see them.
+# The report calls its CNN's pictures "desaturated, brownish". Let us put numbers on that. First the scores,
+# averaged over the validation photos, with gray beside them. `colorfulness` is the measure of Hasler and
+# Süsstrunk (2003), 0 for gray and about 100 for vivid colours. `delta_e` is CIEDE2000, a difference between two
+# colours as we see it.
 
 # %%
 answers = {"gray": evaluation.gray(), f"{len(losses)} steps": model, "cnn": cnn}
@@ -377,11 +432,11 @@ shown = ["mae", "mae_gray_pixels", "mae_colorful_pixels", "delta_e", "colorfulne
 pd.DataFrame({name: table[shown].mean() for name, table in scores.items()}).T.round(4)
 
 # %% [markdown]
-# Compare the last two columns: how much of the truth's colour does the answer show? And compare the two
-# middle errors: on pixels that are gray in truth, gray is unbeatable; whatever a model gains, it gains on
-# the colourful ones.
+# Compare the last two columns: how much of the true colour does the answer show? Then compare the errors on
+# gray and on colourful pixels. Where the truth is gray, the gray answer is unbeatable; whatever a model gains,
+# it gains on the colourful pixels.
 #
-# Then the colours themselves: where do they lie in the plane of a\* and b\*?
+# Now the colours themselves. Where do they lie in the plane of a\* and b\*?
 
 # %%
 ab_cnn = predict(cnn, L_valid)
@@ -395,14 +450,14 @@ for name, ab in (("truth", ab_valid), ("CNN", ab_cnn)):
           f"a* + b* > 0: {warm:.0%}, chroma above 20: {vivid:.0%}")
 
 # %% [markdown]
-# With enough photos this is the signature of an L1 model (on a handful of smoke crops anything may happen):
-# its colours huddle around the centre of the truth's. Chroma is lower, the rare and vivid ends (the blue of
-# a car, the green of a shirt) are missing, and warm colours (a\* + b\* > 0) tend to win the vote. This is
-# the toy's median, a million times.
+# A model that L1 trained on enough photos keeps close to the centre: its chroma is lower than the truth's, the
+# rare and vivid colours (the blue of a car, the green of a shirt) are missing, and warm ones (a\* + b\* > 0)
+# tend to win the vote. It is the toy's median, a million times over. After seconds on a handful of crops, as in
+# `smoke`, anything may happen.
 #
 # ## 2.7 The run that the course quotes
 #
-# *Read from `results/`, not computed here.* A longer run than `smoke` makes, on real photos, beside the report's number.
+# *Read from `results/`, not computed here:* a longer run on real photos, beside the report's number.
 
 # %%
 quoted = runs.quoted().get("cnn")
@@ -416,33 +471,36 @@ else:
 figures.loss_curves(quoted) if quoted else None
 
 # %% [markdown]
-# The weights of that run lie in the repository, so we can look at its colours. The photographs are those of `data/gallery`, which no model was trained on (authors and licences there;
+# Its weights lie in the repository, so we can look at its colours. The photographs are those of
+# [data/gallery](../data/gallery/README.md), which no model was trained on (authors and licences there;
 # recoloured here).
 
 # %%
 photographs = gallery_photos(240)
-rows = {name: coloured(photographs, *shipped_model(name)[:2]) for name in ("cnn",)}
-across(rows | {"truth": photographs})
+across({"cnn": coloured(photographs, shipped, shipped_size), "truth": photographs})
 
 # %% [markdown]
-# **The report:** test MAE **0.0848** after 100 epochs on 8,000 COCO photos at 256 px. On such photos gray
-# scores about 0.089 and the best constant colour about 0.087 (if its ab was divided by 110, which it does
-# not say). The report's CNN is then 5% better than no colour at all: a small step, and one that its table,
-# without a gray row, does not let you see.
+# There is the brown. In numbers, on the 2,000 test photos: its pictures are 33% as colourful as the truth, and
+# 52% of their coloured pixels are orange to yellow, against 39% in the truth (`results/cpu/claims.md`).
 #
-# One more thing. The report gives 0.0848 twice: as the CNN's *validation loss* and as its *test MAE*. That
-# two different sets of photos agree to four digits is unlikely; probably there was one set, used for both.
-# Then the best epoch may have been chosen on the very photos that judge it. It is an easy mistake, and the
-# reason why this course keeps three sets apart.
+# **The report** gives a test MAE of **0.0848** after 100 epochs on 8,000 COCO photos at 256 px. It does not say
+# what it divided ab by. If it was 110, as here, then gray scores about 0.089 on such photos: 0.0889 on our
+# 2,000 at 128 px, and the best constant colour 0.0860. The report's CNN is then about 5% better than no colour
+# at all. That is a small step, and a table without a gray row does not show it.
+#
+# One more thing. The report gives 0.0848 twice: as the CNN's *validation loss* and as its *test MAE*. Two
+# different sets of photos are unlikely to agree to four digits, so there was probably one set, used for both.
+# The best epoch may then have been chosen on the very photos that judge it. It is an easy mistake to make, and
+# the reason why this course keeps three sets apart.
 #
 # ## Summary
 #
-# - An encoder-decoder squeezes the photo to a 16 times smaller grid and paints from there; L brings the
+# - An encoder-decoder squeezes the photo into a grid 16 times coarser and paints from there; L brings the
 #   outlines back.
-# - For one gray with several possible colours **L2 answers with the mean, L1 with the median, an adversary
+# - Where one gray could be several colours, **L2 answers with the mean, L1 with the median, and an adversary
 #   with one of them**. Brown is the best answer to the question that L1 asks.
-# - Training is six lines. The library adds what a long run needs, and computes the same.
-# - A loss is read against gray, and a colorization also by how colourful it is.
+# - Training takes six lines. The library adds what a long run needs, and computes the same.
+# - Read a loss against gray's, and a colouring also by how colourful it is.
 #
 # ## Exercises
 #
@@ -455,5 +513,5 @@ across(rows | {"truth": photographs})
 #    `load_or_train`. How many parameters are left, and what does validation say? `runs.list_runs(profile)`
 #    lists both runs.
 #
-# Solutions: `notebooks/solutions/02_solutions.ipynb`. Next: notebook 03 gives the network skip connections
-# and eyes that have seen ImageNet.
+# [Solutions](solutions/02_solutions.ipynb) · Next: [notebook 03](03_unet_finetune.ipynb) gives the network skip
+# connections, and an encoder that has seen ImageNet.

@@ -18,17 +18,26 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/04_cgan.ipynb)
 #
-# L1 was content with brown and gray. Now a second network enters that has seen real photos and complains about
-# every patch that does not look like one.
+# L1 was content with brown and gray. Now a second network joins in. It has seen real photos, and it complains
+# about every patch that does not look like one.
 #
 # **You will learn**
 #
 # - what *conditional* and *patch* mean in "conditional GAN with a PatchGAN discriminator";
+# - how to write a PatchGAN, and how to work out how large its patches are;
 # - both training steps, D's and G's, written by hand, and that the library's step does exactly the same;
 # - what λ weighs against what, and how to read GAN losses (the report's 0.594 and 11.37 among them);
 # - what the discriminator looks at, and what goes wrong when it wins or gives up.
 #
-# **Before this:** notebook 03 (the U-Net that we start from). **Minutes:** printed by the next cell.
+# The recipe is that of pix2pix ([Isola et al. 2017](https://arxiv.org/abs/1611.07004)). Starting a GAN from a U-Net
+# that L1 has trained first is the idea of moein-shariatnia's tutorial
+# [Colorizing black & white images with U-Net and conditional GAN](https://github.com/moein-shariatnia/Deep-Learning), whose
+# protocol the report's resembles closely. It is also that of [DeOldify](https://github.com/jantic/DeOldify), whose "NoGAN"
+# training keeps the adversary's turn short, as the quoted recipe here does.
+#
+# **Before this:** [notebook 03](03_unet_finetune.ipynb), whose U-Net we start from. **Minutes:** printed by the next
+# cell. **Downloads:** none in `smoke`. In `class` and `report`, unless they are here already: the photos of notebook 01
+# (3.2 GB) and ResNet-18's ImageNet weights (45 MB, seconds).
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -67,7 +76,7 @@ from g2g.profiles import get_recipe, repo_root
 
 SEED = 42  # order and flips of the photos, and the first weights of the discriminator
 N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
-STEP_BATCH = 2  # photos in the two steps by hand; they run on the CPU, whatever you have
+STEP_BATCH = 2  # photos in the two steps by hand, which always run on the CPU
 DEVICE = runs.device()  # the GPU if there is one
 recipe = get_recipe("cgan", profile)
 CELL = 4 if recipe.resolution == "quarter" else 1  # px of the photo for each answer of G
@@ -81,7 +90,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from fastai.callback.core import Callback
+from fastai.vision.all import Callback, patch
 from IPython.display import SVG
 from torch import nn
 
@@ -97,18 +106,20 @@ pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 # %% [markdown]
 # ## 4.1 The idea
 #
-# L1 compares pixel by pixel. Where a car might be red or blue, L1 takes a vote, and if the vote
-# is close, a dull colour in between is the safest answer (the toy of notebook 02). What we want to say is not "be near *this* photo" but "**be such that nobody can tell you from a photo**". Nobody
-# has a formula for that, so it is learnt, too: by a **discriminator** D, trained to tell real colours from generated ones,
-# while the **generator** G is trained to fool it (Goodfellow et al. 2014).
+# L1 compares pixel by pixel. Where a car might be red, blue or green, L1 takes a vote on each axis, and if no colour has
+# a majority, the winner is a dull one that none of them has (the toy of notebook 02). What we want to say is not "be near
+# *this* photo" but "**be such that nobody can tell you from a photo**". Nobody has a formula for that, so it is learnt as
+# well: by a **discriminator** D that is trained to tell real colours from generated ones, while the **generator** G is
+# trained to fool it ([Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661)).
 #
-# A D that only saw colours could be fooled by any nice photo. Ours sees L as well, so it judges whether *these* colours go
-# with *this* photo. That makes the GAN **conditional** (Mirza & Osindero 2014); pix2pix (Isola et al. 2017) made of it a
-# recipe for going from pictures to pictures, and the report follows pix2pix. D and G play
+# A D that only saw colours could be fooled by the colours of any nice photo. Ours sees L as well, so it judges whether
+# *these* colours go with *this* photo. That makes the GAN **conditional**
+# ([Mirza & Osindero 2014](https://arxiv.org/abs/1411.1784)). pix2pix turned this into a recipe for going from pictures to
+# pictures, and the report follows pix2pix. D and G play
 #
 # $$\min_G \max_D \;\; \mathbb{E}\,\log D(L, ab) + \mathbb{E}\,\log\bigl(1 - D(L, G(L))\bigr) + \lambda\,\mathbb{E}\,\lVert ab - G(L)\rVert_1 ,$$
 #
-# where $D(\cdot)$ is the probability of "real", and the last term, which concerns G only, keeps it near the truth.
+# where $D(\cdot)$ is the probability of "real". The last term concerns G only, and keeps it near the truth.
 
 # %%
 photos = prepare(profile)
@@ -117,9 +128,10 @@ gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 
 
 # %% [markdown]
-# Where does D look? The quarter U-Net of notebook 03 answers once for every 4 × 4 px, and its answer is then enlarged. A D that
-# saw the enlarged answer beside true colours would tell them apart by sharpness alone, which G cannot help. So D judges **at
-# the resolution at which G answers**. (For a U-Net that answers at full resolution nothing changes.)
+# At which resolution should D look? The quarter U-Net of notebook 03 answers once for every 4 × 4 px, and its answer is
+# then enlarged. A D that saw the enlarged answer beside true colours could tell them apart by sharpness alone, about
+# which G can do nothing. So D judges **at the resolution at which G answers**. (For a U-Net that answers at full
+# resolution nothing changes.)
 
 # %%
 def as_judged(planes):
@@ -133,23 +145,92 @@ print(f"photo {tuple(L.shape[2:])}, judged {tuple(as_judged(L).shape[2:])}")
 # ## 4.2 One verdict per patch
 #
 # A discriminator could give one number for a whole photo. A **PatchGAN** is a plain chain of convolutions that ends in a
-# *grid* of numbers, each of which sees only a patch: "is this piece real?" It has few parameters, works at any size, and asks
-# whether colours *go together* within a patch, which L1 never does. What is far apart it cannot compare: that is left to L1.
-# (Even a patch of one pixel raises colourfulness, Isola et al. found: such a D knows which colours are common.) The numbers are **logits**: positive means real, and the sigmoid makes a probability of them.
+# *grid* of numbers, and each of them sees only one patch: "is this piece real?" It has few parameters, works at any size,
+# and asks whether colours *go together* within a patch, which L1 never does. Colours that are further apart it cannot
+# compare; those are left to L1. (Even a patch of one pixel raises colourfulness, Isola et al. found: such a D knows which
+# colours are common.) The numbers are **logits**: positive means real, and the sigmoid turns them into probabilities.
+#
+# The chain fits in a small table. Each row is a 4 × 4 convolution: channels in, channels out, stride. The first takes L, a
+# and b; the last gives the verdict. pix2pix's has patches of 70 px, and leaving out strided rows makes them smaller.
+
+# %%
+CHAINS = {
+    16: [(3, 64, 2), (64, 128, 1), (128, 1, 1)],
+    34: [(3, 64, 2), (64, 128, 2), (128, 256, 1), (256, 1, 1)],
+    70: [(3, 64, 2), (64, 128, 2), (128, 256, 2), (256, 512, 1), (512, 1, 1)],  # pix2pix
+}
+
+# %% [markdown]
+# Between the convolutions stand a leaky ReLU and, except after the first, batch norm.
+
+# %%
+class Patches(nn.Module):
+    def __init__(self, chain):
+        super().__init__()
+        first, *inner, last = chain
+        layers = [nn.Conv2d(*first[:2], 4, first[2], padding=1), nn.LeakyReLU(0.2)]
+        for channels_in, channels_out, stride in inner:
+            conv = nn.Conv2d(channels_in, channels_out, 4, stride, padding=1, bias=False)
+            layers += [conv, nn.BatchNorm2d(channels_out), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(*last[:2], 4, last[2], padding=1))
+
+
+# %% [markdown]
+# The way through: L and ab are stacked into three channels. This line is all that *conditional* means. (`patch`, by an
+# accident of names, is fastai's helper that adds a method to a class, as in notebook 02.)
+
+# %%
+@patch
+def forward(self: Patches, L, ab):
+    return self.layers(torch.cat([L, ab], dim=1))
+
+
+# %% [markdown]
+# Is it the library's? With the same weights both give the same verdicts. From here on D is the library's, which draws its
+# first weights as pix2pix does, from a normal distribution of width 0.02.
+
+# %%
+torch.manual_seed(SEED)
+for side, chain in CHAINS.items():
+    by_hand, library = Patches(chain).eval(), PatchGAN(side).eval()
+    by_hand.load_state_dict(library.state_dict())
+    torch.testing.assert_close(by_hand(L, ab), library(L, ab))
+    print(f"{side} px: written by hand, it judges the same; {count_parameters(by_hand) / 1e6:.2f} million parameters")
 
 # %%
 torch.manual_seed(SEED)
 D = PatchGAN(recipe.receptive_field)
 verdicts = D(as_judged(L), as_judged(ab))
-print(f"L {tuple(as_judged(L).shape)} and ab -> logits {tuple(verdicts.shape)}")
-print(f"{count_parameters(D) / 1e6:.2f} million parameters; a patch is {recipe.receptive_field} of these px a side, "
-      f"{CELL * recipe.receptive_field} px of the photo")
-
+print(f"yours: L {tuple(as_judged(L).shape)} and ab -> logits {tuple(verdicts.shape)}, "
+      f"patches of {recipe.receptive_field} px here, {CELL * recipe.receptive_field} px of the photo")
 
 # %% [markdown]
-# How large is a patch? We need not trust the name: the gradient of **one** verdict shows which pixels it depends on. (For
-# this, D must be in `eval()`: in training mode batch norm computes means over the whole batch, so that every verdict
-# depends a little on every pixel of every photo.)
+# ### How large is a patch?
+#
+# Go through the chain backwards. One verdict sees one pixel of the last layer's output. If it sees $r_\text{out}$ pixels of
+# a layer's output, it sees
+#
+# $$r_\text{in} = r_\text{out} \cdot \text{stride} + (\text{kernel} - \text{stride})$$
+#
+# pixels of that layer's input: neighbouring outputs are one stride apart, and the last window sticks out by the rest of the
+# kernel.
+
+# %%
+def sides(chain, kernel=4):
+    """Side of a patch before each layer, from the last layer to the first."""
+    seen = [1]
+    for _, _, stride in reversed(chain):
+        seen.append(seen[-1] * stride + (kernel - stride))
+    return seen
+
+
+for side, chain in CHAINS.items():
+    print(f"PatchGAN({side}):", " ← ".join(str(r) for r in sides(chain)))
+
+# %% [markdown]
+# Each chain ends at the number in its name. We need not trust the formula either: the gradient of **one** verdict shows
+# which pixels it depends on. (For this, D must be in `eval()`. In training mode batch norm computes means over the whole
+# batch, so every verdict depends a little on every pixel of every photo.)
 
 # %%
 def pixels_seen(D, side=160, training=False):
@@ -162,16 +243,20 @@ def pixels_seen(D, side=160, training=False):
 
 
 # %%
-seen = {f"{size} px": pixels_seen(PatchGAN(size)) for size in (1, 16, 34, 70)}
+seen = {f"{size} px": pixels_seen(PatchGAN(size)) for size in (1, *CHAINS)}
 seen["70 px, train()"] = pixels_seen(PatchGAN(70), training=True)
-for name, mask in seen.items():
-    print(f"PatchGAN {name}: sees {int(mask.any(0).sum())} columns, {int(mask.any(1).sum())} rows")
+for side, chain in CHAINS.items():
+    mask = seen[f"{side} px"]
+    measured = int(mask.any(0).sum()), int(mask.any(1).sum())
+    print(f"by the formula {sides(chain)[-1]} px a side, by the gradient {measured[0]} × {measured[1]}")
+    assert measured == (sides(chain)[-1],) * 2
 figures.image_row([1.5 * mask - 1 for mask in seen.values()], seen)
 
 # %% [markdown]
-# The 1 px version judges colours alone, without any neighbour; 70 px is pix2pix's choice for photos of 256 px, about
-# a quarter of the photo's side. At a quarter of the resolution, 16 px are 64 px of the photo. The report says that larger
-# patches "reduced sensitivity to finer details" but shows no numbers.
+# The light square is what one verdict sees of 160 × 160 px; in the last panel, in training mode, it is everything. The 1 px
+# version judges colours alone, without any neighbour. 70 px is
+# pix2pix's choice for photos of 256 px, about a quarter of the photo's side. At a quarter of the resolution, 16 px are 64 px
+# of the photo. The report says that larger patches "reduced sensitivity to finer details" but shows no numbers.
 #
 # ## 4.3 The two networks together
 #
@@ -185,9 +270,9 @@ SVG(filename=str(repo_root() / "docs/networks/cgan.svg"))
 # %% [markdown]
 # ## 4.4 One step by hand
 #
-# A GAN's training step is two steps, one for each network, with an optimizer each. We write them out for one batch, in
-# float32 on the CPU, so that we can then ask the library for the same step and compare. First a copy of everything, for
-# the library's turn.
+# A training step of a GAN is two steps, one for each network, and each network has its own optimizer. We write both out
+# for one batch, in float32 on the CPU. Then we ask the library for the same step and compare. We start with a batch and
+# the two networks.
 
 # %%
 dls = dataloaders(photos, STEP_BATCH, seed=SEED, device="cpu")
@@ -197,9 +282,10 @@ D.train()
 G = start.model()
 
 # %% [markdown]
-# G starts from a good U-Net, and little steps of a few photos would blur what it knows. Where the recipe says
-# `encoder_rate = 0`, the encoder is therefore **frozen**, with all of batch norm: only the decoder's convolutions learn.
-# (Measured: with everything free, 40 steps cost the U-Net 0.06 dB before the adversary had said a word.)
+# G starts from a good U-Net, and steps on a few photos each would blur what it knows. Where the recipe says
+# `encoder_rate = 0`, the encoder is therefore **frozen**, together with all of batch norm: only the decoder's convolutions
+# learn. (In the quoted setting, with everything free, 40 steps cost the U-Net 0.06 dB before the adversary had said a
+# word; see [docs/training.md](../docs/training.md).) The library gets its copies here, before anything has changed.
 
 # %%
 if recipe.encoder_rate == 0:
@@ -218,16 +304,16 @@ d_opt = torch.optim.Adam(D.parameters(), lr=recipe.d_rate * recipe.lr, betas=ada
 g_opt = torch.optim.Adam([p for p in G.parameters() if p.requires_grad], **adam)
 
 # %% [markdown]
-# Adam's β₁, usually 0.9, is the memory for past gradients. The opponent moves all the time, so old gradients mislead,
-# and 0.5 forgets sooner. (The report says β₁ = 0.5 in one place and a "decay rate" of 0.9 in another; we take the former,
-# which is pix2pix's. Where the report is silent we take pix2pix's learning rate, too, 0.0002, and the schedule of its
-# authors' later code, first in CycleGAN, Zhu et al. 2017: constant for half of the epochs, then falling in a straight line to
-# zero, because two networks that answer each other at full speed never come to rest.)
+# Adam's β₁, usually 0.9, is its memory for past gradients. The opponent keeps moving, so old gradients mislead, and 0.5
+# forgets sooner. The report says β₁ = 0.5 in one place and a "decay rate" of 0.9 in another; we take the former, which is
+# pix2pix's. Where the report is silent, `class` and `report` take pix2pix's learning rate, 0.0002, and all profiles take the
+# schedule of its authors' later code ([CycleGAN, Zhu et al. 2017](https://arxiv.org/abs/1703.10593)): constant for half of
+# the epochs, then falling in a straight line to zero. Two networks that answer each other at full speed never come to rest.
 #
 # ### D's step
 #
-# G colours the batch. D judges the real colours and the generated ones. `detach()` cuts the connection to G: in this step
-# only D learns. Without it, G would be trained to be easy to catch.
+# G colours the batch, and D judges the real colours and the generated ones. `detach()` cuts the connection to G, so that
+# only D learns in this step. Without it, this step would train G to be easy to catch.
 
 # %%
 fake = answer(photo)
@@ -235,10 +321,11 @@ real_logits = D(x, y)
 fake_logits = D(x, fake.detach())
 
 # %% [markdown]
-# Real patches should get "real", generated ones "generated". Binary cross-entropy says it with logarithms,
-# $-\log D$ for the real ones and $-\log(1 - D)$ for the others; with logits $z$ these are $-\log\sigma(z)$ and
-# $-\log\sigma(-z)$. Half of the sum, as in pix2pix, to slow D down. (With Adam it does not,
-# for Adam divides every constant factor out again. What slows D down is a lower rate: `d_rate` in the recipe, D's share of it.)
+# Real patches should be called "real", generated ones "generated". Binary cross-entropy puts this into logarithms:
+# $-\log D$ for the real ones and $-\log(1 - D)$ for the others. With logits $z$ these are $-\log\sigma(z)$ and
+# $-\log\sigma(-z)$. We take half of the sum, as pix2pix does to slow D down. (With Adam it does not, because Adam divides
+# any constant factor out again. A lower learning rate does slow D down: `d_rate` in the recipe is D's rate as a multiple of
+# G's.)
 
 # %%
 loss_real = -F.logsigmoid(real_logits).mean()
@@ -247,9 +334,10 @@ d_loss = (loss_real + loss_fake) / 2
 print(f"D's loss {d_loss:.4f}; a D that cannot tell: ln 2 = {math.log(2):.4f}")
 
 # %% [markdown]
-# A D that learns too well is a cliff: sure everywhere, and flat where G stands. What G needs is a slope that it can walk. **R1**
-# (Mescheder et al. 2018) keeps D gentle: it punishes the gradient of D's verdict *at real colours*. For that we differentiate a
-# gradient, which `create_graph` allows. (pix2pix and the profiles `class` and `report` do without; there `r1` is 0.)
+# A D that learns too well is a cliff: sure of itself everywhere, and flat where G stands. G needs a slope to walk on. **R1**
+# ([Mescheder et al. 2018](https://arxiv.org/abs/1801.04406)) keeps D gentle: it penalises the gradient of D's verdict *at
+# real colours*. This means differentiating a gradient, which `create_graph` allows. (pix2pix does without, and so do the
+# profiles `class` and `report`; there `r1` is 0.)
 
 # %%
 real = y.clone().requires_grad_()
@@ -266,9 +354,10 @@ d_opt.step()
 # %% [markdown]
 # ### G's step
 #
-# Now the **new** D is asked again, this time with the connection to G. D itself is frozen: gradients must flow *through* it
-# to the colours, but none are needed *of* it. G wants the verdict "real", $-\log D(L, G(L))$. (Not "minimise $\log(1 - D)$", as the
-# formula above has it: that one is flat exactly when D is sure, that is, when G most needs to learn. Goodfellow's own advice.)
+# Now we ask the **new** D, this time with the connection to G in place. D itself is frozen: gradients must flow *through* it
+# to the colours, but it needs none of its own. G wants the verdict "real", so it minimises $-\log D(L, G(L))$. It does not
+# minimise $\log(1 - D)$, as the formula above has it: that is flat exactly where D is sure, which is where G most needs to
+# learn. (This is Goodfellow's own advice.)
 
 # %%
 D.requires_grad_(False)
@@ -284,12 +373,12 @@ g_opt.step()
 
 
 # %% [markdown]
-# That was all.
+# That is the whole step.
 #
 # ### The library's step
 #
 # `training.GANLearner` is a fastai `Learner` that overrides one method, `_do_one_batch`. We give it the copies and the same
-# batch. A small callback keeps G's gradients, which fastai clears after the step.
+# batch. A small callback keeps G's gradients, because fastai clears them after the step.
 
 # %%
 class KeepGradients(Callback):
@@ -318,8 +407,9 @@ d_theirs = [p.grad for p in learn.discriminator.parameters()]
 print(f"gradients differ by {gap(d_grads, d_theirs):.1e} (D) and {gap(g_grads, learn.kept):.1e} (G) of their length")
 
 # %% [markdown]
-# The same losses and the same gradients, but for the last digits of float32: we wrote $-\log\sigma$ by hand, the library
-# takes torch's binary cross-entropy and keeps its tensors channels-last in memory. Should one of these assertions ever fail, the notebook or the library is wrong.
+# The losses and the gradients are the same but for the last digits of float32: we wrote $-\log\sigma$ by hand, while the
+# library calls torch's binary cross-entropy and keeps its tensors channels-last in memory. Should one of these assertions
+# ever fail, the notebook or the library is wrong.
 
 # %%
 by_hand = {"d_loss": d_loss, "g_adv": adversarial, "g_l1": l1}
@@ -328,7 +418,7 @@ for name, value in by_hand.items():
 assert gap(d_grads, d_theirs) < 1e-3 and gap(g_grads, learn.kept) < 1e-2
 
 # %% [markdown]
-# The two losses alone are functions of the library that you can call on anything, as the solutions of this notebook do.
+# The two losses are also functions of their own in the library; you can call them on anything, as the solutions do.
 
 # %%
 with torch.no_grad():
@@ -340,9 +430,10 @@ with torch.no_grad():
 # %% [markdown]
 # ## 4.5 What λ does
 #
-# L1 is small (0.08 or so on ab/110), the adversarial term is near 0.7 and may rise to 3 or 4. So pix2pix's λ = 100 does not
-# mean "L1 counts a hundred times as much": it brings 0.08 to 8. What decides is not the losses but how hard each **pulls** at the
-# colours: the length of its gradient at G's output. A gentle D pulls gently, and takes a smaller λ.
+# L1 is small (about 0.08 on ab/110). The adversarial term is near 0.7 and may rise to 3 or 4. So pix2pix's λ = 100 does not
+# mean "L1 counts a hundred times as much": it turns 0.08 into 8. What matters is not the size of a loss but how hard it
+# **pulls** at the colours, that is, the length of its gradient at G's output. A gentle D pulls gently and goes with a smaller
+# λ.
 
 # %%
 def pull(D, L, ab, fake):
@@ -358,11 +449,11 @@ rows = {lam: (lam * l1, adversarial, lam * l1 + adversarial, ratio / lam) for la
 pd.DataFrame(rows, ["λ · L1", "adversarial", "G's loss", "pull of D : pull of λ · L1"]).T.rename_axis("λ").round(4)
 
 # %% [markdown]
-# After a single step D knows nothing and hardly pulls. We ask again with the trained pair below.
+# This D has taken a single step, so its pull means little yet. Section 4.9 asks again, with the trained pair.
 #
-# This is also how to read the report's losses: *"a discriminator loss of 0.59404 and discriminator loss of 11.37"*. The second is
-# plausibly the **generator's**: with λ = 100 (which the report does not state) and an L1 near its own MAE, the rest is an
-# adversarial term of about 3.3. That is an inference from sizes, not something that the report says.
+# This also helps to read the report's losses: *"a discriminator loss of 0.59404 and discriminator loss of 11.37"*. The second
+# is plausibly the **generator's**. With λ = 100 (which the report does not state) and an L1 near its own MAE, what is left is
+# an adversarial term of about 3.3. This is an inference from the sizes; the report does not say so.
 
 # %%
 rest = 11.37 - 100 * 0.0807
@@ -372,14 +463,16 @@ on_real = 2 * 0.594 + math.log(1 - math.exp(-rest))
 print(f"both at once: D would give real patches a probability of {math.exp(-on_real):.2f} only")
 
 # %% [markdown]
-# The two do not go together easily: such a D would call nearly everything generated, real photos included. Or the two numbers
-# are of different batches, or its D's loss is not halved. One batch's loss is a poor summary of a game: look at curves.
+# The two numbers hardly fit together: such a D would call nearly everything generated, real photos included. Perhaps they
+# come from different batches, or the report's D loss is not halved. One batch's loss is a poor summary of a game; look at
+# curves.
 #
 # ## 4.6 Training
 #
-# As in notebook 03: found if this recipe has been run on these photos from this U-Net, else trained. Where the recipe has
-# `steps`, an epoch is so many batches and not all photos: a GAN is worth a look more often than once a round. In the first
-# `d_epochs` of them D learns alone, so that its first verdicts are not noise.
+# As in notebook 03, the run is loaded if this recipe has been trained on these photos from this U-Net; otherwise it is
+# trained now. Where the recipe has `steps`, an epoch is that many batches rather than all photos, because a GAN deserves a
+# look more often than once per round. In the first `d_epochs` epochs D learns alone, so that its first verdicts are not
+# noise.
 
 # %%
 run = load_or_train("cgan", profile, recipe=recipe, photos=photos, start=start, shipped=False)  # with its D
@@ -393,9 +486,10 @@ fig
 
 
 # %% [markdown]
-# In the upper row is the L1 of training (at the resolution of the answer) and validation with the gray answer as the dashed line, as in notebooks 02 and 03. Below are
-# the game's three numbers, **apart**: their sum would hide everything. Do not expect them to fall. When D improves, G's
-# adversarial term rises, and the other way round; a game that stays undecided stays near ln 2 = 0.693.
+# The upper row shows L1 as in notebooks 02 and 03: training (at the resolution of the answer), validation, and the gray
+# answer as a dashed line. Below are the three numbers of the game, **one panel each**, since their sum would hide everything.
+# Do not expect them to fall. When D improves, G's adversarial term rises, and the other way round. A game that stays undecided
+# stays near ln 2 = 0.693.
 
 # %%
 def both_losses(p):
@@ -406,16 +500,18 @@ def both_losses(p):
 pd.DataFrame({f"{p:g}": both_losses(p) for p in (0.5, 0.55, 0.75, 0.9, 0.99, 0.999)}).round(3)
 
 # %% [markdown]
-# Each column is one probability that D gives to the right answer. **What to watch for:**
+# Each column is a probability that D gives to the right answer. **What to watch for:**
 #
-# * **D at ln 2, G's term at ln 2:** D cannot tell (it has not begun, has given up, or G is perfect; guess which). G learns nothing from it.
-# * **D near 0, G's term above 4 or so, for epochs:** D has won. Its verdict no longer depends on small changes of the colours, so
-#   it does not say which way is better. A smaller learning rate for D, or softer labels (real = 0.9), help.
-# * **Adversarial term falls, L1 rises above gray:** G has found a trick, often bright colours anywhere. More λ.
+# * **D at ln 2, G's term at ln 2:** D cannot tell. It has not started, has given up, or G is perfect (guess which). G learns
+#   nothing from it.
+# * **D near 0, G's term above about 4, for several epochs:** D has won. Small changes of the colours no longer change its
+#   verdict, so it no longer says which way is better. A smaller learning rate for D helps, and so do softer labels
+#   (real = 0.9).
+# * **Adversarial term falls, L1 rises above gray:** G has found a trick, often bright colours anywhere. Raise λ.
 # * **NaN:** the library stops and keeps the last whole epoch.
 #
-# None of these numbers says whether the pictures have more colour. The history has one that does, on validation photos,
-# after every epoch: colourfulness. Against the validation L1 it draws what is bought, and at which price.
+# None of these numbers says whether the pictures have more colour. The history has one that does: colourfulness on the
+# validation photos, after every epoch. Plotted against the validation L1, it shows what is bought and at what price.
 
 # %%
 @figures.figure("Colourfulness against L1, both on validation photos: a dot an epoch, the ring is the start.")
@@ -430,9 +526,9 @@ def price(history):
 price(run.history)
 
 # %% [markdown]
-# **When to stop?** Not at the lowest L1: that is the start. The rule of the quoted recipe, set on validation photos: as many
-# steps as it takes until the L1 no longer rises, with a λ that keeps it within 5% of the U-Net's. The rates fall to zero at the end, so
-# that the last weights are no chance moment of the game.
+# **When to stop?** Not at the lowest L1, since that is where it starts. The quoted recipe follows a rule that was set on
+# validation photos: train until the L1 no longer rises, with a λ that keeps it within 5% of the U-Net's. The learning rates
+# fall to zero at the end, so that the last weights are not a random moment of the game.
 
 # %%
 last = run.history.iloc[-1]
@@ -445,8 +541,8 @@ print(f"validation L1 {last.valid_loss:.4f}, gray {run.record['gray_valid_loss']
 # %% [markdown]
 # ## 4.7 Before and after
 #
-# The run's model is the one of the **last** epoch here, not the one of the lowest validation L1: L1 is precisely the judge
-# we no longer want to follow alone.
+# Here the run's model is that of the **last** epoch, not that of the lowest validation L1: L1 is precisely the judge that we
+# no longer want to follow alone.
 
 # %%
 before, after = start.model(), run.model()
@@ -455,7 +551,7 @@ unet_rgb, cgan_rgb = lab.to_rgb(L, fake_before), lab.to_rgb(L, fake_after)
 figures.qualitative_grid({"gray": gray, "unet": unet_rgb, "cgan": cgan_rgb, "truth": truth})
 
 # %% [markdown]
-# Does the picture have more colour, and is it paid for with L1? On all validation photos:
+# Is there more colour, and what does it cost in L1? On all validation photos:
 
 # %%
 answers = {"gray": evaluation.gray(), "U-Net": before, "cGAN": after}
@@ -465,9 +561,12 @@ table = pd.DataFrame({name: s[["mae", "psnr", "colorfulness", "colorfulness_trut
 table.T.round(4)
 
 # %% [markdown]
+# `mae` is the L1 of normalised ab (lower is nearer to the truth). `colorfulness` is Hasler & Süsstrunk's (2003), 0 for gray,
+# to be read beside the truth's.
+#
 # ## 4.8 Is it the adversary, or just more of the same colour?
 #
-# Colourfulness can be had without any training: **multiply the U-Net's answer**. That costs PSNR, too. So the fair question
+# Colourfulness can be had without any training: **multiply the U-Net's answer**. That costs PSNR as well. So the fair question
 # is not "is the cGAN more colourful?" but "is it nearer to the truth than the U-Net, multiplied until it is *as* colourful?"
 
 # %%
@@ -494,18 +593,17 @@ def against_multiplying():
 against_multiplying()
 
 # %% [markdown]
-# A point **above** the line is colour put in the right places; a point on it is a saturation slider that took minutes to
-# train. Of the runs that the course quotes, see below.
+# A point **above** the line has put colour in the right places. A point on the line is a saturation slider that took minutes
+# to train. Section 4.10 has the answer for the runs that the course quotes. (In `smoke` the networks have seen a few crops for
+# seconds; their scores mean nothing.)
 #
-# `mae` is the L1 of normalised ab (lower is nearer to the truth), `colorfulness` that of Hasler & Süsstrunk (2003), 0 for
-# gray, to be read beside the truth's. An adversary typically raises colourfulness; it may well raise the MAE, too. The
-# report's cGAN has a *lower* MAE than its U-Net (0.0807 against 0.0846), but it was also trained 20 epochs longer:
-# notebook 05 has the control. (In the `smoke` profile the networks have seen a few crops for seconds; scores mean nothing.)
+# An adversary typically raises colourfulness, and it may well raise the MAE. The report's cGAN has a *lower* MAE than its U-Net
+# (0.0807 against 0.0846), but it was also trained for 20 more epochs. Notebook 05 has the control for that.
 #
 # ## 4.9 What the discriminator sees
 #
-# The trained D judges, patch by patch: a real photo, the cGAN's and the U-Net's answer, gray, and the real photo with its
-# colours **mirrored**. In the last the colours are as real as can be but do not go with L; only a *conditional*
+# The trained D judges, patch by patch: a real photo, the answers of the cGAN and of the U-Net, gray, and the real photo with
+# its colours **mirrored**. In the last one the colours are as real as can be, but they do not go with L. Only a *conditional*
 # discriminator can object.
 
 # %%
@@ -533,18 +631,18 @@ figures.save(fig, "patch_map", profile.outputs / "figures")
 fig
 
 # %% [markdown]
-# Bright patches look real to D, dark ones generated; an even map (as in `smoke`, after seconds of training) says that D has
-# found nothing yet. Where is it sure? Often at edges where colours bleed, and on large
-# gray surfaces that ought to have a colour. This is what G is told: not "wrong by 0.03", but "*here* nobody would
-# believe you". And how hard does this D pull, compared with L1?
+# Bright patches look real to D, dark ones generated. An even map, as in `smoke` after seconds of training, means that D has
+# found nothing yet. A trained D is often sure at edges where colours bleed, and on large gray surfaces that ought to have a
+# colour. This is what G is told: not "wrong by 0.03" but "*here* nobody would believe you". How hard does this D pull, compared
+# with L1?
 
 # %%
 ratio, adversarial, l1 = pull(D, as_judged(L), as_judged(ab), as_judged(fake_after))
 print(f"at λ = {recipe.lam:g}, D pulls {ratio / recipe.lam:.2f} times as hard at the colours as λ x L1 does")
 
 # %% [markdown]
-# Well below 1, L1 decides and the GAN is a U-Net with a little spice. Well above, D decides and L1 is a reminder. Exercise 1
-# lets you move it.
+# Well below 1, L1 decides, and the GAN is a U-Net with a little spice. Well above 1, D decides, and L1 is only a reminder.
+# Exercise 1 lets you move this number.
 #
 # ## 4.10 The quoted run
 #
@@ -564,15 +662,15 @@ else:
 figures.loss_curves({"cgan": quoted}) if quoted else None
 
 # %% [markdown]
-# What that run bought, and at which price, epoch by epoch on the validation photos. It turns soon: after some ten epochs of 40 steps the
-# L1 rises no further, and colour still comes.
+# What that run bought, and at what price, epoch by epoch on its validation photos. The curve soon turns: after about ten epochs
+# of 40 steps the L1 stops rising, and colour still comes.
 
 # %%
 price(quoted.history) if quoted else None
 
 # %% [markdown]
-# And does its adversary beat multiplying? On the test photos, as notebook 05 measures it; `U-Net (trained on)` is the control,
-# which had as many steps with L1 alone:
+# Does its adversary beat multiplying? On the test photos, as notebook 05 measures it (`U-Net (trained on)` is the control: the
+# same U-Net with as many further steps, but with L1 alone):
 
 # %%
 if quoted:
@@ -580,12 +678,13 @@ if quoted:
     print(*[line for line in lines if "times the constant" in line][:3], sep="\n")
 
 # %% [markdown]
-# Above the U-Net times a constant, by little; above the control times a constant, by less than can be told from zero. (A second seed
-# of the same recipe stands 0.09 and 0.05 dB above the two, which can.) **Most of what this adversary buys, a saturation slider and some more
-# training buy, too.** Look at the pictures before you believe it, or not.
+# The cGAN is a little above the U-Net times a constant. Above the control times a constant it is by less than can be told from
+# zero. (A second seed of the same recipe is 0.09 and 0.05 dB above the two, and there both can be told.) **Most of what this
+# adversary buys can also be bought with a saturation slider and some more training.** Look at the pictures, and see whether you
+# agree.
 #
-# Its weights lie in the repository, beside those of the U-Net that it started from. The photographs are those of `data/gallery`, which no model was trained on (authors and licences there;
-# recoloured here).
+# Its weights lie in the repository, and so do those of the U-Net that it started from. The photographs are those of
+# [data/gallery](../data/gallery/README.md), which no model was trained on (authors and licences there; recoloured here).
 
 # %%
 photographs = gallery_photos(240)
@@ -595,21 +694,25 @@ across(rows | {"truth": photographs})
 # %% [markdown]
 # ## Summary
 #
-# * A conditional GAN's D judges L and ab **together**; a PatchGAN's D judges patches, whose size the gradient shows.
-# * A step of D (real up, generated down, `detach`), then a step of G against the new D (fool it, and stay near the truth).
+# * The D of a conditional GAN judges L and ab **together**. A PatchGAN judges patches; strides and kernels give their size,
+#   and the gradient confirms it.
+# * One step of D (real up, generated down, `detach`), then one step of G against the new D (fool it, and stay near the truth).
 #   You have written both, and the library's are the same.
-# * λ sets how hard L1 pulls beside D. GAN losses are read apart and as a game, with ln 2 as the undecided score.
+# * λ sets how hard L1 pulls beside D. Read GAN losses one by one and as a game, with ln 2 as the undecided score.
 # * More colour is not more truth: the colours are **invented**. That is charming in a family photo, wrong in a historical
 #   document that does not say so, and dangerous in a medical picture, where a colour is a finding.
 #
 # ## Exercises
 #
-# 1. **MSE and adversary.** The report's outlook suggests "combining MSE with adversarial loss". Write G's loss with the mean squared
-#    error in place of L1. MSE of ab is much smaller than L1: which λ pulls as hard as L1 did at 100? Train some steps with both.
-# 2. **Perceptual loss.** Compare *features* instead of pixels: those of D's inner layers (no download; "feature matching", Wang et
-#    al. 2018, pix2pixHD), or of an ImageNet VGG-16 (Johnson et al. 2016; 528 MB). Which colours do they punish that L1 lets pass?
-# 3. **Diffusion, to read and to begin.** Ho, Jain & Abbeel 2020 (DDPM) and Palette (Saharia et al. 2022), which colours photos this way. Add noise
-#    to ab in steps and look. Then say in a sentence each: what would the U-Net be given, what would it be asked for, why is the answer
+# 1. **MSE and adversary.** The report's outlook suggests "combining MSE with adversarial loss". Write G's loss with the mean
+#    squared error in place of L1. The MSE of ab is much smaller than its L1: which λ pulls as hard as L1 did at 100? Train some
+#    steps with both.
+# 2. **Perceptual loss.** Compare *features* instead of pixels: those of D's inner layers (no download; "feature matching",
+#    [Wang et al. 2018](https://arxiv.org/abs/1711.11585), pix2pixHD), or those of an ImageNet VGG-16
+#    ([Johnson et al. 2016](https://arxiv.org/abs/1603.08155); 528 MB). Which colours do they punish that L1 lets pass?
+# 3. **Diffusion, to read and to begin.** Read [DDPM](https://arxiv.org/abs/2006.11239) (Ho, Jain & Abbeel 2020) and
+#    [Palette](https://arxiv.org/abs/2111.05826) (Saharia et al. 2022), a diffusion model that colours photos. Add noise to ab in
+#    steps and look. Then answer in a sentence each: what would the U-Net be given, what would it be asked for, why is its answer
 #    not brown, and what does it cost?
 #
-# Solutions: `notebooks/solutions/04_solutions.ipynb`.
+# [Solutions](solutions/04_solutions.ipynb) · Next: [notebook 05](05_evaluation.ipynb) puts all models on one scale.

@@ -18,19 +18,19 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/06_qualitative_grids.ipynb)
 #
-# Numbers came first, in notebook 05, so that we would not fall for a pretty example. Now we look.
+# Numbers came first, in notebook 05, so that a pretty example would not mislead us. Now we look, and first we play.
 #
 # **You will learn**
 #
-# - to draw the report's grid: gray, CNN, U-Net, cGAN, truth, for photos that nobody hand-picked;
+# - to run the only test of realism that counts, "which one is real?", and to put an interval around its result;
+# - to draw the report's grid (gray, CNN, U-Net, cGAN, truth) for photographs that nobody hand-picked;
 # - to see *colour alone*, without the lightness that makes every model look good;
 # - to read the loss curves of all models side by side;
-# - to run the only test of realism that counts, "which one is real?", and to put an interval around its
-#   answer;
 # - when a coloured picture is an illustration, and when it is a false statement.
 #
-# **Before this:** notebooks 02 to 05. If the runs are not there, they are trained here; the minutes for that
-# are printed by the next cell.
+# **Before this:** notebooks [02](02_cnn_baseline.ipynb) to [05](05_evaluation.ipynb). Runs that are missing are trained
+# here; the next cell prints the minutes. **Downloads:** none in `smoke`. In `class` and `report`, unless they are here
+# already: the photos (3.2 GB) and ResNet-18's weights (45 MB).
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -59,198 +59,81 @@ from g2g.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
-# The constants of this notebook. `ANSWERS` is for the game in 6.5: leave it empty for now.
+# The constants of this notebook. `ANSWERS` is for the game in 6.2; leave it empty for now.
 
 # %%
-SEED = 42  # decides which photos come into the game, and on which side the real one stands
-PICK = [0, 1, 2, 3, 4]  # numbers of the test photos to show; the first five, because nobody chose them
-PLAYER = "cgan"  # the model that tries to fool you: cnn, unet, unet_long or cgan
-PAIRS = 10  # pairs in the game
-ANSWERS = []  # your answers: which picture is REAL? ["left", "right", …], one for each pair
+SEED = 42  # decides the order of the pairs in the game, and on which side the real photograph stands
+PLAYER = "cgan"  # the quoted model that tries to fool you: cnn, unet or cgan
+STRENGTH = 1.5  # factor on its colours in the game; 6.2 says why
+ANSWERS = []  # if you cannot click: which picture is REAL? ["left", "right", …], one for each pair
 
 # %%
+import importlib.util
+from io import BytesIO
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Image, display
-from matplotlib_inline.backend_inline import set_matplotlib_formats
+from PIL import Image as Picture
 from scipy.stats import binomtest
 
-from g2g import figures, lab
+from g2g import figures, lab, metrics
 from g2g.data import prepare
-from g2g.metrics import ciede2000
 from g2g.models import predict
-from g2g.profiles import TITLES
-from g2g.runs import device, load_or_train, quoted, shipped_model
-from report.publish import across, coloured, gallery_photos
+from g2g.runs import load_or_train, quoted, shipped_model
+from report.build import pictures
+from report.publish import across, coloured, gallery_photos, showcase
 
-set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
+live = importlib.util.find_spec("ipywidgets") is not None and not os.environ.get("G2G_PLAIN")  # can one click?
+if live:
+    import ipywidgets as widgets
 
 # %% [markdown]
-# ## 6.1 Photos and models
+# ## 6.1 Photographs and models
 #
-# Photos of the test set, which no training has read, and one finished run of each stage. What is missing is
-# trained first. In the `smoke` profile the pictures are crops of an astronaut, a cat and a flower, and the
-# models have trained for seconds: **what you see then is how the tools work, not what the models can do.**
-
-# %%
-photos = prepare(profile)
-print(photos)
-runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.stages}
-models = {stage: run.model(device=device()) for stage, run in runs.items()}
-
-# %% [markdown]
-# A model sees only $L$. Its answer is ab; the picture is the two joined:
-
-# %%
-chosen = photos.test[[i for i in PICK if i < len(photos.test)]]
-L, ab = lab.photos_to_lab(chosen)
-answers = {stage: predict(model, L) for stage, model in models.items()}
-columns = {"gray": lab.to_rgb(L, 0 * ab)}
-columns |= {stage: lab.to_rgb(L, answers[stage]) for stage in ("cnn", "unet", "cgan")}
-columns["truth"] = lab.to_rgb(L, ab)
-
-# %% [markdown]
-# The **teaser**: one photo, five ways.
-
-# %%
-fig = figures.image_row([pictures[0] for pictures in columns.values()], list(columns))
-figures.save(fig, "teaser", profile.outputs / "figures")
-fig
-
-# %% [markdown]
-# ## 6.2 The report's grid
+# We look at the eight photographs of [data/gallery](../data/gallery/README.md): Aitzol Berasategi (dogs, meadow, mountains,
+# stream, sunset), Trevor "Freespace" (fig), Jakub Mede (room), all CC BY 4.0, and Clemens Engelhardt (dandelion, CC0).
+# They are cut square here and, wherever a model's answer is shown, recoloured. No model was trained on them. All eight are
+# always shown: nobody picked the ones that turned out well.
 #
-# One row for each photo. The report shows five photos of its test set and does not say how they were chosen.
-# Here they are the first five; change `PICK` and see how much a choice can say.
+# The models are those that the README quotes, whatever your profile has trained. Their weights lie in the repository.
 
 # %%
-fig = figures.qualitative_grid(columns)
-figures.save(fig, "qualitative_grid", profile.outputs / "figures")
-fig
-
-# %% [markdown]
-# And these are the models that the README quotes, whatever your profile has trained: their weights lie in the
-# repository. The photographs are those of `data/gallery` (authors and licences in its README; recoloured here), which no
-# model was trained on. Colour is predicted on 128 × 128 px and enlarged along the edges of L, as in notebook 07.
-
-# %%
+names = sorted(path.stem for path in (ROOT / "data" / "gallery").glob("*.jpg"))
 gallery = gallery_photos(320)
-rows = {name: coloured(gallery, *shipped_model(name)[:2]) for name in ("cnn", "unet", "cgan")}
-rows = {"gray": coloured(gallery, *shipped_model("unet")[:2], saturation=0)} | rows
-across(rows | {"truth": gallery})
+shipped = {name: shipped_model(name)[:2] for name in ("cnn", "unet", "cgan")}  # model and its size in px
+for name, run in quoted().items():
+    if name in shipped:
+        print(f"{run.record['run']}: {run.record['train']:,} photos at {run.record['size']} px, "
+              f"seed {run.recipe.seed}, {run.record['device']}")
 
 # %% [markdown]
-# ## 6.3 Reading the pictures
+# ## 6.2 Which one is real?
 #
-# Take a minute for each row, and ask, in this order:
+# Play before you look any further. (If you come from notebooks 02 to 05 you have met these photographs. A fair judge is
+# somebody who has not: hand the mouse to a friend.)
 #
-# 1. **Is there colour at all?** Cover the truth with your hand. Would you call the picture "coloured"?
-# 2. **Is it in the right place?** Look at edges: does colour stop where the thing stops, or does it leak?
-# 3. **Is it of one piece?** The same sleeve in two colours, or blotches on a plain wall, are the *artifacts*
-#    that the report speaks of.
-# 4. **Is it plausible?** Grass that is not green is wrong; a car that is not red is just another car.
-# 5. **Only now:** is it the true one?
+# An error measures the distance to *one* true colouring. Realism is another matter: could a person tell? To find out, show
+# people pairs, a real photograph beside a model's colouring of it, and ask **which one is real**. The share of wrong answers
+# is the **fooling rate**. A perfect model gets 50%, because its judges can only toss a coin.
 #
-# Your eye is generous, because lightness, which carries nearly all detail, is *true* in every column. So let
-# us take it away: the same ab, at one lightness of 60 everywhere.
-
-# %%
-flat = torch.full_like(L, 2 * 60 / 100 - 1)
-alone = {stage: lab.to_rgb(flat, answers[stage]) for stage in ("cnn", "unet", "cgan")}
-figures.qualitative_grid({"gray": columns["gray"], **alone, "truth": lab.to_rgb(flat, ab)})
-
-# %% [markdown]
-# Colour alone is a blurry, faint picture: that is all that a model adds. How faint, in numbers: the mean
-# chroma of each answer, against the truth's.
-
-# %%
-def chroma(planes):
-    return lab.AB_SCALE * planes.square().sum(1).sqrt().mean((1, 2))
-
-faint = {stage: (chroma(answer) / chroma(ab).clamp(min=1e-3)).numpy() for stage, answer in answers.items()}
-pd.DataFrame(faint, index=[f"photo {i}" for i in PICK[:len(L)]]).map("{:.0%}".format)
-
-# %% [markdown]
-# And where it is wrong: the difference of each picture to the truth, as CIEDE2000. Dark is right; 2 is just
-# noticeable; 20 and more is another colour.
-
-# %%
-def difference_maps(row=0):
-    names = [name for name in columns if name != "truth"]
-    fig, axes = plt.subplots(1, len(names), figsize=(8, 2.3), layout="constrained")
-    true = lab.rgb_to_lab(columns["truth"][row:row + 1])
-    for ax, name in zip(axes, names):
-        off = ciede2000(lab.rgb_to_lab(columns[name][row:row + 1]), true)[0]
-        image = ax.imshow(off, cmap="magma", vmin=0, vmax=40)
-        ax.set(title=f"{TITLES.get(name, name)}: {off.mean():.1f}", xticks=[], yticks=[])
-    fig.colorbar(image, ax=axes, label="CIEDE2000")
-    plt.show()
-
-difference_maps()
-
-# %% [markdown]
-# **What could be done about faint colours?** The cheapest trick is to multiply ab. It makes pictures livelier
-# and mistakes louder, and it adds no knowledge. Here for the first photo:
-
-# %%
-strengths = (1, 1.5, 2, 3)
-figures.image_row([*(lab.to_rgb(L[:1], s * answers[PLAYER][:1])[0] for s in strengths), columns["truth"][0]],
-                  [*(f"{TITLES[PLAYER]} × {s:g}" for s in strengths), "truth"])
-
-# %% [markdown]
-# ## 6.4 All loss curves, side by side
-#
-# How did the models get there? Above: L1 on training and validation photos, with the gray answer as a dashed
-# line. Below: the GAN's own losses, which do not say how good the pictures are: they say how the two
-# networks stand against *each other*. A discriminator that only guesses has a loss of $\ln 2 \approx 0.69$.
-
-# %%
-fig = figures.loss_curves(runs)
-figures.save(fig, "loss_curves", profile.outputs / "figures")
-fig
-
-# %% [markdown]
-# ## 6.5 Which one is real?
-#
-# An error measures the distance to *one* true colouring. Realism is something else: could a person tell? So
-# show people pairs, a real photo beside the model's colouring of it, and ask **which one is real**. The share
-# of wrong answers is the **fooling rate**. A perfect model gets 50%: its judges can only toss a coin.
+# You play against the cGAN. So that its faint colours do not give it away, they are multiplied by 1.5: with that factor its
+# answers are about as colourful as photographs are (41.0 against 40.6, on the 2,000 test photos of the quoted run).
 
 # %%
 rng = np.random.default_rng(SEED)
-drawn = rng.permutation(len(photos.test))[:PAIRS]
-real_side = rng.choice(["left", "right"], len(drawn)).tolist()
-game_L, game_ab = lab.photos_to_lab(photos.test[np.sort(drawn)])
-real, fake = lab.to_rgb(game_L, game_ab), lab.to_rgb(game_L, predict(models[PLAYER], game_L))
+order = rng.permutation(len(gallery))
+fakes = coloured(gallery, *shipped[PLAYER], STRENGTH)
+real_side = rng.permutation(["left", "right"] * 4).tolist()
+pairs = [(gallery[i], fakes[i]) if side == "left" else (fakes[i], gallery[i]) for i, side in zip(order, real_side)]
 
 # %% [markdown]
-# In a study each pair is seen for one second. Here you are on your honour: decide quickly, and write down
-# `left` or `right` for each.
-
-# %%
-def show_pairs():
-    n = len(drawn)
-    fig, axes = plt.subplots(-(-n // 2), 4, figsize=(7.2, 1.95 * -(-n // 2)), layout="constrained", squeeze=False)
-    for ax in axes.flat:
-        ax.axis("off")
-    for i, pair in enumerate(axes.reshape(-1, 2)[:n]):
-        order = (real[i], fake[i]) if real_side[i] == "left" else (fake[i], real[i])
-        for ax, side, picture in zip(pair, ("left", "right"), order):
-            ax.imshow(picture.permute(1, 2, 0), interpolation="bicubic")
-            ax.set_title(f"{i + 1} {side}", fontsize=8)
-    plt.show()
-
-show_pairs()
-
-# %% [markdown]
-# Now type your answers into `ANSWERS`, in the cell of constants at the top or right here, and run from here
-# on. Without answers the notebook says "left" ten times, as someone who does not look would.
+# The score: the share of wrong answers and its 95% interval (Wilson's).
 
 # %%
 def fooling(answers, real_side):
-    """The share of wrong answers and its 95% interval (Wilson's): (rate, low, high)."""
     if len(answers) != len(real_side) or not {*answers} <= {"left", "right"}:
         raise ValueError(f"give 'left' or 'right' for each of the {len(real_side)} pairs, not {answers}")
     fooled = int((np.array(answers) != np.array(real_side)).sum())
@@ -258,112 +141,260 @@ def fooling(answers, real_side):
     return fooled / len(answers), interval.low, interval.high
 
 # %%
-played = ANSWERS or ["left"] * len(drawn)
-rate, low, high = fooling(played, real_side)
-who = "you" if ANSWERS else "nobody (the default answers)"
-print(f"played by {who}: fooled {rate:.0%} of {len(drawn)} times, 95% interval {low:.0%} to {high:.0%}")
+def verdict(answers, who):
+    rate, low, high = fooling(answers, real_side)
+    return f"{who}: fooled in {rate:.0%} of {len(answers)} pairs, 95% interval {low:.0%} to {high:.0%}"
 
 # %% [markdown]
-# The interval is wide: with ten pairs little can be told. Pool the answers of the
-# whole class: put all lists one after the other, and the interval shrinks with the square root of their
-# length. Beside it, two published rates. They come from other photos, other judges and another display, so
-# they are company for your number, not rivals.
+# To play by clicking, two pictures and two buttons are enough. Each click notes an answer and brings the next pair.
 
 # %%
-rates = {"ideal": 0.5, "Palette, 2022": 0.478, "Zhang et al., 2016": 0.323, f"{TITLES[PLAYER]}, here" if ANSWERS else "nobody played": rate}
-colors = ["#777777"] * 3 + ["#D55E00"]
-fig, ax = plt.subplots(figsize=(5, 2), layout="constrained")
-ax.barh(list(rates), list(rates.values()), color=colors)
-ax.errorbar(rate, 3, xerr=[[rate - low], [high - rate]], color="black", capsize=3)
-ax.set(xlabel="fooling rate: share of wrong answers", xlim=(0, 1))
-ax.invert_yaxis()
-plt.show()
+def jpeg(photo):
+    Picture.fromarray(photo).save(buffer := BytesIO(), "JPEG", quality=95)
+    return buffer.getvalue()
+
+# %%
+def play():
+    sides = {side: widgets.Image(format="jpeg", width=320) for side in ("left", "right")}
+    buttons = [widgets.Button(description=f"{side} is real") for side in sides]
+    said = widgets.Label()
+
+    def next_pair(button=None):
+        if button and len(clicked) < len(pairs):
+            clicked.append(button.description.split()[0])
+        done = len(clicked) == len(pairs)
+        said.value = verdict(clicked, "you") if done else f"pair {len(clicked) + 1} of {len(pairs)}"
+        for picture, photo in zip(sides.values(), pairs[min(len(clicked), len(pairs) - 1)]):
+            picture.value = jpeg(photo)
+
+    for button in buttons:
+        button.on_click(next_pair)
+    next_pair()
+    return widgets.VBox([said, widgets.HBox(list(sides.values())), widgets.HBox(buttons)])
 
 # %% [markdown]
-# (Zhang, Isola & Efros 2016, *Colorful Image Colorization*: 32.3%. Saharia et al. 2022, *Palette*: 47.8%.)
+# Where nothing can be clicked (this page, or a kernel without `ipywidgets`), all pairs are shown at once. Then you are on
+# your honour. Give each pair about a second, write `left` or `right` for it into `ANSWERS` in the constants above, and run
+# on from here. **Do not scroll past the pairs before you have answered: the solution follows.**
+
+# %%
+clicked = []
+if live:
+    display(game := play())
+else:
+    shown = [picture for pair in pairs for picture in pair]
+    titles = [f"{number} {side}" for number in range(1, len(pairs) + 1) for side in ("left", "right")]
+    for i in range(0, len(shown), 4):
+        display(figures.image_row(shown[i:i + 4], titles[i:i + 4]))
+
+# %% [markdown]
+# ### Your score
 #
-# The right answers, so that you can look again at those that fooled you:
+# Run this cell again after playing. Beside you plays a **machine that knows a single trick**: it says that the more
+# colourful picture is the real one.
 
 # %%
-pd.DataFrame({"real": real_side, "answer": played, "fooled": np.array(played) != np.array(real_side)},
-             index=pd.RangeIndex(1, len(drawn) + 1, name="pair")).T
+def by_trick(pair):
+    left, right = (metrics.colorfulness(torch.from_numpy(photo.copy()).permute(2, 0, 1)[None] / 255) for photo in pair)
+    return "left" if left > right else "right"
+
+# %%
+tricks = [by_trick(pair) for pair in pairs]
+played = ANSWERS or (clicked if len(clicked) == len(pairs) else [])
+print(verdict(played, "you") if played else "you: not played yet")
+print(verdict(tricks, "the trick"))
+
+# %% [markdown]
+# With eight pairs the interval is wide and little can be told. Pool the answers of a whole class: the interval shrinks with
+# the square root of their number. For company, here are two published rates. They come from other photos, other judges and
+# another display, so they are no rivals of yours: [Zhang, Isola & Efros 2016](https://arxiv.org/abs/1603.08511), *Colorful
+# Image Colorization*, 32.3%, and [Saharia et al. 2022](https://arxiv.org/abs/2111.05826), *Palette*, 47.8%.
+
+# %%
+@figures.figure("Fooling rates: two published ones, the trick of naming the more colourful picture, and the player.")
+def fooling_rates():
+    rates = {"ideal": 0.5, "Palette, 2022": 0.478, "Zhang et al., 2016": 0.323, "the trick, here": fooling(tricks, real_side)}
+    if played:
+        rates["you, here"] = fooling(played, real_side)
+    fig, ax = plt.subplots(figsize=(5, 2))
+    for name, rate in rates.items():
+        rate, low, high = np.broadcast_to(rate, 3) if np.isscalar(rate) else rate
+        ax.barh(name, rate, color="#D55E00" if "here" in name else "#777777")
+        ax.errorbar(rate, name, xerr=[[rate - low], [high - rate]], color="black", capsize=3 * (high > low))
+    ax.set(xlabel="fooling rate: share of wrong answers", xlim=(0, 1))
+    ax.invert_yaxis()
+    return fig
+
+
+fooling_rates()
+
+# %% [markdown]
+# The solution, so that you can look again at the pairs that fooled you or the trick:
+
+# %%
+solution = {"photograph": [names[i] for i in order], "real": real_side, "the trick": tricks}
+solution |= {"you": played} if played else {}
+pd.DataFrame(solution, index=pd.RangeIndex(1, len(pairs) + 1, name="pair")).T
+
+# %% [markdown]
+# ## 6.3 The grid
+#
+# One column for each photograph: gray, three models, the truth. (The report's grid has five photos of its test set, and it
+# does not say how they were chosen.) Colour is predicted on 128 × 128 px and enlarged along the edges of L, as
+# [notebook 07](07_your_photos.ipynb) explains; lightness is the photograph's own.
+
+# %%
+rows = {"gray": coloured(gallery, *shipped["unet"], saturation=0)}
+rows |= {name: coloured(gallery, *model) for name, model in shipped.items()}
+across(rows | {"truth": gallery})
+
+# %% [markdown]
+# And **your** models, on photographs that your profile has not trained on. Here is the first; the grid of all is saved as
+# `qualitative_grid`. In `smoke` they are crops of an astronaut, a cat and a flower, and the models have trained for
+# seconds: you see how the tools work, not what the models can do.
+
+# %%
+photos = prepare(profile)
+runs = {stage: load_or_train(stage, profile, photos=photos) for stage in shipped}
+yours = pictures({stage: run.model() for stage, run in runs.items()}, showcase(profile))
+
+# %%
+teaser = figures.image_row([column[0] for column in yours.values()], list(yours))
+figures.save(across(yours), "qualitative_grid", profile.outputs / "figures")
+figures.save(teaser, "teaser", profile.outputs / "figures")
+teaser
+
+# %% [markdown]
+# ## 6.4 Reading the pictures
+#
+# Take a minute for each column of the first grid, and ask in this order:
+#
+# 1. **Is there colour at all?** Cover the truth with your hand. Would you call the picture "coloured"?
+# 2. **Is it in the right place?** Look at edges. Does the colour stop where the thing stops, or does it leak?
+# 3. **Is it of one piece?** One sleeve in two colours, or blotches on a plain wall, are the *artifacts* that the report
+#    speaks of. (Look at the drum.)
+# 4. **Is it plausible?** Grass that is not green looks wrong; a car that is not red is just another car.
+# 5. **Only now:** is it the true one?
+#
+# Your eye is generous. Lightness carries nearly all detail, and it is *true* in every row. So let us take it away: the same
+# colours, at a lightness of 60 everywhere.
+
+# %%
+L, ab = lab.photos_to_lab(np.stack(gallery_photos(128)))
+answers = {name: predict(model, L) for name, (model, _) in shipped.items()}
+flat = torch.full_like(L, 2 * 60 / 100 - 1)
+across({name: lab.to_rgb(flat, planes) for name, planes in (answers | {"truth": ab}).items()})
+
+# %% [markdown]
+# This is all that a model adds. How faint is it? The mean chroma (distance from gray) of each answer, as a share of the
+# truth's:
+
+# %%
+true_chroma = metrics.chroma(ab).mean((1, 2))
+share = {name: metrics.chroma(planes).mean((1, 2)) / true_chroma for name, planes in answers.items()}
+pd.DataFrame({name: values.numpy() for name, values in share.items()}, index=names).T.map("{:.0%}".format)
+
+# %% [markdown]
+# And where is it wrong? Here is the difference of each picture to the truth at each pixel, as CIEDE2000. Dark is right, 1
+# is about just noticeable, 20 and more is another colour.
+
+# %%
+@figures.figure("The difference of each answer to the truth, CIEDE2000, at each pixel.")
+def difference_maps():
+    every = {"gray": 0 * ab} | answers
+    fig, cells = figures.axes(len(every), len(L), (1, 1), extra=0.2, side=0.9)
+    true = lab.rgb_to_lab(lab.to_rgb(L, ab))
+    for row, (name, planes) in zip(cells, every.items()):
+        off = metrics.ciede2000(lab.rgb_to_lab(lab.to_rgb(L, planes)), true)
+        for ax, plane in zip(row, off):
+            drawn = figures.show(ax, plane, "", "magma", 0, 40)
+        row[0].set_ylabel(figures.title(name))
+    fig.colorbar(drawn, ax=cells, label="CIEDE2000", shrink=0.6)
+    return fig
+
+
+difference_maps()
+
+# %% [markdown]
+# ### Turn up the colour
+#
+# The cheapest remedy for faint colours is to multiply them. That makes pictures livelier and mistakes louder, and it adds
+# no knowledge. Move the slider, if your notebook has one; on a saved page you see some of its positions. (The slider comes
+# with `ipywidgets`, which Colab has.)
+
+# %%
+def recolour(photograph="mountains", saturation=1.0):
+    photo = gallery[names.index(photograph)]
+    display(figures.image_row([coloured([photo], *shipped[PLAYER], saturation)[0], photo], [f"× {saturation:g}", "truth"]))
+
+
+# %%
+if live:
+    slider = widgets.FloatSlider(1, min=0, max=3, step=0.1, continuous_update=False)
+    widgets.interact(recolour, photograph=names, saturation=slider)
+else:
+    photo = gallery[names.index("mountains")]
+    steps = {f"× {s:g}": coloured([photo], *shipped[PLAYER], s)[0] for s in (0, 0.5, 1, 1.5, 2, 3)}
+    display(figures.image_row([*steps.values(), photo], [*steps, "truth"]))
+
+# %% [markdown]
+# At which position does the sky look right, and what does the path look like there?
+#
+# ## 6.5 All loss curves, side by side
+#
+# How did the quoted models get there? Above is L1 on training and validation photos, with the gray answer as a dashed line.
+# Below are the GAN's own losses. They do not say how good the pictures are, only how the two networks stand against *each
+# other*: a discriminator that merely guesses has a loss of $\ln 2 \approx 0.69$. (`loss_curves` among your figures shows
+# yours.)
+
+# %%
+figures.save(figures.loss_curves(runs), "loss_curves", profile.outputs / "figures")
+figures.loss_curves(quoted())
 
 # %% [markdown]
 # ## 6.6 Invented colours
 #
-# Everything that a model adds is a guess about *photos like this one*. Usually the guess is dull and harmless.
-# It stops being harmless where somebody reads a colour as a fact.
+# Everything that a model adds is a guess about *photos like this one*. Usually the guess is dull and harmless. It stops
+# being harmless where somebody takes a colour for a fact.
 #
-# **Historical pictures.** A coloured photograph of 1915 looks closer, and feels like better evidence, while
-# it has become worse: a uniform, a flag, a skin tone are now whatever was frequent among the training
-# photos, which are photos of *today*, mostly from a few countries. Skin drifts to the most common tone of
-# the data. If you colour an old picture: keep the original, publish them together, say that the colours are
-# invented and by what, and never use them to date, to identify or to classify.
+# **Historical pictures.** A coloured photograph of 1915 looks closer to us and feels like better evidence, and it has become
+# worse evidence. A uniform, a flag, a skin tone are now whatever was frequent among the training photos, and those are
+# photos of *today*, mostly from a few countries. Skin drifts to the tone that is most common in the data. If you colour an
+# old picture, keep the original, publish the two together, and say that the colours are invented and by what. Never use
+# them to date, to identify or to classify anything.
 #
-# **Medical pictures.** The report names medical imaging as a use. An X-ray, a CT or an ultrasound has *no*
-# true colour: its gray is a measurement. Colour from a model trained on street scenes adds no information
-# to it and can hide or fake some: a spot may look inflamed because cushions were red. Where colour helps in
-# medicine it is a *fixed, documented colour map*, the same for every picture, and invertible.
+# **Medical pictures.** The report names medical imaging as a use. An X-ray, a CT or an ultrasound has *no* true colour: its
+# gray is a measurement. Colours from a model trained on street scenes add no information, and they can hide some or fake
+# some: a spot may look inflamed because cushions were red. Where colour helps in medicine, it is a *fixed, documented colour
+# map*, the same for every picture, and invertible.
 #
 # **The rule of thumb:** a colouring may say "it could have looked like this". It can never say "it did".
 #
-# ## 6.7 The quoted run
-#
-# The grid of the run that the README quotes is **read from `results/`, not computed here**. It shows bundled
-# photographs that the run has not trained on.
-
-# %%
-from io import BytesIO
-
-from PIL import Image as Picture
-
-def show_saved(path, width):
-    picture = Picture.open(path).convert("RGB")
-    picture.thumbnail((width, 2 * width))
-    picture.save(buffer := BytesIO(), "JPEG", quality=90)
-    display(Image(buffer.getvalue()))
-
-# %%
-quoted_runs = quoted()
-if quoted_runs:
-    run = next(iter(quoted_runs.values()))
-    facts = run.record
-    print(f"read from results/, not computed here: profile {facts['profile']}, {facts['train']:,} training photos "
-          f"of {facts['size']} px, seed {run.recipe.seed}, on {facts['device']}: "
-          f"{', '.join(r.record['run'] for r in quoted_runs.values())}")
-    show_saved(run.folder.parent / "figures" / "qualitative_grid.png", 600)
-else:
-    print("no quoted run in results/ yet")
-
-# %% [markdown]
-# And its loss curves:
-
-# %%
-if quoted_runs:
-    show_saved(run.folder.parent / "figures" / "loss_curves.png", 700)
-
-# %% [markdown]
 # ## Summary
 #
+# - Realism is a question for people: a fooling rate with its interval, where 50% is ideal.
 # - Show photos that were not chosen by hand, beside gray and beside the truth.
-# - Lightness is given and makes every model look good; look at colour alone before you judge it.
-# - Losses of a GAN say how two networks stand to each other, not how good the pictures are.
-# - Realism is asked of people: a fooling rate, with its interval, 50% being ideal.
+# - Lightness is given and makes every model look good. Look at colour alone before you judge it.
+# - The losses of a GAN say how two networks stand to each other, not how good the pictures are.
 # - A colour that a model adds is a guess. Say so wherever you show it.
 #
-# So far the report, rebuilt: from a photo to its planes, through three models, to numbers and pictures that can be
-# checked. `python -m report build` writes all of it on one page, and `python -m g2g colorize` colours your own
-# photos.
+# This is as far as the report goes: from a photo to its planes, through three models, to numbers and pictures that can be
+# checked. `python -m report build` writes all of it on one page.
+#
+# What could be next? [DDColor](https://arxiv.org/abs/2212.11613) (Kang et al. 2023) colours more vividly than anything in this
+# course: it asks a set of learnt *colour queries* which colours belong to which features, and has a loss that rewards
+# colourfulness. [DeOldify](https://github.com/jantic/DeOldify) is the best-known U-Net with a GAN, and the source of many
+# coloured films. Ask of both what you asked here.
 #
 # ## Exercises
 #
-# 1. **Left or right?** Mirror L, colour it, mirror the answer back. Is it the same colouring? Which model
-#    changes its mind most, and what in its training should have prevented that?
-# 2. **How many pairs?** Your fooling rate will have an interval around it. How many pairs must a class play to
-#    tell a model of 32.3% from the ideal 50%, in 80% of all classes?
-# 3. **Darker.** Lower the lightness of a photo by 20 L\* before colouring it. Do the colours stay? What does that
-#    say about coloured film stills of a night scene?
-# 4. **Reading.** Palette (Saharia et al. 2022) colours with a *diffusion* model: it draws one of many possible
-#    colourings in place of their average. Which of the measures in notebook 05 would rank it too low, and why?
+# 1. **Left or right?** Mirror L, colour it, mirror the answer back. Is it the same colouring? Which model changes its mind
+#    most, and what in its training should have prevented that?
+# 2. **How many pairs?** Your fooling rate has an interval around it. How many pairs must a class play to tell a model of
+#    32.3% from the ideal 50%, in 80% of all classes?
+# 3. **Darker.** Lower the lightness of a photo by 20 L\* before colouring it. Do the colours stay? What does that say about
+#    coloured film stills of a night scene?
+# 4. **Reading.** Palette colours with a *diffusion* model: it draws one of many possible colourings instead of their
+#    average. Which of the measures in notebook 05 would rank it too low, and why?
 #
-# Solutions: `notebooks/solutions/06_solutions.ipynb`.
+# [Solutions](solutions/06_solutions.ipynb) · Next: [notebook 07](07_your_photos.ipynb) colours your own photos at full size.

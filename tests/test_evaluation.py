@@ -324,7 +324,7 @@ def no_lpips(monkeypatch):
 
 def test_evaluate_profile_names_the_stages_without_a_run(photos, no_lpips):
     text = tables.evaluate_profile("smoke", photos)
-    assert "not scored: CNN, U-Net, U-Net (trained on), cGAN." in text and "Profile smoke" in text
+    assert "not scored: CNN, U-Net, U-Net (trained on), cGAN, U-Net (palette)." in text and "Profile smoke" in text
     table = pd.read_csv(get_profile("smoke").outputs / "results" / "table1.csv")
     assert table["row"].tolist() == ["gray", "constant"] and (table["photos"] == len(photos.test)).all()
 

@@ -60,9 +60,17 @@ from g2g.models import predict
 from g2g.profiles import get_recipe
 from g2g.runs import load_or_train, shipped_model
 
+
+# %% [markdown]
+# What the network holds for true of two hundred validation photos at most. (In `smoke` they are crops of a few photographs, too few for a
+# verdict: the numbers show how it is done.)
+
+# %%
 photos = prepare(profile)
 net, size, sentence = shipped_model("palette")
 print(sentence)
+
+# %%
 bins = palette.bins()
 L, ab = (torch.cat(planes)[:200] for planes in zip(*batches(photos.valid), strict=True))
 quarter = F.interpolate(ab, scale_factor=0.25, mode="area")
@@ -71,9 +79,6 @@ with torch.no_grad():
 p = (logits - net.class_weights.log().view(1, -1, 1, 1)).softmax(dim=1)  # what it holds for true
 
 # %% [markdown]
-# Two hundred validation photos at most. (In `smoke` they are crops of a few photographs, too few for a verdict: the numbers
-# show how it is done.)
-#
 # ## 1. The median
 #
 # L1 asks for the median, L2 for the mean (notebook 02). From a distribution both can be had, for a\* and b\* apart: add up the
@@ -91,11 +96,17 @@ def median(p, axis):
     return (values[place] + 10 * ((0.5 - passed) / share - 0.5))[:, 0]
 
 
+# %% [markdown]
+# The two answers, and gray, by both losses:
+
+# %%
 answers = {
     "mean": torch.einsum("bqhw,qc->bchw", p, bins) / 110,
     "median": torch.stack([median(p, 0), median(p, 1)], dim=1) / 110,
     "gray": 0 * quarter,
 }
+
+# %%
 rows = {name: (F.l1_loss(x, quarter).item(), F.mse_loss(x, quarter).item()) for name, x in answers.items()}
 pd.DataFrame(rows, index=["L1", "mean square"]).T
 
@@ -120,6 +131,8 @@ chance, guess = p.max(dim=1)
 truth = palette.soft_targets(quarter).argmax(dim=1)
 edges = torch.linspace(0, 1, 11)
 group = torch.bucketize(chance, edges[1:-1])
+
+# %%
 table = pd.DataFrame({"group": group.flatten(), "said": chance.flatten(), "right": (guess == truth).flatten()})
 table = table.groupby("group").agg(said=("said", "mean"), right=("right", "mean"), pixels=("right", "size"))
 table.round(3)
@@ -142,6 +155,8 @@ plt.show()
 # %%
 recipe = get_recipe("palette", profile)
 recipes = {"λ = 0.5": recipe, "λ = 1, no weights": dataclasses.replace(recipe, uniform=1.0)}
+
+# %%
 colourful = {}
 for name, changed in recipes.items():
     trained = load_or_train("palette", profile, recipe=changed, photos=photos).model()

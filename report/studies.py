@@ -23,9 +23,6 @@ CELL = 4  # px of the photo for each answer of the quarter U-Net; D judges at it
 SEEDS = (42, 43, 44)
 
 
-# ----------------------------------------------------------------------------------------------- losses
-
-
 def l1(answer, ab, *_):
     """Mean absolute error: of several possible colours, the median."""
     return F.l1_loss(answer, ab)
@@ -106,9 +103,6 @@ def inner(D, L, ab) -> list[torch.Tensor]:
     return answers
 
 
-# ----------------------------------------------------------------------------------------- augmentation
-
-
 def jitter(L, most):
     """L (B,1,H,W) as if exposed otherwise: contrast times 1 ± `most`, lightness ± `most`, drawn for each photo."""
     contrast, shift = most * (2 * torch.rand(2, len(L), 1, 1, 1, device=L.device) - 1)
@@ -134,9 +128,6 @@ def some(photos: Photos, n: int, least: int, seed: int) -> Photos:
     """`n` training photos, drawn by seed, over and over until there are `least`: an epoch is as long for all."""
     chosen = np.random.default_rng(seed).permutation(len(photos.train))[:n]
     return Some(photos.folder, photos.size, photos.manifest, photos.hash, np.resize(chosen, max(len(chosen), least)))
-
-
-# ----------------------------------------------------------------------------------------- one training
 
 
 @dataclass(frozen=True)
@@ -202,8 +193,6 @@ def learner(job: Job, photos: Photos):
     learn.add_cbs([Cost(job), AverageWeights(learn.model, 0.99)])
     return learn
 
-
-# ---------------------------------------------------------------------------------------------- studies
 
 FLIPS, ALL = {"crop": 1.0, "jitter": 0.0}, {"crop": 0.6, "jitter": 0.2}
 COUNTS = (250, 1000, 2500, 8000)

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import torch
 import torch.nn.functional as F
 from scipy.stats import t as student
 
@@ -111,13 +112,12 @@ def measure(model, photos) -> dict:
 
     `mae`, `rms`: mean and root-mean-square error of normalised ab. `structure`: the mae after averaging blocks of 1/8
     of the side, the large areas. `detail`: total variation of predicted ab over the truth's. `psnr` (dB) and
-    `colorfulness` of the picture, `gray_psnr`, `colorfulness_truth`. `curve`: of `evaluation.saturated`.
+    `colorfulness` of the picture, `gray_psnr`, `colorfulness_truth`. `curve`: mae, psnr, colorfulness by saturation.
     """
-    parts = []
+    parts, maes = [], []
     for rgb, _, ab, answer in evaluation.predictions(model, photos, "valid", show=False):
         block = max(ab.shape[-1] // 8, 1)
         measures = {
-            "mae": metrics.mae_ab(answer, ab),
             "rms": (answer - ab).square().mean((1, 2, 3)),
             "structure": metrics.mae_ab(F.avg_pool2d(answer, block), F.avg_pool2d(ab, block)),
             "detail": _variation(answer),
@@ -125,12 +125,12 @@ def measure(model, photos) -> dict:
             "colorfulness_truth": metrics.colorfulness(rgb),
         }
         parts.append(pd.DataFrame({name: values.double().cpu().numpy() for name, values in measures.items()}))
+        maes += torch.stack([metrics.mae_ab(s * answer, ab) for s in evaluation.SATURATIONS], 1).tolist()
     means = pd.concat(parts).mean().to_dict()
     means["rms"] **= 0.5
     means["detail"] /= max(means.pop("detail_truth"), 1e-6)
-    curve = (
-        evaluation.saturated(model, photos, "valid", show=False).groupby("saturation")[["colorfulness", "psnr"]].mean()
-    )
+    curve = evaluation.saturated(model, photos, "valid", show=False).groupby("saturation").mean().drop(columns="photo")
+    curve["mae"] = np.mean(maes, axis=0)
     means |= curve.loc[1].to_dict() | {"gray_psnr": curve.loc[0, "psnr"]}
     return means | {"curve": curve.reset_index().to_dict("records")}
 

@@ -26,9 +26,8 @@ def run(args):
     elif args.command == "ship":
         print(publish.ship(load_run(args.run, args.profile), args.name, args.sentence))
     else:
-        shown = ["factor", "value", "seed", "mae", "gray_mae", "psnr", "colorfulness", "minutes"]
         table = sweep.sweep(args.study, args.profile, args.seeds)
-        print(table.reindex(columns=shown).to_string(index=False))
+        print(table[["factor", "value", *sweep.SHOWN]].to_string(index=False))
 
 
 def main(argv=None) -> int:

@@ -22,6 +22,16 @@ from report import studies
 from report.publish import coloured, gallery_photos
 
 SIZE = 64  # px
+SHOWN = [
+    "seed",
+    "mae",
+    "gray_mae",
+    "psnr",
+    "gray_psnr",
+    "colorfulness",
+    "minutes",
+    "device",
+]  # what a table begins with
 
 
 def planned(study: str, profile: Profile, seeds=studies.SEEDS) -> list:
@@ -62,7 +72,8 @@ def sweep(study: str, profile: Profile | str | None = None, seeds=studies.SEEDS)
             minutes = np.mean(spent) / 60 * sum(not (place / "run.json").is_file() for place in places)
             print(f"  MAE {record['mae']:.4f}, gray {record['gray_mae']:.4f}; {minutes:.0f} min left for this study")
         curves += [{"run": place.name} | point for point in record.pop("curve", [])]
-        rows.append({"factor": factor, "value": value, "run": place.name} | record)
+        shown = {name: record.pop(name, np.nan) for name in SHOWN}
+        rows.append({"factor": factor, "value": value} | shown | {"run": place.name} | record)
     target.mkdir(parents=True, exist_ok=True)
     tables = {"runs.csv": pd.DataFrame(rows), "curves.csv": pd.DataFrame(curves)}
     for name, table in tables.items():
@@ -99,7 +110,7 @@ def run(job: studies.Job, photos, folder) -> dict:
         write_json(record, folder / "run.json")
     for left in [*folder.glob("checkpoint-*.pt"), *folder.glob("[wd]*.safetensors")]:  # last.safetensors is enough
         left.unlink()
-    return record
+    return json.loads((folder / "run.json").read_text())
 
 
 def trained(folder):

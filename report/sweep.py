@@ -142,7 +142,7 @@ def measure(model, photos) -> dict:
     means["detail"] /= max(means.pop("detail_truth"), 1e-6)
     curve = evaluation.saturated(model, photos, "valid", show=False).groupby("saturation").mean().drop(columns="photo")
     curve["mae"] = np.mean(maes, axis=0)
-    means |= curve.loc[1].to_dict() | {"gray_psnr": curve.loc[0, "psnr"]}
+    means |= curve.loc[1].to_dict() | {"gray_psnr": float(curve.loc[0, "psnr"])}
     return means | {"curve": curve.reset_index().to_dict("records")}
 
 

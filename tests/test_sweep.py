@@ -159,6 +159,7 @@ def test_a_study_is_trained_once_written_and_found_again(quick, monkeypatch, cap
     assert "[2/2] loss = L1 + adversary, seed 42" in said and "min left for this study" in said and "gray" in said
     assert list(table["value"]) == ["L1", "L1 + adversary"] and table["run"].nunique() == 2
     assert np.isfinite(table[["mae", "gray_mae", "psnr", "gray_psnr", "colorfulness", "rms", "minutes"]]).all(axis=None)
+    assert table["gray_psnr"].dtype == float, "numpy's own floats would come back from run.json as text"
     assert table["device"].nunique() == 1 and (table["px"] == 32).all()
     folder = quick.outputs / "results" / "losses"
     assert sorted(path.name for path in folder.iterdir()) == ["curves.csv", "pictures.jpg", "runs.csv"]

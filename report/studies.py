@@ -114,14 +114,14 @@ def jitter(L, most):
 class Some(Photos):
     """Photos of which only some are trained on: `chosen` are their numbers, one may occur many times."""
 
-    chosen: np.ndarray = None
+    chosen: np.ndarray
 
     train = property(lambda self: self._open("train")[self.chosen])
 
     def files(self, split: str) -> list[str]:
         """As in `Photos`."""
         files = super().files(split)
-        return [files[number] for number in self.chosen] if split == "train" and self.chosen is not None else files
+        return [files[number] for number in self.chosen] if split == "train" else files
 
 
 def some(photos: Photos, n: int, least: int, seed: int) -> Photos:

@@ -66,7 +66,7 @@ def test_perceptual_compares_features_and_knows_colours_beyond_srgb():
     cost = studies.perceptual(answer, AB, L)
     by_hand = [(x - y).abs().mean() for x, y in zip(studies.seen(L, answer), studies.seen(L, AB), strict=True)]
     assert [x.shape[1:] for x in studies.seen(L, AB)] == [(16, 16, 16), (24, 8, 8), (40, 4, 4)]
-    assert cost.item() == pytest.approx(float(sum(by_hand)), rel=1e-5) and float(studies.perceptual(AB, AB, L)) == 0
+    assert cost.item() == pytest.approx(sum(by_hand).item(), rel=1e-5) and float(studies.perceptual(AB, AB, L)) == 0
     (slope,) = torch.autograd.grad(cost, answer)
     assert slope.isfinite().all() and slope.abs().sum() > 0
     assert not any(weights.requires_grad for weights in studies.namer().parameters())

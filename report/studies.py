@@ -213,7 +213,7 @@ def losses(seeds=SEEDS):
 def photos(seeds=SEEDS):
     """Four numbers of photos with flips alone and with all augmentation, as many steps each, and every seed."""
     arms = [("flips", FLIPS), ("all", ALL)]
-    return [(name, n, Job("L1", seed, n, epochs=4, **arm)) for seed in seeds for n in COUNTS for name, arm in arms]
+    return [(name, n, Job("L1", seed, n, epochs=3, **arm)) for seed in seeds for n in COUNTS for name, arm in arms]
 
 
 def parameters(seeds=SEEDS):

@@ -13,13 +13,13 @@ OF_COLAB = ["torch", "torchvision", "fastai", "numpy", "scipy", "pandas", "matpl
 INSTALLABLE = ["filelock", "jinja2", "lpips", "safetensors", "tabulate", "timm", "tqdm"]  # the rest is never replaced
 SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime > Run all"
 
-# Minutes for each notebook alone, 01 to 08, with nothing trained before; for all in order; and how that is known.
+# Minutes for each notebook alone, 01 to 10, with nothing trained before; for all in order; and how that is known.
 # The one place for these numbers; where they are measured it says so: "measured on <device>, <date>".
 MINUTES = {
-    "smoke": ((0.1, 0.2, 0.5, 0.6, 0.9, 0.8, 0.6, 0.8), 3, "measured on 2 CPU cores, 2026-11-23"),
-    "cpu": ((1, 27, 23, 32, 98, 92, 60, 10), 115, "estimate from the quoted runs, 2 CPU cores"),
-    "class": ((2, 4, 5, 8, 12, 11, 11, 20), 35, "estimate, L4 or T4"),
-    "report": ((5, 25, 20, 45, 80, 75, 75, 120), 200, "estimate, L4"),
+    "smoke": ((0.1, 0.2, 0.5, 0.6, 0.9, 0.8, 0.6, 0.3, 0.5, 0.6), 4, "measured on 2 CPU cores, 2026-11-23"),
+    "cpu": ((1, 27, 23, 32, 98, 92, 60, 1, 25, 6), 120, "estimate from the quoted runs, 2 CPU cores"),
+    "class": ((2, 4, 5, 8, 12, 11, 11, 2, 10, 3), 35, "estimate, L4 or T4"),
+    "report": ((5, 25, 20, 45, 80, 75, 75, 5, 60, 5), 200, "estimate, L4"),
 }
 
 

@@ -27,6 +27,7 @@ CHAPTERS = {
     "06_qualitative_grids",
     "07_your_photos",
     "08_parameter_analysis",
+    "10_losses",
 }
 NOTEBOOKS = execute.numbered(solutions=True)
 # Folders that exist on one machine only; spelt in pieces, so that no committed file names them

@@ -253,6 +253,6 @@ def test_the_committed_study_is_whole_and_of_this_code(study):
     table, jobs = pd.read_csv(folder / "runs.csv"), sweep.planned(study, get_profile("cpu"))
     assert len(table) == len(jobs) and not table[["seed", "gray_mae", "device", "valid"]].isna().any(axis=None)
     for row, (factor, value, job) in zip(table.to_dict("records"), jobs, strict=True):
-        assert row["factor"] == factor and str(row["value"]) == str(value)
+        assert row["factor"] == factor and row["value"] == value
         assert all(row[name] == now for name, now in dataclasses.asdict(job).items() if name != "photos")
     assert {*pd.read_csv(folder / "curves.csv")["run"]} <= {*table["run"]}

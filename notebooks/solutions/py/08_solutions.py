@@ -62,6 +62,7 @@ from g2g.profiles import repo_root
 from report import studies, sweep
 from report.publish import across, coloured, gallery_photos
 
+# %%
 photos = prepare(dataclasses.replace(profile, size=sweep.SIZE))
 recipe = studies.Job()
 if profile.name == "smoke":

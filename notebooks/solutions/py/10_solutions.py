@@ -60,6 +60,7 @@ from g2g.data import prepare
 from report import studies, sweep
 from report.publish import across, coloured, gallery_photos
 
+# %%
 red, blue = torch.tensor([[60.0, 40.0], [5.0, -45.0]]) / lab.AB_SCALE
 
 
@@ -133,13 +134,19 @@ def pix2pix_hd(answer, ab, L, D, lam):
 
 
 jackets = painted(torch.stack([red, red, red, blue, blue]))
+# %%
 losses = {"feature matching": studies.feature_matching, "both": pix2pix_hd, "adversary": studies.adversary}
 figures.image_row(swatches([red, blue, *(settle(loss, jackets, rounds=3) for loss in losses.values())]), ["60%", "40%", *losses])
+
+# %% [markdown]
+# And in the network:
 
 # %%
 studies.LOSSES["pix2pixHD"] = pix2pix_hd
 studies.NEED_D += ("pix2pixHD",)
 photos = prepare(dataclasses.replace(profile, size=sweep.SIZE))
+
+# %%
 job = studies.Job("pix2pixHD")
 if profile.name == "smoke":
     job = dataclasses.replace(job, epochs=1, epoch=64)

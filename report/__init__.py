@@ -1,1 +1,1 @@
-"""The press: regenerates the course report from finished runs, publishes them to results/, sweeps parameters."""
+"""The press: regenerates the course report from finished runs, publishes them to results/, runs the studies."""

@@ -10,7 +10,7 @@ COMMANDS = {
     "build": "train what is missing, evaluate, draw every figure, write the report page",
     "publish": "copy the outcome of the finished runs to results/ and into README",
     "ship": "put a finished run's generator into results/weights, where colorize finds it",
-    "sweep": "the report's parameter analysis, one factor at a time",
+    "sweep": "train a study of notebook 08 or 10, measure it, write results/STUDY; goes on where it was interrupted",
 }
 
 
@@ -26,7 +26,8 @@ def run(args):
     elif args.command == "ship":
         print(publish.ship(load_run(args.run, args.profile), args.name, args.sentence))
     else:
-        print(sweep.sweep(args.profile).to_string(index=False))
+        table = sweep.sweep(args.study, args.profile, args.seeds)
+        print(table[["factor", "value", *sweep.SHOWN]].to_string(index=False))
 
 
 def main(argv=None) -> int:
@@ -40,6 +41,10 @@ def main(argv=None) -> int:
             command.add_argument("--name", help="folder in results/ (default: the profile)")
             command.add_argument("--further", metavar="FOLDER", help="photos that are a second test set")
             command.add_argument("--note", default="", help="a sentence for below the table: what the photos are, say")
+        elif name == "sweep":
+            command.add_argument("--study", choices=["losses", "photos", "parameters"], required=True)
+            seeds = "of the repeated runs, the first of all others (default: 42 43 44)"
+            command.add_argument("--seeds", type=int, nargs="+", default=(42, 43, 44), metavar="N", help=seeds)
         elif name == "ship":
             command.add_argument("run", help="its id, unet-0123456789 say")
             command.add_argument("name", help="of the files in results/weights")

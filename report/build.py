@@ -18,7 +18,6 @@ from g2g.profiles import TITLES, Profile, get_profile, repo_root
 from g2g.runs import device, load_or_train
 from report.claims import verdicts
 from report.figures import best_and_worst, count_colors, error_against_chroma, frontier, preprocessing
-from report.sweep import parameter_analysis
 from report.tables import evaluate_profile, formatted, notes, read_scores
 
 AGAINST = {"gray": ["cnn", "unet", "cgan"], "cnn": ["unet"], "unet": ["unet_long", "palette"], "unet_long": ["cgan"]}
@@ -45,9 +44,6 @@ def make_report(profile: Profile | str | None = None) -> Path:
     drawn["frontier"] = frontier(
         pd.read_csv(profile.outputs / "results" / "frontier.csv"), table.colorfulness_truth["gray"]
     )
-    sweep = profile.outputs / "results" / "sweep.csv"
-    if sweep.is_file():
-        drawn["parameter_analysis"] = parameter_analysis(pd.read_csv(sweep))
     for name, fig in drawn.items():
         figures.save(fig, name, profile.outputs / "figures")
     page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("page.html.j2")

@@ -28,6 +28,7 @@ CHAPTERS = {
     "07_your_photos",
     "08_parameter_analysis",
     "09_colour_as_distribution",
+    "10_losses",
 }
 NOTEBOOKS = execute.numbered(solutions=True)
 # Folders that exist on one machine only; spelt in pieces, so that no committed file names them

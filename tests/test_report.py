@@ -12,7 +12,7 @@ import pytest
 from g2g import evaluation, profiles, runs
 from g2g.data import prepare
 from g2g.profiles import get_profile
-from report import build, sweep
+from report import build
 from report import publish as publishing
 from report.__main__ import main
 
@@ -32,10 +32,6 @@ def world(tmp_path_factory):
             for stage, recipe in profiles.RECIPES["smoke"].items()
         }
         patch.setitem(profiles.RECIPES, "smoke", short)
-        (profile.outputs / "results").mkdir(parents=True)
-        rows = [(factor, value, "unet", 0.1, 0.1, 0.1, 0.1) for factor in ("seed", "lr") for value in (1, 2)]
-        table = pd.DataFrame(rows, columns=["factor", "value", "stage", *sweep.METRICS])
-        table.to_csv(profile.outputs / "results" / "sweep.csv", index=False)
         yield root, profile, build.make_report(profile)
 
 
@@ -55,10 +51,10 @@ def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
     for run in runs.list_runs(profile)["run"]:
         assert run in text
     assert "not measured (no weights in this test)" in text and profile.purpose in text
-    assert text.count('<img src="data:image/png;base64,') == 9 and text.count('<img src="data:image/svg+xml;') == 4
+    assert text.count('<img src="data:image/png;base64,') == 8 and text.count('<img src="data:image/svg+xml;') == 4
     assert not re.search(r'(?:src|href)="(?!data:)', text) and "<script" not in text
     words = re.sub(r'"data:[^"]+"', "", text)
-    assert "nan" not in words and "{" not in words.partition("</style>")[2] and "One factor at a time" in words
+    assert "nan" not in words and "{" not in words.partition("</style>")[2] and "sweep --study parameters" in words
     assert text.count("cannot be told here") >= 8 and str(root) not in text
 
 
@@ -103,7 +99,6 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
         "frontier.csv",
         "palette.csv",
         "runs.md",
-        "sweep.csv",
         "claims.md",
         "figures/captions.md",
         *(f"{stage}/{file}" for stage in profile.stages for file in ("history.csv", "run.json")),

@@ -1,160 +1,258 @@
-"""The parameter analysis: one change at a time, runs found again, verdicts by rule."""
+"""The studies of notebooks 08 and 10: each loss by hand, one change at a time, runs found again, bad input refused."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from fastai.callback.core import Callback
 
-from g2g import runs
+from g2g import training
 from g2g.checkpoints import TrainingDiverged
-from g2g.data import prepare
-from g2g.evaluation import gray
+from g2g.evaluation import SATURATIONS, gray
 from g2g.lab import photos_to_lab
-from g2g.models import EncoderDecoder
-from g2g.profiles import get_profile, get_recipe
-from report import sweep
+from g2g.models import PatchGAN
+from g2g.profiles import get_profile, repo_root
+from report import studies, sweep
+from report.__main__ import main
+
+L = torch.zeros(2, 1, 32, 32)
+AB = torch.zeros(2, 2, 32, 32)
 
 
-@pytest.mark.parametrize("name", ["smoke", "cpu", "class", "report"])
-def test_every_run_is_the_base_recipe_with_one_change(name):
-    profile = get_profile(name)
-    plan = sweep.plan(profile)
-    assert {*plan["factor"]} == {*sweep.FACTORS} and {*sweep.CLAIMS} | {"seed"} == {*sweep.FACTORS}
-    for stage, rows in plan.groupby("stage"):
-        base = dataclasses.asdict(rows["recipe"].iloc[0])
-        for row in rows.itertuples():
-            changed = {k: v for k, v in dataclasses.asdict(row.recipe).items() if v != base[k]}
-            assert changed == ({} if row.value == base[row.factor] else {row.factor: row.value})
-            assert row.recipe.stage == stage and row.recipe.schedule == "constant"
-    assert all(
-        rows["value"].iloc[0] == getattr(rows["recipe"].iloc[0], factor) for factor, rows in plan.groupby("factor")
-    ), "the first value is the base recipe's"
+def says(logit):
+    """A D of one mind."""
+    return lambda L, ab: torch.full((2, 1, 3, 3), float(logit))
 
 
-def test_runs_of_a_sweep_lie_apart(monkeypatch):
-    smoke, school = get_profile("smoke"), get_profile("class")
-    assert sweep.scaled(smoke).n_train < smoke.n_train
-    assert sweep.scaled(smoke).outputs.parent == smoke.outputs
-    small = sweep.scaled(school)
-    assert small == dataclasses.replace(school, outputs_name="class/sweep"), "the photos are the class's own"
-    assert get_recipe("cgan", small) == get_recipe("cgan", school), "the table knows the scaled profile"
+@pytest.mark.parametrize(
+    "loss, error, value",
+    [
+        ("L1", 0.1, 0.1),
+        ("MSE", 0.1, 0.01),
+        ("Huber", 0.1, 0.05 * (0.1 - 0.05 / 2)),
+        ("Huber", 0.02, 0.02**2 / 2),
+        ("L1 + adversary", 0.1, math.log(2) + 30 * 0.1),
+        ("MSE + adversary", 0.1, math.log(2) + 4 * 30 * 0.01),
+    ],
+)
+def test_losses_by_hand(loss, error, value):
+    assert float(studies.LOSSES[loss](AB + error, AB, L, says(0), 30.0)) == pytest.approx(value, rel=1e-5)
 
 
-def made_up(effect=0.0, values=(34, 16), metric="detail", valid=100, seeds=5, factor="receptive_field", **columns):
-    """A sweep whose last value's `metric` is the base's plus `effect`; the seeds spread by about 0.01."""
-    rng = np.random.default_rng(0)
-    rows = [("seed", 42 + i, 0.5 + 0.01 * rng.standard_normal()) for i in range(seeds)]
-    rows += [(factor, v, rows[0][2] + effect * (v == values[-1])) for v in values]
-    table = pd.DataFrame(rows, columns=["factor", "value", metric])
-    return table.assign(stage="cgan", valid=valid, profile="class", **columns)
+def test_the_adversary_wants_the_verdict_real_at_the_answers_resolution():
+    assert float(studies.adversary(AB, AB, L, says(3))) == pytest.approx(math.log(1 + math.exp(-3)), rel=1e-5)
+
+    def looks(L, ab):
+        assert L.shape == (2, 1, 8, 8) and ab.shape == (2, 2, 8, 8)
+        return ab.mean((1, 2, 3), keepdim=True)
+
+    assert float(studies.adversary(AB + 1, AB, L, looks)) == pytest.approx(math.log(1 + math.exp(-1)), rel=1e-5)
 
 
-def test_verdicts_follow_the_effect_and_the_spread_between_seeds():
-    def both(effect, **kwargs):  # detail and structure alike, as the claim on patches wants
-        table = made_up(effect, **kwargs)
-        return sweep.verdict(table.assign(structure=table["detail"]), "receptive_field")[0]
-
-    assert both(0.2) == "held", "more detail and a larger error of structure at the smaller patch"
-    assert both(-0.2) == "did not hold"
-    assert both(0.005) == both(-0.005) == "not decidable at this scale", "within the spread between seeds"
-    assert both(0.2, valid=10) == both(0.2, seeds=2) == both(0.2, seeds=1) == "not decidable at this scale"
-    table = made_up(0.2)
-    word, why = sweep.verdict(table.assign(structure=-table["detail"]), "receptive_field")
-    assert word == "did not hold" and "structure goes from" in why
-    word, why = sweep.verdict(table.assign(structure=0.1 * table["detail"], profile="smoke"), "receptive_field")
-    assert word == "not decidable at this scale" and "smoke" in why
+def test_mse_pulls_as_hard_as_l1_where_the_error_is_an_eighth():
+    answer = (AB + torch.where(torch.rand_like(AB) < 0.5, 1 / 8, -1 / 8)).requires_grad_()
+    lengths = []
+    for loss in (studies.l1_adversary, studies.mse_adversary):
+        (slope,) = torch.autograd.grad(loss(answer, AB, L, says(0), 30.0), answer)
+        lengths.append(float(slope.norm()))
+    assert lengths[0] == pytest.approx(lengths[1], rel=1e-4)
 
 
-def test_margin_is_that_of_a_prediction_interval():
-    table = made_up(0, metric="mae", factor="beta1", values=(0.5, 0.9))
-    seeds = table["mae"][table["factor"] == "seed"]
-    margin = 2.776 * seeds.std() * (1 + 1 / 5) ** 0.5
-    for effect, word in ((0.99, "not decidable at this scale"), (1.01, "held")):
-        table.loc[table.index[-1], "mae"] = seeds.mean() + effect * margin
-        assert sweep.verdict(table, "beta1")[0] == word
+def test_perceptual_compares_features_and_knows_colours_beyond_srgb():
+    answer = (AB + 0.9).requires_grad_()
+    cost = studies.perceptual(answer, AB, L)
+    by_hand = [(x - y).abs().mean() for x, y in zip(studies.seen(L, answer), studies.seen(L, AB), strict=True)]
+    assert [x.shape[1:] for x in studies.seen(L, AB)] == [(16, 16, 16), (24, 8, 8), (40, 4, 4)]
+    assert cost.item() == pytest.approx(sum(by_hand).item(), rel=1e-5) and float(studies.perceptual(AB, AB, L)) == 0
+    (slope,) = torch.autograd.grad(cost, answer)
+    assert slope.isfinite().all() and slope.abs().sum() > 0
+    assert not any(weights.requires_grad for weights in studies.namer().parameters())
 
 
-def test_epochs_need_runs_beyond_20():
-    def say(values, effect):
-        return sweep.verdict(made_up(effect, metric="mae", factor="epochs", values=values), "epochs")[0]
+def test_feature_matching_compares_what_the_inner_layers_answer():
+    D = PatchGAN(16).eval()
+    answer = torch.randn_like(AB)
+    x, y = (torch.cat([torch.zeros(2, 1, 8, 8), torch.nn.functional.avg_pool2d(ab, 4)], 1) for ab in (answer, AB))
+    by_hand = sum((D.layers[:n](x) - D.layers[:n](y)).abs().mean() for n in (2, 5))
+    assert float(studies.feature_matching(answer, AB, L, D)) == pytest.approx(float(by_hand), rel=1e-5)
 
-    assert say((3, 1, 6), -0.3) == "not decidable at this scale"
-    assert say((20, 40), -0.3) == "did not hold"
-    assert say((20, 40), 0.001) == say((20, 40), 0.3) == "held"
+
+def test_jitter_changes_lightness_and_contrast_within_bounds():
+    ramp = torch.linspace(-0.5, 0.5, 64 * 64).view(1, 1, 64, 64).repeat(50, 1, 1, 1)
+    torch.testing.assert_close(studies.jitter(ramp, 0), ramp)
+    jittered = studies.jitter(ramp, 0.2)
+    means, spreads = jittered.mean((1, 2, 3)), jittered.std((1, 2, 3)) / ramp[0].std()
+    assert means.abs().max() <= 0.2 and 0.8 <= spreads.min() and spreads.max() <= 1.2
+    assert means.std() > 0.05 and spreads.std() > 0.05 and studies.jitter(ramp * 2, 0.5).abs().max() <= 1
 
 
-def test_a_diverged_run_counts_as_an_endless_error():
-    table = made_up(np.nan, metric="mae", factor="lr", values=(1e-4, 1e-2))
-    assert sweep.verdict(table, "lr")[0] == "did not hold"
+def test_some_photos_over_and_over(photos):
+    few = studies.some(photos, 3, 10, seed=1)
+    assert len(few.train) == len(few.files("train")) == 10 and len({*few.files("train")}) == 3
+    numbers = [photos.files("train").index(name) for name in few.files("train")]
+    assert np.array_equal(few.train, photos.train[numbers]) and few.files("valid") == photos.files("valid")
+    assert {*few.files("train")} != {*studies.some(photos, 3, 10, seed=3).files("train")}
+    everything = studies.some(photos, 1000, 5, seed=1)
+    assert sorted(everything.files("train")) == sorted(photos.files("train")), "never more than there are"
+
+
+def test_every_parameter_run_is_the_recipe_with_one_change():
+    base = dataclasses.asdict(studies.Job())
+    rows = sweep.planned("parameters", get_profile("cpu"))
+    assert len(rows) == 3 + 11 and [value for factor, value, _ in rows if factor == "seed"] == [42, 43, 44]
+    for factor, value, job in rows:
+        changed = {name: now for name, now in dataclasses.asdict(job).items() if now != base[name]}
+        assert changed == ({} if value == base[factor] else {factor: value})
+
+
+def test_studies_are_fair():
+    """Losses: same photos, start and steps. Photos: as many steps for 250 as for 8,000, paired by seed."""
+    jobs = [dataclasses.asdict(job) for _, _, job in sweep.planned("losses", get_profile("cpu"))]
+    assert len(jobs) == 3 * len(studies.LOSSES)
+    assert len({tuple(v for k, v in job.items() if k not in ("loss", "seed")) for job in jobs}) == 1
+    jobs = [job for _, _, job in sweep.planned("photos", get_profile("cpu"))]
+    assert len(jobs) == 24 and len({(job.epochs, job.epoch, job.batch_size, job.lr) for job in jobs}) == 1
+    assert {job.seed for _, _, job in sweep.planned("photos", get_profile("cpu"), (7,))} == {7}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A smoke profile of a few small crops, and a study of two losses, two epochs of a batch or two each."""
+
+    def two(seeds):
+        short = studies.Job(epochs=2, epoch=16, batch_size=8)
+        return [
+            ("loss", loss, dataclasses.replace(short, loss=loss, seed=seeds[0])) for loss in ("L1", "L1 + adversary")
+        ]
+
+    monkeypatch.setattr(sweep, "SIZE", 32)
+    monkeypatch.setattr(sweep, "planned", lambda study, profile, seeds: two(seeds))
+    return dataclasses.replace(get_profile("smoke"), n_train=10, n_test=2)
+
+
+def test_a_loss_trains_g_and_d_only_where_it_needs_one(photos):
+    seen = {}
+
+    class Look(Callback):
+        def after_validate(self):
+            seen["valid"] = float(self.learn.loss)
+            seen["L1"] = float((self.pred - self.y).abs().mean())
+
+    for loss in studies.LOSSES:
+        learn = studies.learner(studies.Job(loss, epoch=8, batch_size=4, jitter=0.2), photos)
+        assert hasattr(learn, "discriminator") == (loss in studies.NEED_D)
+        before = [p.clone() for p in learn.model.parameters()]
+        d_before = [p.clone() for p in learn.discriminator.parameters()] if loss in studies.NEED_D else []
+        with learn.no_logging():
+            learn.fit(1, 1e-3, cbs=Look())
+        assert not all(map(torch.equal, before, learn.model.parameters())), loss
+        assert not d_before or not all(map(torch.equal, d_before, learn.discriminator.parameters()))
+        assert seen["valid"] == pytest.approx(seen["L1"], rel=1e-5), "validation stays L1, whatever the loss"
+
+
+def test_a_study_is_trained_once_written_and_found_again(quick, monkeypatch, capsys):
+    table = sweep.sweep("losses", quick)
+    said = capsys.readouterr().out
+    assert "[2/2] loss = L1 + adversary, seed 42" in said and "min left for this study" in said and "gray" in said
+    assert list(table["value"]) == ["L1", "L1 + adversary"] and table["run"].nunique() == 2
+    assert np.isfinite(table[["mae", "gray_mae", "psnr", "gray_psnr", "colorfulness", "rms", "minutes"]]).all(axis=None)
+    assert table["gray_psnr"].dtype == float, "numpy's own floats would come back from run.json as text"
+    assert table["device"].nunique() == 1 and (table["px"] == 32).all()
+    folder = quick.outputs / "results" / "losses"
+    assert sorted(path.name for path in folder.iterdir()) == ["curves.csv", "pictures.jpg", "runs.csv"]
+    curves = pd.read_csv(folder / "curves.csv").set_index(["run", "saturation"])
+    assert len(curves) == 2 * len(SATURATIONS)
+    for row in table.itertuples():
+        plain, none = curves.loc[row.run, 1.0], curves.loc[row.run, 0.0]
+        assert plain["mae"] == pytest.approx(row.mae, rel=1e-4) and none["mae"] == pytest.approx(row.gray_mae, rel=1e-3)
+    left = {path.name for path in (quick.outputs / "sweep").glob("*/*")}
+    assert left == {"history.csv", "last.safetensors", "run.json"}, "what a finished run no longer needs is gone"
+
+    monkeypatch.setattr(training, "fit", lambda *a, **k: pytest.fail("trained again"))
+    again = sweep.sweep("losses", quick)
+    pd.testing.assert_frame_equal(again, table)
+    assert "is there" in capsys.readouterr().out
+
+
+def test_an_interrupted_study_goes_on_and_ends_where_the_other_does(quick, monkeypatch, capsys):
+    whole = sweep.sweep("losses", quick)
+    job = sweep.planned("losses", quick, (42,))[1][2]
+    for path in (quick.outputs / "sweep").rglob("*"):
+        if whole["run"][1] in str(path) and path.is_file():
+            path.unlink()
+
+    step, steps = studies.Cost.step, []
+
+    def breaks(self, *args):
+        steps.append(1)
+        if len(steps) == 3:  # in the second epoch
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    monkeypatch.setattr(studies.Cost, "step", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.sweep("losses", quick)
+    capsys.readouterr()
+    resumed = sweep.sweep("losses", quick)
+    said = capsys.readouterr().out
+    assert "L1, seed 42, is there" in said and f"going on after epoch 1 of {job.epochs}" in said
+    pd.testing.assert_frame_equal(resumed.drop(columns="minutes"), whole.drop(columns="minutes"))
+
+
+def test_a_diverged_run_is_a_row_without_numbers_and_does_not_stop_the_study(quick, monkeypatch, capsys):
+    fit = training.fit
+
+    def breaks(learn, *args, **options):
+        if hasattr(learn, "discriminator"):
+            raise TrainingDiverged("the loss became nan in epoch 1")
+        return fit(learn, *args, **options)
+
+    monkeypatch.setattr(training, "fit", breaks)
+    table = sweep.sweep("losses", quick)
+    assert np.isfinite(table["mae"][0]) and np.isnan(table["mae"][1]) and "became nan" in capsys.readouterr().out
 
 
 def test_measure_knows_gray_and_the_truth(photos):
     truth = photos_to_lab(np.asarray(photos.valid))[1]
     best, none = sweep.measure(lambda L: truth, photos), sweep.measure(gray(), photos)
-    assert best["mae"] == best["structure"] == 0 and best["detail"] == pytest.approx(1)
+    assert best["mae"] == best["structure"] == best["rms"] == 0 and best["detail"] == pytest.approx(1)
     assert none["detail"] == 0 and none["mae"] == pytest.approx(float(truth.abs().mean()), rel=1e-5)
+    assert none["rms"] == pytest.approx(float(truth.square().mean().sqrt()), rel=1e-4)
     assert none["structure"] < none["mae"] and none["colorfulness"] < 1 < none["colorfulness_truth"]
+    assert none["psnr"] == pytest.approx(none["gray_psnr"]) == pytest.approx(best["gray_psnr"])
 
 
-def test_the_figure_cuts_a_run_that_exploded():
-    table = made_up(1e6, metric="mae").assign(structure=1, detail=1, colorfulness=1)
-    fig = sweep.parameter_analysis(table)
-    seeds = table["mae"][table["factor"] == "seed"]
-    top = max(max(line.get_ydata()) for line in fig.axes[0].lines)
-    assert len(fig.axes) == 4 and top == pytest.approx(1.2 * seeds.max())
+def test_margin_by_hand():
+    assert sweep.margin([1, 2, 3], 3, 1) == pytest.approx(4.3027 * 1 * (1 / 3 + 1) ** 0.5, rel=1e-4)
+    assert sweep.margin(np.array([1.0, 2.0, 3.0]), 3) == pytest.approx(4.3027 / 3**0.5, rel=1e-4)
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """A smoke profile of a few small crops, and a CNN in place of the U-Net."""
-    monkeypatch.setattr(runs, "unet", lambda *recipe: EncoderDecoder(4))
-    return dataclasses.replace(get_profile("smoke"), size=32, n_train=10, n_test=2)
+def test_bad_input_is_refused_with_the_known_names(capsys):
+    with pytest.raises(ValueError, match="no study 'loses'; there are: losses, photos, parameters"):
+        sweep.planned("loses", get_profile("smoke"))
+    for wrong, words in (
+        (["--study", "loses"], "losses', 'photos', 'parameters"),
+        (["--study", "losses", "--seeds", "many"], "invalid int value: 'many'"),
+        ([], "--study"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(["sweep", *wrong])
+        said = capsys.readouterr().err.replace(", ".join(studies.STUDIES), "losses', 'photos', 'parameters")
+        assert stopped.value.code == 2 and words in said
+    assert main(["sweep", "--study", "losses", "--profile", "huge"]) == 1 and "known: auto" in capsys.readouterr().err
 
 
-def test_a_sweep_trains_each_recipe_once_and_finds_it_again(quick, monkeypatch):
-    table = sweep.sweep(quick)
-    assert list(table["factor"]) == list(sweep.plan(quick)["factor"])
-    assert np.isfinite(table[["mae", "structure", "detail", "colorfulness"]].to_numpy(float)).all()
-    assert table["run"].nunique() == 10 and {*table["profile"]} == {"smoke"} and table["valid"].iloc[0] == 1
-    file = pd.read_csv(quick.outputs / "results" / "sweep.csv")
-    assert list(file["run"]) == list(table["run"])
-    assert len(runs.list_runs(quick)) == 0 and len(runs.list_runs(sweep.scaled(quick))) == 10
-    by_stage = table.groupby("stage", sort=False)
-    unet, gan = ([runs.load_run(run, sweep.scaled(quick)) for run in rows["run"]] for _, rows in by_stage)
-    assert {run.record["start"] for run in gan} == {unet[0].id}
-    for run in unet + gan:
-        run.model("best")  # every run keeps its weights
-    assert {sweep.verdict(table, factor)[0] for factor in sweep.CLAIMS} == {"not decidable at this scale"}
-
-    monkeypatch.setattr(runs, "_train", lambda *a: pytest.fail("trained again"))
-    sweep.KNOWN.clear()
-    part = sweep.sweep(quick, factors=["seed", "lam"])
-    pd.testing.assert_frame_equal(
-        part, table[table["factor"].isin(["seed", "lam"])].reset_index(drop=True), check_like=True, check_dtype=False
-    )
-    assert len(pd.read_csv(quick.outputs / "results" / "sweep.csv")) == len(table), "a part leaves the file alone"
-
-
-def test_a_diverged_run_does_not_stop_the_sweep(quick, monkeypatch, capsys):
-    photos, train = prepare(sweep.scaled(quick), progress=False), runs.load_or_train
-
-    def breaks(stage, *args, recipe, **kwargs):
-        if recipe.lr == 1e-2:
-            raise TrainingDiverged("the loss became nan in epoch 1")
-        return train(stage, *args, recipe=recipe, **kwargs)
-
-    monkeypatch.setattr(sweep, "load_or_train", breaks)
-    table = sweep.sweep(quick, photos, ["lr"])
-    assert table["run"].iloc[-1] == "diverged" and np.isnan(table["mae"].iloc[-1])
-    assert np.isfinite(table["mae"].iloc[0]) and "became nan" in capsys.readouterr().out
-
-
-def test_the_quoted_sweep_is_read_from_results(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "repo_root", lambda: tmp_path)
-    assert sweep.quoted() is None
-    for name, value in (("cpu", 1), ("class", 2)):
-        (tmp_path / "results" / name).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "results" / name / "sweep.csv").write_text(f"factor,value\nlr,{value}\n")
-    file, table = sweep.quoted()
-    assert file == "results/class/sweep.csv" and table["value"].iloc[0] == 2
+@pytest.mark.parametrize("study", studies.STUDIES)
+def test_the_committed_study_is_whole_and_of_this_code(study):
+    folder = repo_root() / "results" / study
+    if not folder.is_dir():
+        pytest.skip(f"{study}: not run yet")
+    table, jobs = pd.read_csv(folder / "runs.csv"), sweep.planned(study, get_profile("cpu"))
+    assert len(table) == len(jobs) and not table[["seed", "gray_mae", "device", "valid"]].isna().any(axis=None)
+    for row, (factor, value, job) in zip(table.to_dict("records"), jobs, strict=True):
+        assert row["factor"] == factor and row["value"] == value
+        assert all(row[name] == now for name, now in dataclasses.asdict(job).items() if name != "photos")
+    assert {*pd.read_csv(folder / "curves.csv")["run"]} <= {*table["run"]}

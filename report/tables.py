@@ -77,11 +77,11 @@ def _evaluate(models, photos, lpips, folder, notes):
         scores[row] = score(model, photos, lpips=lpips, name=row)
         curves[row] = evaluation.saturated(model, photos, name=f"{row}, from gray to vivid")
     table = frontier(scores, curves)
-    if "palette" in models:
-        dials = palette_dials(models["palette"], photos, scores["gray"], curves["unet"])
-        save_atomic(lambda part: part.write_text(_csv(dials), encoding="utf-8"), folder / "palette.csv")
     files = write_table(table1(scores), folder, [*notes, *equally_colorful(scores, curves)], scores)
     save_atomic(lambda part: part.write_text(_csv(table), encoding="utf-8"), folder / "frontier.csv")
+    if {"palette", "unet"} <= set(models):
+        dials = palette_dials(models["palette"], photos, scores["gray"], curves["unet"])
+        save_atomic(lambda part: part.write_text(_csv(dials), encoding="utf-8"), folder / "palette.csv")
     return files[1].read_text(encoding="utf-8")
 
 

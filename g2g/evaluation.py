@@ -132,20 +132,29 @@ SATURATIONS = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.25, 2.5, 3, 4, 6)
 
 
 def saturated(model, photos, split="test", saturations=SATURATIONS, **options) -> pd.DataFrame:
-    """`psnr` (dB) and `colorfulness` of every photo with the answers multiplied by each saturation, one row each.
+    """`mae`, `psnr` (dB), `colorfulness` of every photo with the answers multiplied by each saturation, one row each.
 
     Columns `photo` (its number) and `saturation` first. A model is a curve: colourfulness can be bought by a factor.
     """
-    parts = []
-    for rgb, L, _, pred_ab in predictions(model, photos, split, **options):
-        for saturation in saturations:
-            shown = lab.to_rgb(L, saturation * pred_ab)
-            psnr = metrics.psnr(shown, rgb).clamp(max=PSNR_CAP).cpu()
-            colorfulness = metrics.colorfulness(shown).cpu()
-            parts.append(pd.DataFrame({"saturation": saturation, "psnr": psnr, "colorfulness": colorfulness}))
+    parts = [by_saturation(*batch, saturations) for batch in predictions(model, photos, split, **options)]
     curve = pd.concat(parts, ignore_index=True)
     curve.insert(0, "photo", curve.groupby("saturation").cumcount())
     return curve
+
+
+def by_saturation(rgb, L, ab, pred_ab, saturations=SATURATIONS) -> pd.DataFrame:
+    """Of a batch of `predictions`, a row a photo and saturation: `saturation`, `mae`, `psnr`, `colorfulness`."""
+    parts = []
+    for saturation in saturations:
+        shown = lab.to_rgb(L, saturation * pred_ab)
+        measures = {
+            "mae": metrics.mae_ab(saturation * pred_ab, ab),
+            "psnr": metrics.psnr(shown, rgb).clamp(max=PSNR_CAP),
+            "colorfulness": metrics.colorfulness(shown),
+        }
+        columns = {name: values.cpu() for name, values in measures.items()}
+        parts.append(pd.DataFrame({"saturation": saturation} | columns))
+    return pd.concat(parts)
 
 
 def psnr_at(curve: pd.DataFrame, colorfulness: float) -> np.ndarray:

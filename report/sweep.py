@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import pandas as pd
-import torch
 import torch.nn.functional as F
 from scipy.stats import t as student
 
@@ -125,7 +124,7 @@ def measure(model, photos) -> dict:
     of the side, the large areas. `detail`: total variation of predicted ab over the truth's. `psnr` (dB) and
     `colorfulness` of the picture, `gray_psnr`, `colorfulness_truth`. `curve`: mae, psnr, colorfulness by saturation.
     """
-    parts, maes = [], []
+    parts = []
     for rgb, _, ab, answer in evaluation.predictions(model, photos, "valid", show=False):
         block = max(ab.shape[-1] // 8, 1)
         measures = {
@@ -136,12 +135,10 @@ def measure(model, photos) -> dict:
             "colorfulness_truth": metrics.colorfulness(rgb),
         }
         parts.append(pd.DataFrame({name: values.double().cpu().numpy() for name, values in measures.items()}))
-        maes += torch.stack([metrics.mae_ab(s * answer, ab) for s in evaluation.SATURATIONS], 1).tolist()
     means = pd.concat(parts).mean().to_dict()
     means["rms"] **= 0.5
     means["detail"] /= max(means.pop("detail_truth"), 1e-6)
     curve = evaluation.saturated(model, photos, "valid", show=False).groupby("saturation").mean().drop(columns="photo")
-    curve["mae"] = np.mean(maes, axis=0)
     means |= curve.loc[1].to_dict() | {"gray_psnr": float(curve.loc[0, "psnr"])}
     return means | {"curve": curve.reset_index().to_dict("records")}
 

@@ -7,12 +7,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from g2g import evaluation, metrics, runs
+from g2g import evaluation, runs
 from g2g.data import prepare
 from g2g.evaluation import best_constant, bootstrap, constant, gray, lpips_or_reason, same_photos, score
 from g2g.files import save_atomic
-from g2g.lab import to_rgb
-from g2g.metrics import mae_ab
 from g2g.profiles import TITLES, get_profile, get_recipe
 
 ROWS = {"gray": "gray (ab = 0)", "constant": "best constant colour"} | TITLES
@@ -133,13 +131,8 @@ def palette_dials(model, photos, gray_scores, unet_curve) -> pd.DataFrame:
             logits = model.logits(L)
         for model.temperature, model.rebalancing in DIALS:
             answer = model.paint(logits, L.shape[2:]).detach()
-            mae = mae_ab(answer, ab).cpu()
-            for saturation in (0.75, 1, 1.5, 2, 3):
-                shown = to_rgb(L, saturation * answer)
-                psnr = metrics.psnr(shown, rgb).clamp(max=evaluation.PSNR_CAP).cpu()
-                columns = {"psnr": psnr, "colorfulness": metrics.colorfulness(shown).cpu(), "mae": mae}
-                columns |= {"temperature": model.temperature, "rebalancing": model.rebalancing}
-                parts.append(pd.DataFrame(columns | {"saturation": saturation}))
+            points = evaluation.by_saturation(rgb, L, ab, answer, (0.75, 1, 1.5, 2, 3))
+            parts.append(points.assign(temperature=model.temperature, rebalancing=model.rebalancing))
     model.temperature, model.rebalancing = asked
     rows = []
     truth, gray_psnr = gray_scores["colorfulness_truth"].mean(), gray_scores["psnr"]

@@ -58,6 +58,17 @@ def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
     assert text.count("cannot be told here") >= 8 and str(root) not in text
 
 
+def test_the_dials_of_the_palette_stand_beside_the_table(world):
+    results = world[1].outputs / "results"
+    table, frontier = (pd.read_csv(results / name) for name in ("table1.csv", "frontier.csv"))
+    dials = pd.read_csv(results / "palette.csv").set_index(["temperature", "rebalancing"])
+    scored, row = table.set_index("row").loc["palette"], dials.loc[(0.38, 1)]
+    assert row["mae"] == pytest.approx(scored["mae"], rel=1e-4)
+    assert row["colorfulness"] == pytest.approx(scored["colorfulness"], rel=1e-4)
+    curve = frontier[(frontier["row"] == "palette") & (frontier["saturation"] == 1)]
+    assert row["gain"] == pytest.approx(curve["gain"].item(), abs=1e-3)
+
+
 @pytest.mark.slow
 def test_run_twice_it_gives_the_same_bytes_and_trains_nothing(world, monkeypatch):
     _, profile, page = world

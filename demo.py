@@ -16,9 +16,10 @@ from functools import cache
 from pathlib import Path
 
 from g2g.colorize import colorize
+from g2g.figures import title
 from g2g.palette import CALM, TEMPERATURE
 from g2g.photos import MAX_MEGAPIXELS, claim_path, save_photo
-from g2g.profiles import STAGES, TITLES, repo_root
+from g2g.profiles import repo_root
 from g2g.runs import shipped_model, shipped_models
 
 FOLDER = tempfile.TemporaryDirectory(prefix="g2g-demo-")
@@ -45,10 +46,9 @@ load = cache(shipped_model)
 
 def models() -> list[tuple[str, str]]:
     """Title and name of each shipped model, that which `colorize` takes first. Raises FileNotFoundError without any."""
-    names = [stage for stage in reversed(STAGES) if stage in shipped_models()]
-    if not names:
+    if not shipped_models():
         raise FileNotFoundError("no weights in results/weights: the page colours with those that come with a clone")
-    return [(TITLES[name], name) for name in names]
+    return [(title(name), name) for name in shipped_models()]
 
 
 def examples() -> list[tuple[Path, str]]:

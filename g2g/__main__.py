@@ -87,7 +87,6 @@ def _evaluate(args):
 
 def _colorize(args):
     from g2g.colorize import colorize_files
-    from g2g.palette import CALM, TEMPERATURE
     from g2g.runs import best_available, shipped_model
 
     photos, missing = find_photos(args.photos)
@@ -96,12 +95,12 @@ def _colorize(args):
     if not photos:
         return 2
     model, size, description = _checked(shipped_model, args.model) if args.model else best_available()
-    if hasattr(model, "rebalancing"):
-        model.temperature, model.rebalancing = args.temperature or TEMPERATURE, CALM
-        if args.rebalancing is not None:
-            model.rebalancing = args.rebalancing
-    elif (args.temperature, args.rebalancing) != (None, None):
-        raise WrongArgument("--temperature and --rebalancing: this model answers with one colour; add --model palette")
+    asked = {"temperature": args.temperature, "rebalancing": args.rebalancing}
+    for dial, value in asked.items():
+        if value is not None and not hasattr(model, dial):
+            raise WrongArgument(f"--{dial}: this model answers with one colour; add --model palette")
+        if value is not None:
+            setattr(model, dial, value)
     print(f"colouring with {description}")
     _, failed = colorize_files(
         photos,

@@ -16,7 +16,7 @@ GRID = 10  # distance of the bins, CIE units
 NEIGHBOURS, SIGMA = 5, 5.0  # a colour is shared by so many bins, by a Gaussian of their distance, CIE units
 STEP = 2  # CIE units between the colours whose soft targets stand in a table: searching per pixel would be slow
 TEMPERATURE = 0.38
-CALM = 0.75  # the rebalancing of `colorize` and the page, by eye: at 1, what could be anything gets blotches
+CALM = 0.75  # the rebalancing of a shipped palette, chosen by eye: at 1, what could be anything gets blotches
 
 
 @functools.cache

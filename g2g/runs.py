@@ -17,7 +17,7 @@ from g2g.checkpoints import AverageWeights
 from g2g.data import Photos, dataloaders, prepare
 from g2g.files import locked, write_json
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
-from g2g.palette import PaletteUnet, class_weights, prior
+from g2g.palette import CALM, PaletteUnet, class_weights, prior
 from g2g.profiles import QUOTED, STAGES, TITLES, Profile, Recipe, get_profile, get_recipe, repo_root
 
 
@@ -41,8 +41,8 @@ class Run:
     def model(self, which: str | None = None, device="cpu") -> torch.nn.Module:
         """The trained generator in eval mode. Raises FileNotFoundError where the weights are gone.
 
-        `which` is `best` (lowest validation L1) or `last`; None takes last for the cGAN, whose validation L1 does
-        not say which epoch looks best, and for its control `unet_long`; best for the others.
+        `which` is `best` (lowest validation L1) or `last`; None takes last for the cGAN and the palette, whose
+        validation L1 does not say which epoch looks best, and for the control `unet_long`; best for the others.
         """
         usual = "last" if self.stage in ("unet_long", "cgan", "palette") else "best"
         files = {"best": self.folder / "weights.safetensors", "last": self.folder / "last.safetensors"}
@@ -163,18 +163,25 @@ def quoted() -> dict[str, Run]:
 
 
 def shipped_models() -> list[str]:
-    """Names of the trained models whose weights lie in `results/weights/`."""
-    return sorted(card.stem for card in (repo_root() / "results" / "weights").glob("*.json"))
+    """Names of the trained models whose weights lie in `results/weights/`, the last stage of the course first."""
+    names = sorted(card.stem for card in (repo_root() / "results" / "weights").glob("*.json"))
+    return sorted(names, key=lambda name: STAGES.index(name) if name in STAGES else -1, reverse=True)
 
 
 def shipped_model(name: str) -> tuple[torch.nn.Module, int, str]:
-    """A model of `results/weights/`, as `best_available` returns it. Raises ValueError naming those that are there."""
+    """A model of `results/weights/`, as `best_available` returns it; the palette with the rebalancing `palette.CALM`.
+
+    Raises ValueError naming those that are there.
+    """
     if name not in shipped_models():
         raise ValueError(f"no model {name!r} in results/weights; there are: {', '.join(shipped_models()) or 'none'}")
     card = repo_root() / "results" / "weights" / f"{name}.json"
     about = json.loads(card.read_text())
     model = _model(Recipe(**about["recipe"]), about["size"], weights=None)
-    return load_weights(model, card.with_suffix(".safetensors")).float().eval(), about["size"], about["sentence"]
+    load_weights(model, card.with_suffix(".safetensors")).float().eval()
+    if isinstance(model, PaletteUnet):
+        model.rebalancing = CALM
+    return model, about["size"], about["sentence"]
 
 
 def _shipped(run: str) -> Run | None:
@@ -193,13 +200,11 @@ def _shipped(run: str) -> Run | None:
 def best_available() -> tuple[torch.nn.Module, int, str]:
     """The best trained generator at hand for colouring a photo, its photos' size in px, and a sentence on what it is.
 
-    The models of `results/weights/` come first, the last stage of the course before the others: the palette, whose
-    colours are about as strong as those of photographs. Then come the runs of the profiles report, class, cpu and
-    smoke. Raises FileNotFoundError if nothing was trained yet.
+    The first of `shipped_models` comes first: the palette, whose colours are nearly as strong as those of photographs.
+    Then come the runs of the profiles report, class, cpu and smoke. Raises FileNotFoundError if nothing was trained.
     """
-    for stage in reversed(STAGES):
-        if stage in shipped_models():
-            return shipped_model(stage)
+    if shipped_models():
+        return shipped_model(shipped_models()[0])
     for name in (*QUOTED, "smoke"):
         runs = _finished(get_profile(name)).values()
         if runs:

@@ -571,7 +571,7 @@ def test_the_palette_has_dials_and_other_models_say_that_they_have_none(tmp_path
     assert np.abs(results[0] - results[1]).mean() > 1 and np.abs(results[0] - results[2]).mean() > 1
     capsys.readouterr()
     assert cli(picture, "-o", tmp_path, "--model", "unet", "--temperature", 0.5) == 2
-    assert "this model answers with one colour; add --model palette" in capsys.readouterr().err
+    assert "--temperature: this model answers with one colour; add --model palette" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         cli(picture, "--model", "palette", "--temperature", 1.5)
     assert "1.5: expected a number from 0.01 to 1" in capsys.readouterr().err

@@ -334,3 +334,8 @@ def test_record_is_json_a_reader_can_trace(world):
         "train",
         "valid",
     } <= set(record)
+
+
+def test_the_shipped_palette_is_the_first_and_calm():
+    assert runs.shipped_models() == ["palette", "cgan", "unet", "cnn"]
+    assert runs.shipped_model("palette")[0].rebalancing == 0.75, "the README and its card say so"

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from g2g import lab, palette, runs, training
 from g2g.models import load_weights, predict, unet
 from g2g.palette import PaletteUnet, annealed_mean, bins, class_weights, palette_loss, soft_targets
-from g2g.profiles import get_profile, get_recipe, repo_root
+from g2g.profiles import get_recipe, repo_root
 
 
 def index(a, b):
@@ -185,13 +185,23 @@ def test_without_smoothness_the_noise_is_independent():
 # ---------------------------------------------------------------------------------------------- the stage
 
 
-def test_the_stage_starts_from_the_unet_and_knows_the_prior(photos, monkeypatch):
-    profile = get_profile("smoke")
-    recipe = dataclasses.replace(get_recipe("palette", profile), epochs=1, start=None, weights=None)
-    learn = runs.learner(recipe, photos)
+class Trained:
+    """A finished run of the U-Net, its weights drawn by seed."""
+
+    def model(self, which):
+        torch.manual_seed(5)
+        return unet(weights=None)
+
+
+def test_the_stage_starts_from_the_unet_and_knows_the_prior(photos):
+    learn = runs.learner(get_recipe("palette", "smoke"), photos, Trained())
     expected = class_weights(palette.prior(photos.train), 0.5)
     torch.testing.assert_close(learn.model.class_weights, expected)
-    assert isinstance(learn, training.PaletteLearner)
+    started = learn.model.unet.state_dict()
+    for name, weights in Trained().model("best").state_dict().items():
+        if not name.startswith("head."):
+            assert torch.equal(started[name], weights), name
+    assert started["head.weight"].shape == (260, 64, 1, 1) and isinstance(learn, training.PaletteLearner)
 
 
 def test_training_lowers_the_cross_entropy_and_validates_by_l1(photos, tmp_path):

@@ -32,6 +32,8 @@ SHOWN = [
     "device",
 ]  # what a table begins with
 
+WORDS = {"loss": "", "lr": "rate", "lam": "λ", "receptive_field": "patch", "beta1": "β1", "batch_size": "batch"}
+
 
 def planned(study: str, profile: Profile, seeds=studies.SEEDS) -> list:
     """The jobs of a study: (factor, value, job); in `smoke` of a step or two. ValueError: no such study."""
@@ -77,7 +79,7 @@ def sweep(study: str, profile: Profile | str | None = None, seeds=studies.SEEDS)
     tables = {"runs.csv": pd.DataFrame(rows), "curves.csv": pd.DataFrame(curves)}
     for name, table in tables.items():
         save_atomic(lambda part, table=table: table.to_csv(part, index=False, float_format="%.6g"), target / name)
-    settings = [f"{factor} {value}".removeprefix("loss ").replace("_", " ") for factor, value, _ in jobs]
+    settings = [f"{WORDS.get(factor, factor)} {value}".strip() for factor, value, _ in jobs]
     shown = {name: place for name, place, job in zip(settings, places, jobs, strict=True) if job[2].seed == seeds[0]}
     options = {"format": "jpeg", "dpi": 200, "pil_kwargs": {"quality": 85}}
     save_atomic(lambda part: pictures(shown).savefig(part, **options), target / "pictures.jpg")

@@ -100,8 +100,8 @@ def error_against_chroma(scores: dict):
 
 
 @figure(
-    "What colour costs: PSNR over gray against colourfulness, the answers multiplied by 0 to 2.5; dots: as they are; "
-    "dashed: the truth's colourfulness."
+    "What colour costs: PSNR over gray against colourfulness, the answers multiplied by 0 to at most 2.5; dots: as "
+    "they are; dashed: the truth's colourfulness."
 )
 def frontier(curves: pd.DataFrame, truth: float):
     """`curves`: a table of `report.tables.frontier`; `truth`: the mean colourfulness of the photos."""

@@ -388,7 +388,7 @@ fig
 # ## 5.7 A model is a curve
 #
 # Colourfulness can be bought: multiply the answer. So a model is not one point but a curve. For each of the quoted
-# models, every answer was multiplied by factors from 0 to 2.5. Each line starts at gray, in the lower left corner; the
+# models, every answer was multiplied by factors from 0 to at most 2.5. Each line starts at gray, in the lower left corner; the
 # dots are the models as they are. Of two models, the better one has the higher curve.
 
 # %%

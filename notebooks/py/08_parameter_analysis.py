@@ -278,7 +278,7 @@ ax.imshow(gallery_photos(64)[1])
 for field in (4, 64, 136):
     place = (64 - field) / 2 - 0.5
     ax.add_patch(Rectangle((place, place), field, field, fill=False, color="#D55E00", lw=1.5))
-    ax.text(place, place - 1, f"{field} px", color="#D55E00", fontsize=8)
+    ax.text(place, place - 1, f"{field} px", color="#D55E00", fontsize=8, backgroundcolor="white")
 ax.set(xlim=(-38, 102), ylim=(102, -42))
 ax.axis("off")
 plt.show()

@@ -286,7 +286,7 @@ def test_a_browser_drops_a_photo_and_takes_an_example(page, browser, tmp_path):
     dropped = tmp_path / "mine.jpg"
     shutil.copy(GALLERY / "fig.jpg", dropped)
     browser.drop(dropped)
-    browser.wait("document.body.innerText.includes('coloured by the cGAN')")
+    browser.wait("document.body.innerText.includes('coloured by the palette')")
     assert "Trevor" in browser.run("return document.body.innerText"), "known by its contents"
     time.sleep(1)
     browser.screenshot(shots / "dropped.png")

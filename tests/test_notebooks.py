@@ -95,6 +95,11 @@ def test_steps_are_introduced(path):
 
 
 @each
+def test_no_placeholder_stands_where_words_belong(path):
+    assert not re.search(r"\b(XXX|TODO|FIXME)\b", path.with_name("py").joinpath(f"{path.stem}.py").read_text())
+
+
+@each
 def test_saved_executed_in_order(path):
     counts = [c.execution_count for c in code_cells(path)]
     assert counts == list(range(1, len(counts) + 1)), "make notebooks"

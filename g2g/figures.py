@@ -30,6 +30,7 @@ COLORS = {
     "unet_long": "#56B4E9",
     "cgan": "#D55E00",
     "palette": "#7B4FA3",
+    "flow": "#8C6D1F",
     "truth": "#000000",
 }
 DOTS = {"marker": "o", "markevery": 0.1}  # some on each curve; a curve of one epoch is nothing else
@@ -224,7 +225,7 @@ def loss_curves(runs):
     for ax, (name, run) in zip(panels, runs.items(), strict=True):
         history = run.history
         train = history["g_l1" if name in gans else "train_loss"]
-        if name != "palette":  # whose loss is a cross-entropy
+        if name not in ("palette", "flow"):  # whose losses are other ones
             ax.plot(history["epoch"], train, ":", label="training", color=color(name), **DOTS)
         ax.plot(history["epoch"], history["valid_loss"], label="validation", color=color(name), **DOTS)
         ax.axhline(run.record["gray_valid_loss"], color=COLORS["gray"], ls="--", label="gray")

@@ -136,15 +136,19 @@ class QuarterUnet(nn.Module):
         _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
         return skips, deepest
 
-    def quarter(self, L: torch.Tensor) -> torch.Tensor:
-        """L (B,1,H,W) to ab (B,2,H/4,W/4), rounded up, not bounded."""
+    def decode(self, L: torch.Tensor) -> torch.Tensor:
+        """L (B,1,H,W) to the last features (B,64,H/4,W/4), rounded up, of which the answer is made."""
         _check(L)
         skips, deepest = self.features(L)
         x = self.bottom(deepest)
         for block, skip in zip(self.decoder, reversed(skips), strict=True):
             x = F.interpolate(x, size=skip.shape[2:])
             x = block(torch.cat([x, skip], dim=1))
-        return self.head(x)
+        return x
+
+    def quarter(self, L: torch.Tensor) -> torch.Tensor:
+        """L (B,1,H,W) to ab (B,2,H/4,W/4), rounded up, not bounded."""
+        return self.head(self.decode(L))
 
     def forward(self, L: torch.Tensor) -> torch.Tensor:
         """L (B,1,H,W) to ab (B,2,H,W), not bounded. Raises ValueError for another shape or below 32 px."""

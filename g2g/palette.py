@@ -132,6 +132,10 @@ class PaletteUnet(nn.Module):
         """L (B,1,H,W) to the logits of the bins (B,Q,H/4,W/4), as trained."""
         return self.unet.quarter(L)
 
+    def loss(self, L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
+        """`palette_loss` of photos (B,1,H,W) and (B,2,H,W)."""
+        return palette_loss(self.logits(L), ab, self.class_weights)
+
     def paint(self, logits: torch.Tensor, size) -> torch.Tensor:
         """Logits (B,Q,h,w), as trained, to ab (B,2,*size) by temperature and rebalancing."""
         logits = logits - (1 - self.rebalancing) * self.class_weights.log().view(1, -1, 1, 1)

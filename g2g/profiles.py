@@ -13,6 +13,7 @@ TITLES = {
     "unet_long": "U-Net (trained on)",
     "cgan": "cGAN",
     "palette": "U-Net (palette)",
+    "flow": "U-Net + flow",
 }
 STAGES = tuple(TITLES)
 QUOTED = ("report", "class", "cpu")  # folders of results/: the course quotes the first that is there
@@ -92,7 +93,7 @@ class Recipe:
     schedule: str = "constant"  # or one_cycle (then lr is its maximum) or linear_decay, see `g2g.training.fit`
     batch_size: int = 32
     seed: int = SEED
-    width: int | None = None  # cnn: channels of the first convolution
+    width: int | None = None  # cnn, flow: channels of the first convolution
     resolution: str = "full"  # of the U-Net's answer: full or quarter, see `g2g.models.unet`
     encoder: str = "resnet18"  # of the U-Net: a key of `g2g.models.ENCODERS`
     weights: str | None = None  # unet: of the encoder: imagenet, None (random) or a path
@@ -100,7 +101,7 @@ class Recipe:
     weight_decay: float = 0.0  # of AdamW; 0: Adam
     crop: float = 1.0  # training photos are cropped at random, to squares of this share of the side or more
     average: float = 0.0  # decay of the moving average of the weights, which is validated and kept; 0: none
-    start: str | None = None  # unet_long, cgan: the stage whose trained U-Net the run starts from
+    start: str | None = None  # the stage whose trained U-Net the run starts from
     steps: int | None = None  # batches of an epoch; None: all
     beta1: float = 0.9  # of Adam; in the cGAN, of both
     lam: float | None = None  # cgan: weight of the L1 term
@@ -113,7 +114,12 @@ class Recipe:
     def __post_init__(self):
         """Raise ValueError that names a field, what was given, and what is allowed."""
         optional = {field.name for field in dataclasses.fields(self) if field.default is None}
-        needed = {"cnn": {"width"}, "cgan": {"lam", "d_rate", "receptive_field"}, "palette": {"uniform"}}
+        needed = {
+            "cnn": {"width"},
+            "cgan": {"lam", "d_rate", "receptive_field"},
+            "palette": {"uniform"},
+            "flow": {"width"},
+        }
         optional -= needed.get(self.stage, set())
         for field, (low, high) in _RANGES.items():
             value = getattr(self, field)
@@ -158,6 +164,7 @@ _GENTLE = {"steps": 40, "batch_size": 16, "lr": 1e-4, "encoder_rate": 0.0, "aver
 _GENTLE_GAN = _GENTLE | {"lam": 30.0, "d_rate": 2.0, "receptive_field": 16, "r1": 1.0, "d_epochs": 1}
 # Only what follows the encoder is trained: with crops and a free encoder the answers were worse (docs/training.md)
 _PALETTE = {"start": "unet", "uniform": 0.5, "lr": 1e-3, "schedule": "one_cycle", "encoder_rate": 0, "average": 0.99}
+_FLOW = {"start": "unet", "width": 64, "lr": 2e-3, "schedule": "one_cycle", "encoder_rate": 0, "average": 0.999}
 _PALETTE_ALONE = _QUARTER | _PRETRAINED | _STEADY | {"uniform": 0.5}  # where the U-Net is not the quarter one
 RECIPES = {
     "smoke": {
@@ -166,6 +173,7 @@ RECIPES = {
         "unet_long": Recipe("unet_long", epochs=4, **_QUARTER, **_PIX2PIX | _GENTLE),
         "cgan": Recipe("cgan", epochs=4, **_QUARTER, **_PIX2PIX | _GENTLE_GAN),
         "palette": Recipe("palette", epochs=4, batch_size=16, **_QUARTER, **_PALETTE),
+        "flow": Recipe("flow", epochs=8, batch_size=16, **_QUARTER, **_FLOW),
     },
     "cpu": {
         "cnn": Recipe("cnn", epochs=9, lr=2e-3, width=32, **_STEADY),
@@ -174,6 +182,7 @@ RECIPES = {
         "unet_long": Recipe("unet_long", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE),
         "cgan": Recipe("cgan", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE_GAN),
         "palette": Recipe("palette", epochs=4, **_QUARTER, **_PALETTE),
+        "flow": Recipe("flow", epochs=18, steps=200, **_QUARTER, **_FLOW),
     },
     "class": {
         "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle", width=64),
@@ -181,6 +190,7 @@ RECIPES = {
         "unet_long": Recipe("unet_long", epochs=5, **_PIX2PIX),
         "cgan": Recipe("cgan", epochs=5, d_rate=0.25, receptive_field=70, **_GAN),
         "palette": Recipe("palette", epochs=8, **_PALETTE_ALONE),
+        "flow": Recipe("flow", epochs=40, **_QUARTER, **_FLOW | {"start": "palette"}),
     },
     "report": {
         "cnn": Recipe("cnn", epochs=100, lr=1e-3, width=64),
@@ -188,6 +198,7 @@ RECIPES = {
         "unet_long": Recipe("unet_long", epochs=20, **_PIX2PIX),
         "cgan": Recipe("cgan", epochs=20, d_rate=1.0, receptive_field=70, **_GAN),
         "palette": Recipe("palette", epochs=8, **_PALETTE_ALONE),
+        "flow": Recipe("flow", epochs=40, **_QUARTER, **_FLOW | {"start": "palette"}),
     },
 }
 

@@ -16,6 +16,7 @@ from g2g import __version__, training
 from g2g.checkpoints import AverageWeights
 from g2g.data import Photos, dataloaders, prepare
 from g2g.files import locked, write_json
+from g2g.flow import FlowUnet, spread
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
 from g2g.palette import CALM, PaletteUnet, class_weights, prior
 from g2g.profiles import QUOTED, STAGES, TITLES, Profile, Recipe, get_profile, get_recipe, repo_root
@@ -44,7 +45,7 @@ class Run:
         `which` is `best` (lowest validation L1) or `last`; None takes last for the cGAN and the palette, whose
         validation L1 does not say which epoch looks best, and for the control `unet_long`; best for the others.
         """
-        usual = "last" if self.stage in ("unet_long", "cgan", "palette") else "best"
+        usual = "last" if self.stage in ("unet_long", "cgan", "palette", "flow") else "best"
         files = {"best": self.folder / "weights.safetensors", "last": self.folder / "last.safetensors"}
         if self.shipped:
             files[usual] = self.shipped
@@ -74,7 +75,14 @@ def _model(recipe, size, weights):
     if recipe.stage == "cnn":
         return EncoderDecoder(recipe.width)
     model = unet(recipe.resolution, recipe.encoder, weights, size)
-    return PaletteUnet(model) if recipe.stage == "palette" else model
+    return _extended(model, recipe)
+
+
+def _extended(model, recipe):
+    """A U-Net, or what the later stages put on top of it."""
+    if recipe.stage == "palette" or (recipe.start == "palette" and not isinstance(model, PaletteUnet)):
+        model = PaletteUnet(model)
+    return FlowUnet(model, recipe.width) if recipe.stage == "flow" else model
 
 
 def device() -> torch.device:
@@ -163,9 +171,10 @@ def quoted() -> dict[str, Run]:
 
 
 def shipped_models() -> list[str]:
-    """Names of the trained models whose weights lie in `results/weights/`, the last stage of the course first."""
+    """Names of the trained models whose weights lie in `results/weights/`: the palette, then the later stages first."""
     names = sorted(card.stem for card in (repo_root() / "results" / "weights").glob("*.json"))
-    return sorted(names, key=lambda name: STAGES.index(name) if name in STAGES else -1, reverse=True)
+    order = ["palette", *reversed(STAGES)]
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def shipped_model(name: str) -> tuple[torch.nn.Module, int, str]:
@@ -223,13 +232,13 @@ def learner(recipe: Recipe, photos: Photos, start: Run | None = None):
     """The fastai `Learner` that trains `recipe`, seeded, on the GPU if there is one."""
     torch.manual_seed(recipe.seed)
     dls = dataloaders(photos, recipe.batch_size, recipe.seed, device(), recipe.crop, recipe.steps)
-    model = start.model("best") if start else _model(recipe, photos.size, recipe.weights)
+    model = _extended(start.model("best"), recipe) if start else _model(recipe, photos.size, recipe.weights)
     betas = (recipe.beta1, 0.999)
-    kind = training.Learner
     if recipe.stage == "palette":
-        model = PaletteUnet(model) if start else model
         model.class_weights = class_weights(prior(photos.train), recipe.uniform)
-        kind = training.PaletteLearner
+    if recipe.stage == "flow":
+        model.spread = spread(model.to(device()), photos.train[:512])
+    kind = training.OwnLossLearner if hasattr(model, "loss") else training.Learner
     if recipe.stage != "cgan":
         learn = training.l1_learner(dls, model, betas, recipe.weight_decay, recipe.encoder_rate, kind)
     else:

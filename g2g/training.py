@@ -18,7 +18,6 @@ from fastcore.imports import IN_NOTEBOOK
 from torch import nn
 
 from g2g import checkpoints
-from g2g.palette import palette_loss
 
 
 def precision(device) -> str:
@@ -201,16 +200,16 @@ class GANLearner(Learner):
             self._do_grad_opt()
 
 
-class PaletteLearner(Learner):
-    """Trains a `g2g.palette.PaletteUnet` with the cross-entropy of its bins; validated, as all models, by L1."""
+class OwnLossLearner(Learner):
+    """Trains a model that knows what its mistakes cost, by `model.loss(L, ab)`; validated, as all models, by L1."""
 
     def _do_one_batch(self):
         if not self.training:
             return super()._do_one_batch()
         (L,), (ab,) = self.xb, self.yb
-        self.pred = self.model.logits(L)
-        self("after_pred")
-        self.loss_grad = palette_loss(self.pred, ab, self.model.class_weights)
+        self.pred = self.model.loss(L, ab)
+        self("after_pred")  # mixed precision makes it float32
+        self.loss_grad = self.pred
         self.loss = self.loss_grad.clone()
         self("after_loss")
         self._do_grad_opt()

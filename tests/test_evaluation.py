@@ -240,7 +240,7 @@ def test_table_refuses_to_mix():
     with pytest.raises(ValueError, match="not scored on the same photos"):
         table1({"gray": frame([1, 2]), "cnn": frame([1, 2, 3])})
     for scores in ({}, {"resnet": frame([1])}):
-        with pytest.raises(ValueError, match="gray, constant, cnn, unet, unet_full, unet_long, cgan, palette"):
+        with pytest.raises(ValueError, match="gray, constant, cnn, unet, unet_full, unet_long, cgan, palette, flow"):
             table1(scores)
 
 
@@ -324,7 +324,10 @@ def no_lpips(monkeypatch):
 
 def test_evaluate_profile_names_the_stages_without_a_run(photos, no_lpips):
     text = tables.evaluate_profile("smoke", photos)
-    assert "not scored: CNN, U-Net, U-Net (trained on), cGAN, U-Net (palette)." in text and "Profile smoke" in text
+    assert (
+        "not scored: CNN, U-Net, U-Net (trained on), cGAN, U-Net (palette), U-Net + flow." in text
+        and "Profile smoke" in text
+    )
     table = pd.read_csv(get_profile("smoke").outputs / "results" / "table1.csv")
     assert table["row"].tolist() == ["gray", "constant"] and (table["photos"] == len(photos.test)).all()
 

@@ -201,7 +201,7 @@ def test_the_stage_starts_from_the_unet_and_knows_the_prior(photos):
     for name, weights in Trained().model("best").state_dict().items():
         if not name.startswith("head."):
             assert torch.equal(started[name], weights), name
-    assert started["head.weight"].shape == (260, 64, 1, 1) and isinstance(learn, training.PaletteLearner)
+    assert started["head.weight"].shape == (260, 64, 1, 1) and isinstance(learn, training.OwnLossLearner)
 
 
 def test_training_lowers_the_cross_entropy_and_validates_by_l1(photos, tmp_path):

@@ -160,7 +160,7 @@ def test_shipping_a_run_that_is_not_there_names_those_that_are(world, capsys):
 
 def test_nothing_to_publish_is_an_error_that_names_what_is_missing(world, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="no run of cnn, unet, unet_long, cgan, palette"):
+    with pytest.raises(FileNotFoundError, match="no run of cnn, unet, unet_long, cgan, palette, flow"):
         publishing.publish(world[1], "cpu", tmp_path)
     assert main(["publish", "--profile", "smoke"]) == 1 and "nothing to publish" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()

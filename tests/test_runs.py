@@ -141,7 +141,9 @@ def test_model_comes_back_in_eval_mode_with_its_weights(world):
 def test_unknown_stage_profile_and_mismatched_recipe_are_named(world):
     with pytest.raises(ValueError, match="unknown profile 'big'; known: auto, smoke"):
         get_profile("big")
-    with pytest.raises(ValueError, match="unknown stage 'unett'; known to smoke: cnn, unet, unet_long, cgan, palette"):
+    with pytest.raises(
+        ValueError, match="unknown stage 'unett'; known to smoke: cnn, unet, unet_long, cgan, palette, flow"
+    ):
         runs.load_or_train("unett", world[0])
     with pytest.raises(ValueError, match="one of 'cnn', not of 'unet'"):
         runs.load_or_train("unet", world[0], recipe=world[2])
@@ -149,7 +151,8 @@ def test_unknown_stage_profile_and_mismatched_recipe_are_named(world):
 
 def test_recipes_follow_the_report():
     rows = dict(RECIPES["report"])
-    assert rows.pop("palette").encoder == "efficientnet_lite0", "not in the report"
+    for name in ("palette", "flow"):  # not in the report
+        assert rows.pop(name).encoder == "efficientnet_lite0"
     assert [rows[s].epochs for s in rows] == [100, 20, 20, 20]
     assert (rows["cnn"].lr, rows["unet"].lr) == (1e-3, 1e-4)
     assert rows["cgan"].beta1 == 0.5 and rows["cgan"].lam == 100 and rows["cgan"].start == "unet"
@@ -337,5 +340,5 @@ def test_record_is_json_a_reader_can_trace(world):
 
 
 def test_the_shipped_palette_is_the_first_and_calm():
-    assert runs.shipped_models() == ["palette", "cgan", "unet", "cnn"]
+    assert runs.shipped_models() == ["palette", "flow", "cgan", "unet", "cnn"]
     assert runs.shipped_model("palette")[0].rebalancing == 0.75, "the README and its card say so"

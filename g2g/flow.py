@@ -1,0 +1,193 @@
+"""Colour by flow matching (chapter 11): noise flows, step by step, to what the U-Net's one answer leaves open.
+
+Lipman et al. 2023 and Liu et al. 2023 (rectified flow): on the straight line from noise (time 0) to data (time 1), a
+network learns the velocity. Data are the true ab minus the U-Net's answer, at an eighth of the resolution, divided by
+their standard deviation.
+"""
+
+import math
+import zlib
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from g2g.lab import photos_to_lab
+from g2g.palette import annealed_mean
+
+NOISES = 4  # that each photo of a batch is drowned in: the condition costs as much as all of them
+DROP = 0.1  # share of them that see L alone, for guidance without a classifier (Ho & Salimans 2022)
+WIDTH_OF_TIME = 64  # sines and cosines that tell the network what time it is
+
+
+def time_embedding(t: torch.Tensor) -> torch.Tensor:
+    """Times (B,) in [0, 1] as sines and cosines of frequencies from 1000 down to 1: (B,64)."""
+    frequencies = torch.logspace(3, 0, WIDTH_OF_TIME // 2, device=t.device)
+    angles = t[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class Block(nn.Module):
+    """Two convolutions around a skip; the time, embedded, scales and shifts what is between them."""
+
+    def __init__(self, channels_in: int, channels_out: int, width_of_time: int):
+        super().__init__()
+        self.first = nn.Sequential(nn.GroupNorm(8, channels_in), nn.SiLU(), _conv(channels_in, channels_out))
+        self.time = nn.Linear(width_of_time, 2 * channels_out)
+        self.norm = nn.GroupNorm(8, channels_out)
+        self.second = nn.Sequential(nn.SiLU(), _zeroed(_conv(channels_out, channels_out)))
+        self.skip = nn.Conv2d(channels_in, channels_out, 1)
+
+    def forward(self, x, time):
+        scale, shift = self.time(time)[:, :, None, None].chunk(2, dim=1)
+        hidden = self.norm(self.first(x)) * (1 + scale) + shift
+        return self.skip(x) + self.second(hidden)
+
+
+class Attention(nn.Module):
+    """Each place takes from all others what looks like it: one half of a face learns what the other one decided."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.ask = nn.Sequential(nn.GroupNorm(8, channels), nn.Conv2d(channels, 3 * channels, 1))
+        self.out = _zeroed(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x):
+        query, key, value = self.ask(x).flatten(2).chunk(3, dim=1)
+        weights = (query.transpose(1, 2) @ key / math.sqrt(x.shape[1])).softmax(dim=2)
+        return x + self.out((value @ weights.transpose(1, 2)).view(x.shape))
+
+
+def _conv(channels_in, channels_out):
+    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
+
+
+def _zeroed(layer):
+    """`layer`, which answers 0 until it has learnt: a block begins as its skip alone."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Velocity(nn.Module):
+    """A small U-Net with time as a second input: where noisy ab has to go.
+
+    Args:
+        condition: channels of what it sees beside the noisy ab.
+        width: channels at full resolution, a multiple of 8; twice as many at a half and a quarter of it.
+    """
+
+    def __init__(self, condition: int, width: int = 64):
+        super().__init__()
+        if width % 8:
+            raise ValueError(f"width: expected a multiple of 8, got {width}")
+        wide, time = 2 * width, 2 * WIDTH_OF_TIME
+        self.time = nn.Sequential(nn.Linear(WIDTH_OF_TIME, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU())
+        self.first = _conv(2 + condition, width)
+        self.down = nn.ModuleList([Block(width, width, time), Block(width, wide, time), Block(wide, wide, time)])
+        self.attend = nn.ModuleList([Attention(width), Attention(wide), Attention(wide)])
+        self.up = nn.ModuleList([Block(2 * wide, wide, time), Block(wide + width, width, time)])
+        self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), _zeroed(_conv(width, 2)))
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """x (B,2,h,w) at times t (B,) with condition (B,C,h,w) to its velocity (B,2,h,w)."""
+        time = self.time(time_embedding(t))
+        x = self.first(torch.cat([x, condition], dim=1))
+        skips = []
+        for level, (block, attend) in enumerate(zip(self.down, self.attend, strict=True)):
+            x = F.avg_pool2d(x, 2, ceil_mode=True) if level else x
+            x = attend(block(x, time))
+            skips.append(x)
+        for block, skip in zip(self.up, skips[-2::-1], strict=True):
+            x = F.interpolate(x, size=skip.shape[2:])
+            x = block(torch.cat([x, skip], dim=1), time)
+        return self.last(x)
+
+
+class FlowUnet(nn.Module):
+    """A trained quarter U-Net, frozen, and a flow that draws what its answer leaves open: each seed another colouring.
+
+    Args:
+        model: a trained `g2g.models.QuarterUnet`, or a `g2g.palette.PaletteUnet`, whose mean is then the one answer.
+        width: see `Velocity`.
+
+    Attributes:
+        spread: standard deviation of what the answer leaves open, of normalised ab.
+        seed: of the noise, to which each photo adds its own (else a folder of photos would get one tint). steps: of
+            Euler's method.
+    """
+
+    def __init__(self, model: nn.Module, width: int = 64):
+        super().__init__()
+        self.unet = getattr(model, "unet", model)
+        self.velocity = Velocity(self.unet.head.in_channels + 1 + 2, width)
+        self.register_buffer("spread", torch.tensor(1.0))
+        self.seed, self.steps = 0, 40  # chosen on validation photos: 20 steps are paler, 100 hardly more colourful
+
+    @property
+    def encoder(self) -> nn.Module:
+        """What training leaves alone: the U-Net, whole."""
+        return self.unet
+
+    @torch.no_grad()
+    def condition(self, L: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """L (B,1,H,W) to L, the U-Net's answer and its last features at an eighth (B,1+2+C,h,w); the answer (B,2,H,W).
+
+        The features are those of the network it was trained with: others are noise to it.
+        """
+        features = self.unet.decode(L)
+        answer = self.unet.head(features)
+        if answer.shape[1] != 2:
+            answer = annealed_mean(answer, 1.0)
+        size = [math.ceil(side / 8) for side in L.shape[2:]]
+        seen = [F.interpolate(planes, size=size, mode="area") for planes in (L, 10 * answer, features)]
+        return torch.cat(seen, dim=1), F.interpolate(answer, size=L.shape[2:], mode="bilinear")
+
+    def left_open(self, L: torch.Tensor, ab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The condition (B,C,h,w) and ab (B,2,h,w) minus the U-Net's answer, of photos (B,1,H,W) and (B,2,H,W)."""
+        condition, answer = self.condition(L)
+        return condition, F.interpolate(ab - answer, size=condition.shape[2:], mode="area")
+
+    def loss(self, L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
+        """Mean squared error of the velocity at random times, each photo in `NOISES` noises."""
+        condition, rest = (planes.repeat(NOISES, 1, 1, 1) for planes in self.left_open(L, ab))
+        unseen = torch.rand(len(condition), device=L.device) < DROP
+        condition[unseen, 1:] = 0
+        data = rest / self.spread
+        noise = torch.randn_like(data)
+        t = torch.rand(len(data), device=L.device)
+        on_the_way = torch.lerp(noise, data, t.view(-1, 1, 1, 1))
+        return F.mse_loss(self.velocity(on_the_way, t, condition), data - noise)
+
+    def noise(self, L: torch.Tensor) -> torch.Tensor:
+        """The noise that flows to each photo's colours, (B,2,h,w): of `seed` and of the photo."""
+        height, width = (math.ceil(side / 8) for side in L.shape[2:])
+        thumbnails = F.adaptive_avg_pool2d(L, 8).mul(100).round().to("cpu", torch.int8)
+        noises = []
+        for thumbnail in thumbnails:
+            both = zlib.crc32(thumbnail.numpy().tobytes(), self.seed)  # 32 bits, more than which torch would pass over
+            generator = torch.Generator().manual_seed(both)
+            noises.append(torch.randn(2, height, width, generator=generator))
+        return torch.stack(noises).to(L.device)
+
+    @torch.no_grad()
+    def forward(self, L: torch.Tensor) -> torch.Tensor:
+        """L (B,1,H,W) to one of the possible ab (B,2,H,W), not bounded.
+
+        Raises ValueError for another shape, below 32 px, or fewer than one step.
+        """
+        if self.steps < 1:
+            raise ValueError(f"steps: expected 1 or more, got {self.steps}")
+        condition, answer = self.condition(L)
+        x = self.noise(L)
+        for step in range(self.steps):
+            t = torch.full((len(x),), step / self.steps, device=L.device)
+            x = x + self.velocity(x, t, condition) / self.steps
+        return answer + F.interpolate(self.spread * x, size=L.shape[2:], mode="bilinear")
+
+
+def spread(model: FlowUnet, photos) -> torch.Tensor:
+    """The standard deviation of what the answer of `model` leaves open of uint8 photos (N,S,S,3)."""
+    parts = [photos[start : start + 32] for start in range(0, len(photos), 32)]
+    rest = [model.left_open(*photos_to_lab(part, model.spread.device))[1] for part in parts]
+    return torch.cat(rest).std()

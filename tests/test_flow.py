@@ -1,0 +1,200 @@
+"""The flow of chapter 11: its noise, its samplers and its network, on cases whose answers are known."""
+
+import ast
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from g2g import flow, lab, runs, training
+from g2g.flow import FlowUnet, Velocity
+from g2g.models import load_weights, predict, unet
+from g2g.palette import PaletteUnet
+from g2g.profiles import get_recipe, repo_root
+
+
+def of_notebook(*names):
+    """What notebook 11 defines by these names, in their order."""
+    source = (repo_root() / "notebooks" / "py" / "11_diffusion.py").read_text(encoding="utf-8")
+    scope = {"torch": torch, "F": F, "nn": nn, "math": math, "pairwise": pairwise}
+    for node in ast.parse(source).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else node
+        parts = getattr(target, "elts", [target])
+        if {getattr(part, "name", getattr(part, "id", "")) for part in parts} & set(names):
+            exec(ast.unparse(node), scope)
+    return [scope[name] for name in names]
+
+
+cosine, straight, drown, ddpm, euler, guided = of_notebook("cosine", "straight", "drown", "ddpm", "euler", "guided")
+RED, BLUE, jackets, flow_loss, Toy = of_notebook("RED", "BLUE", "jackets", "flow_loss", "Toy", "drown", "straight")[:5]
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    model = FlowUnet(unet(weights=None), width=16).eval()
+    for parameter in model.velocity.parameters():  # the last layers are zero: no flow at all
+        nn.init.normal_(parameter, std=0.1)
+    nn.init.normal_(model.unet.head.weight, std=0.01)
+    return model
+
+
+# ---------------------------------------------------------------------- schedules and samplers of the notebook
+
+
+@pytest.mark.parametrize("schedule", [cosine, straight])
+def test_drowned_data_have_the_mean_and_variance_of_the_formula(schedule):
+    noise = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    for t in (0.1, 0.5, 0.8):
+        x = drown(torch.tensor(3.0), noise, torch.tensor(t), schedule)
+        signal, level = schedule(torch.tensor(t))
+        assert x.mean().item() == pytest.approx(3 * signal.item(), abs=0.01)
+        assert x.std().item() == pytest.approx(level.item(), abs=0.01)
+
+
+def test_schedules_begin_with_noise_and_end_with_data():
+    for schedule in (cosine, straight):
+        for t, expected in ((0.0, (0.0, 1.0)), (1.0, (1.0, 0.0))):
+            assert [float(share) for share in schedule(torch.tensor(t))] == pytest.approx(expected, abs=1e-6)
+    signal, level = cosine(torch.linspace(0, 1, 11))
+    torch.testing.assert_close(signal**2 + level**2, torch.ones(11))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 20])
+def test_samplers_with_a_perfect_predictor_return_the_truth(steps):
+    truth = torch.randn(5, 2, 4, 4).clamp(-3, 3)  # DDPM's sampler keeps its guesses within 4
+    noise = torch.randn(5, 2, 4, 4)
+
+    def noise_in(x, t):
+        signal, level = cosine(t)
+        return (x - signal * truth) / level
+
+    torch.testing.assert_close(ddpm(noise_in, noise, steps), truth, atol=1e-4, rtol=0)
+    torch.testing.assert_close(euler(lambda x, t: (truth - x) / (1 - t), noise, steps), truth, atol=1e-4, rtol=0)
+
+
+def test_fewer_than_one_step_is_an_error(net):
+    with pytest.raises(ValueError, match="steps: expected 1 or more, got 0"):
+        euler(lambda x, t: x, torch.zeros(1, 2), 0)
+    net.steps = 0
+    with pytest.raises(ValueError, match="steps: expected 1 or more, got 0"):
+        net(torch.zeros(1, 1, 32, 32))
+    net.steps = 40
+
+
+def test_the_toy_draws_both_jackets_in_their_shares():
+    """Notebook 02's jacket: red in 60% of the photos, blue in 40%; never the purple between them."""
+    torch.manual_seed(1)
+    network = Toy()
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    for _ in range(800):
+        optimizer.zero_grad()
+        flow_loss(network, jackets(512)).backward()
+        optimizer.step()
+    x = euler(lambda x, t: network(x, t.expand(len(x), 1)), torch.randn(4000, 2), 50)
+    to_red, to_blue = (x - RED).norm(dim=1), (x - BLUE).norm(dim=1)
+    assert (to_red < to_blue).double().mean().item() == pytest.approx(0.6, abs=0.06)
+    assert (torch.minimum(to_red, to_blue) < 0.5).double().mean() > 0.93
+
+
+# ------------------------------------------------------------------------------------------- the network
+
+
+def test_guidance_of_strength_1_is_none_and_of_0_knows_lightness_alone(net):
+    x, t, seen = torch.randn(2, 2, 8, 8), torch.rand(2), torch.randn(2, 67, 8, 8)
+    velocity = net.velocity
+    torch.testing.assert_close(guided(velocity, x, t, seen, 1.0), velocity(x, t, seen))
+    other = seen.clone()
+    other[:, 1:] = torch.randn(2, 66, 8, 8)
+    torch.testing.assert_close(guided(velocity, x, t, seen, 0.0), guided(velocity, x, t, other, 0.0))
+    assert not torch.allclose(guided(velocity, x, t, seen, 3.0), velocity(x, t, seen), atol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (64, 160)])
+def test_any_size_from_32_px(net, size):
+    assert net(torch.rand(2, 1, *size) * 2 - 1).shape == (2, 2, *size)
+    with pytest.raises(ValueError, match="at least 32 px"):
+        net(torch.zeros(1, 1, 31, 40))
+
+
+def test_an_untrained_flow_adds_its_noise_to_the_answer_of_the_unet():
+    torch.manual_seed(0)
+    model = FlowUnet(unet(weights=None), width=16).eval()
+    model.spread = torch.tensor(0.1)
+    L = torch.rand(3, 1, 64, 64) * 2 - 1
+    left = model(L) - predict(model.unet, L)
+    torch.testing.assert_close(left, F.interpolate(0.1 * model.noise(L), size=64, mode="bilinear"), atol=1e-5, rtol=0)
+
+
+def test_the_noise_is_of_the_seed_and_of_the_photo_alone(net):
+    L = torch.rand(3, 1, 64, 64) * 2 - 1
+    noise = net.noise(L)
+    assert torch.equal(noise, net.noise(L)) and torch.equal(noise[1:2], net.noise(L[1:2]))
+    assert torch.corrcoef(noise.flatten(1)).triu(1).abs().max() < 0.3  # no two photos share it
+    net.seed = 1
+    assert not torch.allclose(noise, net.noise(L))
+    net.seed = 0
+    assert torch.equal(predict(net, L, batch_size=1), predict(net, L, batch_size=1))
+
+
+def test_features_of_another_network_are_an_error(net, tmp_path):
+    torch.save(net.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="does not fit FlowUnet"):
+        load_weights(FlowUnet(unet(weights=None), width=32), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="width: expected a multiple of 8, got 20"):
+        Velocity(67, width=20)
+
+
+def test_on_the_palette_its_mean_is_the_one_answer():
+    torch.manual_seed(0)
+    palette = PaletteUnet(unet(weights=None)).eval()
+    palette.temperature = 1.0
+    model = FlowUnet(palette, width=16).eval()
+    L = torch.rand(1, 1, 64, 64) * 2 - 1
+    torch.testing.assert_close(model.condition(L)[1], predict(palette, L))
+
+
+def test_spread_is_that_of_what_the_answer_leaves_open():
+    model = FlowUnet(unet(weights=None), width=16).eval()  # its U-Net answers gray
+    photos = torch.randint(0, 256, (40, 64, 64, 3), dtype=torch.uint8).numpy()
+    _, ab = lab.photos_to_lab(photos)
+    torch.testing.assert_close(flow.spread(model, photos), F.avg_pool2d(ab, 8).std(), atol=1e-5, rtol=1e-3)
+
+
+def test_it_learns_eight_photos_by_heart():
+    torch.manual_seed(0)
+    model = FlowUnet(unet(weights=None), width=32).eval()  # its U-Net answers gray
+    L = torch.rand(8, 1, 32, 32) * 2 - 1
+    ab = torch.randn(8, 2, 4, 4) * 0.2
+    model.spread = torch.tensor(0.2)
+    optimizer = torch.optim.AdamW(model.velocity.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=600)
+    for _ in range(600):
+        optimizer.zero_grad()
+        model.loss(L, F.interpolate(ab, size=32)).backward()
+        optimizer.step()
+        schedule.step()
+    truth = F.interpolate(ab, size=32, mode="bilinear")
+    assert (predict(model, L) - truth).abs().mean() < 0.25 * truth.abs().mean()
+
+
+class Trained:
+    """A finished run of the U-Net, its weights drawn by seed."""
+
+    def model(self, which):
+        torch.manual_seed(5)
+        return unet(weights=None)
+
+
+def test_training_leaves_the_unet_as_it_was(photos):
+    learn = runs.learner(get_recipe("flow", "smoke"), photos, Trained())
+    assert isinstance(learn, training.OwnLossLearner) and 0.01 < learn.model.spread < 1
+    before = {name: value.clone() for name, value in learn.model.unet.state_dict().items()}
+    trained = learn.model.velocity.last[-1].weight.clone()
+    learn.fit(1, 1e-3)
+    assert all(torch.equal(value, before[name]) for name, value in learn.model.unet.state_dict().items())
+    assert not torch.equal(trained, learn.model.velocity.last[-1].weight)

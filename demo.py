@@ -65,11 +65,11 @@ def credit(photo: str) -> str:
     return f"Photograph: {same[0]}, recoloured. " if same else ""
 
 
-def colour(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float):
+def colour(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float, seed: int):
     """Colour the file `photo` with a shipped model; None gives nothing.
 
     Args:
-        temperature, rebalancing: the dials of the palette; the other models have none.
+        temperature, rebalancing: the dials of the palette. seed: of the flow. The other models have none.
 
     Returns:
         the two pictures under the slider (gray and coloured, PIL, at most PREVIEW px), the button with the coloured
@@ -83,6 +83,8 @@ def colour(photo: str | None, model: str, saturation: float, temperature: float,
     network, size, sentence = load(model)
     if model == "palette":
         network.temperature, network.rebalancing = temperature, rebalancing
+    if model == "flow":
+        network.seed = seed
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -114,6 +116,8 @@ def build() -> gr.Blocks:
                 temperature = gr.Slider(0.1, 1, TEMPERATURE, step=0.01, label="Temperature (palette)", info=heat)
                 bold = "1: rare colours boldly, 0: only what is probable"
                 rebalancing = gr.Slider(0, 1, CALM, step=0.05, label="Rebalancing (palette)", info=bold)
+                seed = gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed (flow)")
+                again = gr.Button("Draw again")
                 download = gr.DownloadButton("Download at full size", interactive=False)
             with gr.Column(scale=3):
                 pictures = gr.ImageSlider(show_label=False, max_height=480, interactive=False, buttons=["fullscreen"])
@@ -126,10 +130,16 @@ def build() -> gr.Blocks:
             return str(examples()[event.index][0])
 
         shown.select(chosen, None, photo, api_visibility="private")
+        again.click(lambda seed: ("flow", seed + 1), seed, [model, seed], api_visibility="private")
         gr.on(
-            [photo.change, model.change, *(dial.release for dial in (saturation, temperature, rebalancing))],
+            [
+                photo.change,
+                model.change,
+                seed.change,
+                *(dial.release for dial in (saturation, temperature, rebalancing)),
+            ],
             colour,
-            [photo, model, saturation, temperature, rebalancing],
+            [photo, model, saturation, temperature, rebalancing, seed],
             [pictures, download, about],
             api_name="colour",
             concurrency_limit=1,

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong argum
 
 import argparse
 import dataclasses
+import math
 import sys
 import typing
 from functools import partial
@@ -14,6 +15,9 @@ from g2g.photos import MAX_MEGAPIXELS, find_photos
 from g2g.profiles import STAGES, Recipe, get_profile, get_recipe
 
 # What needs torch is imported by the command that uses it: `--help` need not wait for it
+
+
+DIALS = {"temperature": "palette", "rebalancing": "palette", "seed": "flow"}  # options of colorize: whose they are
 
 
 class WrongArgument(ValueError):
@@ -56,7 +60,10 @@ def _number(low, high, kind=float):
     """A reader for argparse of numbers from `low` to `high`; NaN is none."""
 
     def read(text):
-        value = kind(text)
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text}: expected a number from {low:g} to {high:g}")
         return value
@@ -95,10 +102,10 @@ def _colorize(args):
     if not photos:
         return 2
     model, size, description = _checked(shipped_model, args.model) if args.model else best_available()
-    asked = {"temperature": args.temperature, "rebalancing": args.rebalancing}
-    for dial, value in asked.items():
+    for dial, owner in DIALS.items():
+        value = getattr(args, dial)
         if value is not None and not hasattr(model, dial):
-            raise WrongArgument(f"--{dial}: this model answers with one colour; add --model palette")
+            raise WrongArgument(f"--{dial}: this model has no such dial; add --model {owner}")
         if value is not None:
             setattr(model, dial, value)
     print(f"colouring with {description}")
@@ -152,13 +159,16 @@ def _parser():
     option = colorize.add_argument
     option("photos", nargs="+", metavar="PHOTO", help="files, folders (searched recursively) or patterns")
     option("-o", "--output", default="colorized", metavar="FOLDER", help="where NAME-color.jpg goes (%(default)s)")
-    option("--model", metavar="NAME", help="palette (the default), or, ever more cautious, cgan, unet, cnn")
+    models = "palette (the default), flow, or, ever more cautious, cgan, unet, cnn"
+    option("--model", metavar="NAME", help=models)
     factor, pixels, megapixels = _number(0, 100), _number(32, 4096, int), _number(0.001, 1e6)
     stronger = "above 1 for stronger colours (%(default)s)"
     temperature = "palette only: 1 paints the mean of the likely colours, 0.1 nearly the likeliest one (0.38)"
     option("--temperature", type=_number(0.01, 1), metavar="T", help=temperature)
     rebalancing = "palette only: 1 paints rare colours boldly, 0 only what is probable (0.75)"
     option("--rebalancing", type=_number(0, 1), metavar="SHARE", help=rebalancing)
+    seed = "flow only: each number another of the possible colourings (0)"
+    option("--seed", type=_number(0, 2**31 - 1, int), metavar="N", help=seed)
     option("--saturation", type=factor, default=1.0, metavar="FACTOR", help=stronger)
     option("--compare", action="store_true", help="write gray and colour side by side, too")
     option("--size", type=pixels, metavar="PIXELS", help="predict colour on so many pixels squared (as in training)")

@@ -571,7 +571,22 @@ def test_the_palette_has_dials_and_other_models_say_that_they_have_none(tmp_path
     assert np.abs(results[0] - results[1]).mean() > 1 and np.abs(results[0] - results[2]).mean() > 1
     capsys.readouterr()
     assert cli(picture, "-o", tmp_path, "--model", "unet", "--temperature", 0.5) == 2
-    assert "--temperature: this model answers with one colour; add --model palette" in capsys.readouterr().err
+    assert "--temperature: this model has no such dial; add --model palette" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         cli(picture, "--model", "palette", "--temperature", 1.5)
     assert "1.5: expected a number from 0.01 to 1" in capsys.readouterr().err
+
+
+def test_the_seed_of_the_flow_is_a_number_and_another_one_another_colouring(tmp_path, capsys):
+    picture = saved(Image.fromarray(skimage.data.chelsea()), tmp_path / "a.jpg")
+    results = []
+    for number, seed in enumerate((7, 7, 8)):
+        assert cli(picture, "-o", tmp_path / str(number), "--model", "flow", "--seed", seed) == 0
+        results.append(np.asarray(Image.open(tmp_path / str(number) / "a-color.jpg")).astype(int))
+    assert np.array_equal(results[0], results[1]) and np.abs(results[0] - results[2]).mean() > 1
+    assert cli(picture, "-o", tmp_path, "--seed", 7) == 2
+    assert "--seed: this model has no such dial; add --model flow" in capsys.readouterr().err
+    for wrong in ("seven", "-1", "1.5"):
+        with pytest.raises(SystemExit, match="2"):
+            cli(picture, "--model", "flow", "--seed", wrong)
+        assert f"{wrong}: expected a number from 0 to" in capsys.readouterr().err

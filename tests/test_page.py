@@ -29,7 +29,7 @@ demo = pytest.importorskip("demo", reason="the page needs Gradio: pip install gr
 GALLERY = repo_root() / "data" / "gallery"
 
 
-DIALS = 0.38, 0.75  # temperature and rebalancing, as the palette is shipped
+DIALS = 0.38, 0.75, 0  # temperature and rebalancing of the palette, seed of the flow: as they are shipped
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def page():
 
 @pytest.fixture(scope="module")
 def colour(page, tmp_path_factory):
-    """What the page answers to (file, model, saturation, both dials): gray and coloured picture, file, sentence."""
+    """What the page answers to (file, model, saturation, dials): gray and coloured picture, file, sentence."""
     folder = tmp_path_factory.mktemp("downloads")
     client = gradio_client.Client(page.local_url, verbose=False, download_files=folder)
 
@@ -72,8 +72,17 @@ def test_the_file_is_the_one_that_colorize_writes(colour, tmp_path, model):
 
 def test_the_dials_of_the_palette_are_passed_on(colour):
     photo = GALLERY / "dogs.jpg"
-    vivid, calm = (np.asarray(colour(photo, "palette", 1.0, 0.38, share)[1]).astype(int) for share in (1.0, 0.0))
+    vivid, calm = (np.asarray(colour(photo, "palette", 1.0, 0.38, share, 0)[1]).astype(int) for share in (1.0, 0.0))
     assert np.ptp(vivid, axis=2).mean() > 1.3 * np.ptp(calm, axis=2).mean()
+
+
+def test_another_seed_is_another_colouring_of_the_flow(colour):
+    photo = GALLERY / "room.jpg"
+    first, second, again = (
+        np.asarray(colour(photo, "flow", 1.0, *DIALS[:2], seed)[1]).astype(int) for seed in (0, 1, 0)
+    )
+    assert np.array_equal(first, again)
+    assert np.abs(first - second).mean() > 2
 
 
 def test_a_large_photo_is_shown_small_and_written_large(colour, tmp_path):

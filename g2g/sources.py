@@ -21,7 +21,7 @@ from fastdownload import core as fastdownload
 from PIL import Image
 from tqdm.utils import CallbackIOWrapper
 
-from g2g.files import DISK_FULL, disk_full_explained, locked, need_disk, progress
+from g2g.files import DISK_FULL, disk_full_explained, locked, need_disk, progress, save_atomic
 from g2g.photos import SUFFIXES, Item, photos_under
 from g2g.profiles import SEED, Profile, cache_root
 
@@ -151,10 +151,24 @@ def _fetch_coco(home):
             if not fastdownload.check(fastdownload.checks_module(external), url, archive):
                 raise RuntimeError(f"{url} is not the archive it was when this was written. {WAY_OUT}")
             _unpack(archive, unpacked)
+            _check_as_before(archive, home.with_suffix(".sha256"))
             os.replace(unpacked, home)
     finally:
         archive.unlink(missing_ok=True)
         shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def _check_as_before(archive, kept):
+    """The sha256 of the first archive ever fetched is kept in the file `kept`; every later one has to have it."""
+    with open(archive, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not kept.is_file():
+        save_atomic(lambda part: part.write_text(digest), kept)
+    elif kept.read_text() != digest:
+        raise RuntimeError(
+            f"the archive is whole, but another one than at the first download: sha256 {digest}, then "
+            f"{kept.read_text()}. If that is right, delete {kept} and run the same again"
+        )
 
 
 def _download(url, path, tries=3):

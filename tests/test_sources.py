@@ -4,6 +4,7 @@ import dataclasses
 import http.server
 import io
 import os
+import shutil
 import ssl
 import tarfile
 import threading
@@ -174,7 +175,7 @@ COCO = dataclasses.replace(PROFILES["class"], size=32)
 
 
 def nothing_left(cache):
-    return [p.name for p in cache.iterdir() if p.suffix != ".lock"] == []
+    return [p.name for p in cache.iterdir() if p.suffix not in (".lock", ".sha256")] == []
 
 
 def test_coco_fetches_itself_once(serve, own_cache):
@@ -263,6 +264,20 @@ def test_another_archive_than_the_known_one_is_refused(serve, own_cache, monkeyp
     with pytest.raises(RuntimeError, match="not the archive"):
         sources.coco_sample(COCO)
     assert nothing_left(own_cache)
+
+
+def test_another_archive_than_at_the_first_download_is_refused(serve, own_cache):
+    first, other = archive(40), archive(41)
+    serve((200, len(first), first), (200, len(other), other))
+    sources.coco_sample(COCO)
+    shutil.rmtree(own_cache / "coco_sample")
+    with pytest.raises(
+        RuntimeError, match="another one than at the first download: sha256 .* delete .*coco_sample.sha256"
+    ):
+        sources.coco_sample(COCO)
+    assert nothing_left(own_cache)
+    (own_cache / "coco_sample.sha256").unlink()
+    assert sources.coco_sample(COCO)
 
 
 def test_no_server_no_file_too_little_disk(serve, own_cache, monkeypatch):

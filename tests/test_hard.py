@@ -1,0 +1,215 @@
+"""A hard hour in minutes (make test-slow): fuzzed files, SIGKILL at random points, a disk that is really full."""
+
+import io
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from test_training import recipe_for, tiny, train  # noqa: F401 (a fixture)
+
+from g2g.colorize import colorize_files
+from g2g.data import prepare
+from g2g.profiles import Profile, repo_root
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parent}"}
+TRAIN = """
+    import sys, pickle
+    from pathlib import Path
+    import test_training as t
+    tiny = pickle.loads(bytes.fromhex(sys.argv[3]))
+    print("start", flush=True)
+    t.train(sys.argv[1], tiny, Path(sys.argv[2]))
+"""
+
+
+# ------------------------------------------------------------------------------------------ fuzzed files
+
+
+def whole_files() -> dict[str, bytes]:
+    """One photograph in every format that Pillow writes, with a profile and a caption where the format has them."""
+    photograph = Image.fromarray(skimage.data.astronaut()).resize((96, 80))
+    files = {"exif.jpg": (repo_root() / "data" / "gallery" / "fig.jpg").read_bytes()}
+    for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"):
+        file = io.BytesIO()
+        photograph.save(file, kind)
+        files[f"a.{kind.lower()}"] = file.getvalue()
+    return files
+
+
+def fuzzed(data: bytes, rng: random.Random) -> bytes:
+    """`data` cut, or with bytes changed, doubled, left out or zeroed; mostly near the beginning, where headers are."""
+    data = bytearray(data)
+    reach = rng.choice([64, 1024, len(data)])
+    for _ in range(rng.choice([1, 1, 3, 20])):
+        at = rng.randrange(min(reach, len(data)))
+        size = rng.choice([1, 1, 4, 200])
+        match rng.randrange(6):
+            case 0 | 1:
+                data[at] = rng.randrange(256)
+            case 2:
+                data[at : at + size] = bytes(size)
+            case 3:
+                del data[at : at + size]
+            case 4:
+                data[at:at] = data[at : at + size]
+            case 5:
+                data[at : at + 4] = rng.choice([b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x00\x00\x00\x01"])
+        data = data or bytearray(b"x")
+    return bytes(data[: rng.randrange(len(data))] if rng.random() < 0.1 else data)
+
+
+def make_fuzzed(folder, count, seed):
+    rng = random.Random(seed)
+    folder.mkdir()
+    files = sorted(whole_files().items())
+    for number in range(count):
+        name, data = files[number % len(files)]
+        ending = Path(name).suffix if rng.random() < 0.9 else rng.choice([".jpg", ".png", ".tif"])
+        (folder / f"{number:04d}{ending}").write_bytes(fuzzed(data, rng))
+
+
+def test_seven_hundred_fuzzed_files_are_prepared(tmp_path):
+    make_fuzzed(tmp_path / "photos", 700, seed=1)
+    photos = prepare(Profile("smoke", "folder", 32, 2000, 500, "", data_dir=tmp_path / "photos"), progress=False)
+    rows = photos.manifest
+    skipped = rows["skipped"].fillna("") != ""
+    assert len(rows) == 700 and 50 < skipped.sum() < 650  # else nothing was tried
+    assert len(photos.train) + len(photos.valid) + len(photos.test) == (~skipped).sum()
+    assert all(len(reason) > 3 for reason in rows.loc[skipped, "skipped"])
+
+
+def test_three_hundred_fuzzed_files_are_coloured(tmp_path, capsys):
+    make_fuzzed(tmp_path / "photos", 300, seed=2)
+    files = sorted((tmp_path / "photos").iterdir())
+    written, failed = colorize_files(
+        files, tmp_path / "out", lambda L: torch.zeros(L.shape[0], 2, *L.shape[2:]), size=32
+    )
+    assert len(written) + len(failed) == 300 and 20 < len(failed) < 280
+    for path in written:
+        with Image.open(path) as picture:
+            picture.load()
+    assert sorted((tmp_path / "out").iterdir()) == sorted(written), "nothing half-written is left"
+    assert "Traceback" not in capsys.readouterr().out
+
+
+# --------------------------------------------------------------------------------------------- SIGKILL
+
+
+@pytest.mark.parametrize("stage", ["cnn", "cgan"])
+def test_killed_ten_times_it_ends_as_if_nothing_had_happened(stage, tiny, tmp_path):  # noqa: F811
+    train(stage, tiny, tmp_path / "whole")
+    rng, kills = random.Random(stage), 0
+    while kills < 10:
+        shutil.rmtree(tmp_path / "killed", ignore_errors=True)
+        arguments = [stage, str(tmp_path / "killed"), pickle.dumps(tiny).hex()]
+        while True:
+            process = python(TRAIN, *arguments)
+            process.stdout.readline()
+            try:
+                output, _ = process.communicate(timeout=rng.uniform(0, 2.5))
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+        assert process.returncode == 0, output
+        for file in ("weights.safetensors", "last.safetensors"):
+            assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes()
+        assert not list((tmp_path / "killed").glob(".*.part"))
+
+
+def python(script, *arguments, **options):
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, env=ENVIRONMENT, **pipes, **options)
+
+
+# --------------------------------------------------------------------------------------- a disk that is full
+
+
+def on_a_small_disk(script, *arguments):
+    """Run a script that finds at `disk` a file system of 600 kB of its own, and may call `enlarge()`."""
+    return subprocess.run(
+        ["unshare", "--map-root-user", "--mount", sys.executable, "-W", "ignore", "-c"]
+        + [textwrap.dedent(SMALL_DISK) + textwrap.dedent(script), *map(str, arguments)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+
+
+SMALL_DISK = """
+    import os, subprocess, sys
+    from pathlib import Path
+    disk = Path(sys.argv.pop(1))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(disk)], check=True)
+
+    def enlarge():
+        subprocess.run(["mount", "-o", "remount,size=500m", "none", str(disk)], check=True)
+"""
+
+
+@pytest.fixture
+def disk(tmp_path):
+    (tmp_path / "disk").mkdir()
+    if on_a_small_disk("print('mounted')", tmp_path / "disk").stdout.strip() != "mounted":
+        pytest.skip("this machine lets nobody mount a tmpfs")
+    return tmp_path / "disk"
+
+
+def test_training_on_a_full_disk_says_so_and_goes_on_when_there_is_room(disk, tiny, tmp_path):  # noqa: F811
+    script = """
+        import pickle
+        import test_training as t
+        tiny = pickle.loads(bytes.fromhex(sys.argv[1]))
+        try:
+            t.train("cnn", tiny, disk / "run")
+        except RuntimeError as error:
+            print("said:", error)
+        print("left:", sorted(path.name for path in (disk / "run").glob(".*")))
+        enlarge()
+        t.train("cnn", tiny, disk / "run")
+        sys.stdout.buffer.write(b"weights:" + (disk / "run" / "last.safetensors").read_bytes().hex().encode())
+    """
+    whole, _ = train("cnn", tiny, tmp_path / "whole")
+    done = on_a_small_disk(script, disk, pickle.dumps(tiny).hex())
+    assert "Is the disk full? Free some space and run the same again" in done.stdout, done.stdout + done.stderr
+    assert "left: []" in done.stdout
+    assert (tmp_path / "whole" / "last.safetensors").read_bytes().hex() == done.stdout.rpartition("weights:")[2]
+
+
+def test_preparing_on_a_full_disk_leaves_nothing(disk, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for number in range(400):
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{number}.png")
+    script = """
+        import shutil
+        from g2g import data
+        from g2g.profiles import Profile
+        os.environ["G2G_CACHE"] = str(disk)
+        data.need_disk = lambda *a: None  # which would say so before it began
+        profile = Profile("smoke", "folder", 32, 2000, 500, "", data_dir=Path(sys.argv[1]))
+        try:
+            data.prepare(profile)
+        except RuntimeError as error:
+            print("said:", error)
+        print("left:", [path.name for path in disk.rglob("*") if path.suffix != ".lock" and path.is_file()])
+        enlarge()
+        print(data.prepare(profile))
+    """
+    done = on_a_small_disk(script, disk, tmp_path / "photos")
+    assert "is full; nothing was kept" in done.stdout, done.stdout + done.stderr
+    assert "left: []" in done.stdout and done.returncode == 0, done.stdout + done.stderr

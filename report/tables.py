@@ -157,7 +157,8 @@ def palette_dials(model, photos, gray_scores, unet_curve) -> pd.DataFrame:
 def equally_colorful(scores: dict, curves: dict) -> list[str]:
     """Sentences on models one against the other, the other times a constant that makes it as colourful."""
     sentences = []
-    for row, other in (("unet_long", "unet"), ("cgan", "unet"), ("cgan", "unet_long"), ("palette", "unet_long")):
+    pairs = [("unet_long", "unet"), ("cgan", "unet"), ("cgan", "unet_long"), ("palette", "unet_long"), ("flow", "unet")]
+    for row, other in pairs:
         if row not in scores or other not in curves:
             continue
         level = scores[row]["colorfulness"].mean()

@@ -65,7 +65,7 @@ def test_own_photos_are_named(monkeypatch, tmp_path, capsys):
 def test_every_profile_has_its_minutes():
     assert set(module.MINUTES) == set(PROFILES)
     for alone, _, how in module.MINUTES.values():
-        assert len(alone) == 10 and how.startswith(("estimate", "measured on"))
+        assert len(alone) == 11 and how.startswith(("estimate", "measured on"))
 
 
 def test_old_python_is_told_so(monkeypatch):

@@ -85,6 +85,7 @@ import tempfile
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -310,9 +311,10 @@ figures.image_row([swatch(path[-1]) for path in paths], [f"adversary, seed {seed
 #
 # ## 2.3 Before training
 #
-# Now the real network. Photos and batches come from notebook 01. The pictures below are **validation** photos,
-# which no training step uses. (In `smoke` that separates little: they are other crops of the photographs that
-# the network does train on.)
+# Now the real network. Photos and batches come from notebook 01. Numbers come from the **validation** photos, which no
+# training step uses. (In `smoke` that separates little: they are other crops of the photographs that the network does
+# train on.) The pictures are two of [data/gallery](../data/gallery/README.md), the fig by Trevor "Freespace" and the
+# meadow by Aitzol Berasategi, CC BY 4.0, recoloured; no profile trains on those.
 
 # %%
 photos = prepare(profile)
@@ -324,10 +326,10 @@ gray_mae = ab_valid.abs().mean().item()
 print(f"gray, the answer ab = 0, scores {gray_mae:.4f} on the validation photos")
 
 # %%
-few = slice(0, 2)
-columns = {"gray": lab.to_rgb(L_valid[few], 0 * ab_valid[few])}
-columns["untrained"] = lab.to_rgb(L_valid[few], predict(model, L_valid[few]))
-figures.qualitative_grid(columns | {"truth": photos.valid[few]})
+L_few, ab_few = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[2:4]))
+columns = {"gray": lab.to_rgb(L_few, 0 * ab_few)}
+columns["untrained"] = lab.to_rgb(L_few, predict(model, L_few))
+figures.qualitative_grid(columns | {"truth": lab.to_rgb(L_few, ab_few)})
 
 # %% [markdown]
 # The untrained network paints one tint nearly everywhere; it comes from the random weights alone. Gray is the
@@ -364,13 +366,15 @@ plt.show()
 # %% [markdown]
 # The curve is jagged because each step sees different photos, some more colourful than others. The library
 # runs the same loop inside a fastai `Learner`, which adds checkpoints, histories and mixed precision. Is it
-# really the same? Train the library's CNN for as many epochs from the same seed, and compare the answers:
+# really the same? Train the library's CNN for as many epochs from the same seed, without what only some recipes have
+# (crops, weight decay, averaged weights), and compare the answers:
 
 # %%
-learn = runs.learner(dataclasses.replace(recipe, seed=SEED), photos)
+plain = dataclasses.replace(recipe, seed=SEED, crop=1.0, weight_decay=0.0, average=0.0)
+learn = runs.learner(plain, photos)
 with tempfile.TemporaryDirectory() as folder:
     history = training.fit(learn, folder, epochs=hand_epochs, lr=1e-3, seed=SEED)
-by_hand, by_library = (predict(m, L_valid[few]) for m in (model, learn.model))
+by_hand, by_library = (predict(m, L_few) for m in (model, learn.model))
 print(f"largest difference of ab: {(by_hand - by_library).abs().max():.1e}")
 
 # %% [markdown]
@@ -411,11 +415,11 @@ print(f"gray: {run.record['gray_valid_loss']:.4f}")
 
 # %%
 cnn = run.model("best", device)
-columns[f"{len(losses)} steps"] = lab.to_rgb(L_valid[few], predict(model, L_valid[few]))
-columns["cnn"] = lab.to_rgb(L_valid[few], predict(cnn, L_valid[few]))
+columns[f"{len(losses)} steps"] = lab.to_rgb(L_few, predict(model, L_few))
+columns["cnn"] = lab.to_rgb(L_few, predict(cnn, L_few))
 if profile.name == "smoke":
     print("smoke profile: trained on crops of four photographs for seconds; this only shows that it runs")
-figures.qualitative_grid(columns | {"truth": photos.valid[few]})
+figures.qualitative_grid(columns | {"truth": lab.to_rgb(L_few, ab_few)})
 
 # %% [markdown]
 # ## 2.6 How brown is it?

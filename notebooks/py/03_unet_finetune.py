@@ -64,12 +64,11 @@ profile = setup(PROFILE, USE_DRIVE)
 from g2g import runs
 
 SEED = 42  # order and flips of the photos, and all weights that start at random
-N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
 DEVICE = runs.device()  # the GPU if there is one
 ON_CPU = DEVICE.type == "cpu"
 TRY_BATCH = 4 if ON_CPU else 16  # photos per step in the search for a learning rate and in the steps by hand
 SEARCH_STEPS = 24 if ON_CPU else 100  # steps of that search
-HAND_STEPS = 12 if ON_CPU else 60  # steps by hand
+HAND_STEPS = 12 if profile.name == "smoke" else 60  # steps by hand
 
 # %%
 import dataclasses
@@ -78,6 +77,7 @@ import time
 from itertools import chain, islice, repeat
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -87,23 +87,25 @@ from skimage import data
 from torch import nn
 from torchvision.models import EfficientNet_B0_Weights
 
+# %%
 from g2g import figures, lab, models, training
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import count_parameters, imagenet_classifier, predict
 from g2g.photos import Item, decode
 from g2g.profiles import get_recipe, repo_root
 from g2g.runs import find_run, load_or_train, shipped_model
+from report.publish import across, coloured, gallery_photos
 from report.tables import quoted_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
 
 # %% [markdown]
-# The photos are those of notebook 02. We look at **validation** photos only: the test photos stay shut until
-# notebook 05.
+# The photos are those of notebook 02. We look at two of [data/gallery](../data/gallery/README.md), the meadow and the
+# mountains by Aitzol Berasategi (CC BY 4.0, recoloured), on which no profile trains.
 
 # %%
 photos = prepare(profile)
-L, ab = next(batches(photos.valid, N_SHOW))
+L, ab = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[3:5]))
 gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 figures.image_row([*gray, *truth], ["gray"] * len(gray) + ["truth"] * len(truth))
 
@@ -448,8 +450,11 @@ grid([liveliest(f[0]) for f in features], left=[f"{f.shape[-1]} px" for f in fea
 # skip carries only the mean of its channels, nothing of *where*); the same with a random encoder. Here for a moment only:
 
 # %%
+L_valid, ab_valid = next(batches(photos.valid, 64))
+
+
 def trained_briefly(weights, off=()):
-    """Validation L1 of our network after a few steps from these weights of the encoder, with skips switched off."""
+    """L1 on validation photos of our network after a few steps from these weights of the encoder, with skips switched off."""
     torch.manual_seed(SEED)
     net = Unet(imagenet_classifier("efficientnet_lite0", weights)).to(DEVICE)
     nn.init.zeros_(net.head.weight)
@@ -459,7 +464,7 @@ def trained_briefly(weights, off=()):
         F.l1_loss(net(x, off), y).backward()
         opt.step()
     net.eval()
-    return float(F.l1_loss(predict(lambda L: net(L.to(DEVICE), off).cpu(), L), ab))
+    return float(F.l1_loss(predict(lambda L: net(L.to(DEVICE), off).cpu(), L_valid), ab_valid))
 
 
 variants = {"ImageNet, skips": ("imagenet", ()), "ImageNet, no skips": ("imagenet", (0, 1, 2)),
@@ -551,8 +556,6 @@ figures.loss_curves({"unet": quoted}) if quoted else None
 # recoloured here).
 
 # %%
-from report.publish import across, coloured, gallery_photos
-
 photographs = gallery_photos(240)
 rows = {name: coloured(photographs, *shipped_model(name)[:2]) for name in ("cnn", "unet")}
 across(rows | {"truth": photographs})

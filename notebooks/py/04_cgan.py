@@ -75,7 +75,6 @@ from g2g import runs
 from g2g.profiles import get_recipe, repo_root
 
 SEED = 42  # order and flips of the photos, and the first weights of the discriminator
-N_SHOW = 2  # validation photos to look at (fewer if there are fewer)
 STEP_BATCH = 2  # photos in the two steps by hand, which always run on the CPU
 DEVICE = runs.device()  # the GPU if there is one
 recipe = get_recipe("cgan", profile)
@@ -87,6 +86,7 @@ import copy
 import math
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -95,7 +95,7 @@ from IPython.display import SVG
 from torch import nn
 
 from g2g import evaluation, figures, lab, training
-from g2g.data import batches, dataloaders, prepare
+from g2g.data import dataloaders, prepare
 from g2g.models import PatchGAN, count_parameters, predict
 from g2g.runs import load_or_train, shipped_model
 from report.publish import across, coloured, gallery_photos
@@ -123,7 +123,7 @@ pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 
 # %%
 photos = prepare(profile)
-L, ab = next(batches(photos.valid, N_SHOW))
+L, ab = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[3:5]))  # the meadow and the mountains
 gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 
 

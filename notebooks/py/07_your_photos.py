@@ -70,6 +70,7 @@ SATURATION = 1.0  # factor on the predicted colour; 0 is gray
 PREVIEW = 640  # longest side in px of the copy that is taken apart below
 
 # %%
+import io
 import tempfile
 import zipfile
 
@@ -81,13 +82,15 @@ import torch.nn.functional as F
 from IPython.display import display
 from PIL import Image
 
-from g2g import figures, lab, sources
+from g2g import figures, lab, metrics, sources
 from g2g.colorize import colorize, colorize_files, guided_filter, to_gamut_rgb
 from g2g.data import prepare
 from g2g.models import predict
 from g2g.photos import find_photos, read_photo
 from g2g.profiles import TITLES
 from g2g.runs import best_available, device, load_or_train
+from report.publish import coloured as in_the_colours_of
+from report.publish import gallery_photos
 
 # %% [markdown]
 # ## 7.1 Choosing a photo
@@ -229,19 +232,32 @@ measured[["mae", "dB over gray", "colorfulness"]].round(4)
 # photo has no colour, the bundled one stands in for it in 7.4 and 7.5.)
 #
 # *Naively*, by interpolation, each colour edge gets as wide as a small pixel is. But the full-size L shows
-# where the edges are. A **guided filter** (He, Sun, Tang 2010) assumes that in a small window colour goes with
-# lightness along a line,
+# where the edges are. The **guided filter** ([He, Sun & Tang 2010](https://doi.org/10.1007/978-3-642-15549-9_1)) assumes
+# that in a small window colour goes with lightness along a line,
 #
 # $$ab \approx \text{slope}\cdot L + \text{offset},$$
 #
 # fits slope and offset at the small size, enlarges *these* (they vary slowly), and applies them to the large
-# L. Where L has an edge, colour gets it too. (Ours differs in one thing: each line passes through its pixel's own ab, not
-# through the window's mean, so that nothing is smoothed.)
+# L. Where L has an edge, colour gets it too. The slope of a window is what regression says, the covariance of L and ab over the
+# variance of L; `eps` keeps it at 0 where L is flat. And one thing is ours: He et al. let the line pass through the window's
+# *mean*, which smooths; ours passes through each pixel's **own** ab.
+
+# %%
+def window_mean(x):
+    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
+
+def lines(L, ab, eps=1e-3):
+    """Slope and offset of the line ab = slope·L + offset at each pixel."""
+    variance = window_mean(L * L) - window_mean(L) ** 2
+    covariance = window_mean(L * ab) - window_mean(L) * window_mean(ab)
+    slope = window_mean(covariance / (variance.clamp(min=0) + eps))
+    return slope, ab - slope * L
+
 
 # %%
 def guided(L, L_small, ab_small):
-    slope, offset = (F.interpolate(x, size=L.shape[2:], mode="bilinear")
-                     for x in guided_filter(L_small, ab_small))
+    slope, offset = (F.interpolate(x, size=L.shape[2:], mode="bilinear") for x in lines(L_small, ab_small))
     return slope * L + offset
 
 
@@ -250,6 +266,8 @@ if ab.abs().mean() < 0.02:
     coloured = read_photo(flower)[0]
 L_full, truth = lab.photos_to_lab(np.asarray(coloured)[None])
 L_few, ab_few = reduced(coloured, sizes[model])
+torch.testing.assert_close(lines(L_few, ab_few), guided_filter(L_few, ab_few))
+print("the library's lines are the same")
 
 # %%
 naive = F.interpolate(ab_few, size=truth.shape[2:], mode="bilinear")
@@ -388,7 +406,59 @@ if OPEN_PAGE:
     page = demo.launch(inline=True, height=860)
 
 # %% [markdown]
-# ## 7.8 What you may say about it
+# ## 7.8 Colour as compression
+#
+# The report ends on an idea: if colour can be predicted, need a file hold it? Send the gray photo, and let the other side colour it.
+# Measured on the eight photographs of [data/gallery](../data/gallery/README.md) at 400 px: a gray JPEG of quality 75, coloured by the
+# model that `colorize` takes, against a *colour* JPEG **of as many bytes**.
+
+# %%
+def jpeg(picture, quality):
+    file = io.BytesIO()
+    picture.save(file, "jpeg", quality=quality)
+    return file.getvalue()
+
+
+def of_as_many_bytes(picture, size):
+    """The largest colour JPEG that is not above `size` bytes."""
+    candidates = [jpeg(picture, quality) for quality in range(1, 96)]
+    return max((data for data in candidates if len(data) <= size), key=len)
+
+
+# %%
+def opened(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+rows = {"gray JPEG": [], "gray JPEG, coloured": [], "colour JPEG": []}
+for pixels in gallery_photos(400):
+    picture = Image.fromarray(pixels)
+    small = jpeg(picture.convert("L"), 75)
+    (painted_here,) = in_the_colours_of([opened(small)], best, best_size)
+    answers = opened(small), painted_here, opened(of_as_many_bytes(picture, len(small)))
+    for row, answer in zip(rows.values(), answers):
+        pair = [torch.from_numpy(x.copy()).movedim(-1, 0)[None] / 255 for x in (answer, pixels)]
+        difference = metrics.delta_e(*(lab.rgb_to_lab(rgb) for rgb in pair)).mean()
+        row.append((len(small) / 1000, metrics.psnr(*pair).item(), difference.item(), answer))
+
+# %% [markdown]
+# The mean of the eight, and three of them:
+
+# %%
+means = {name: np.mean([numbers[:3] for numbers in row], axis=0) for name, row in rows.items()}
+table = pd.DataFrame(means, index=["kB", "PSNR, dB", "CIEDE2000"]).T
+table.round(2)
+
+# %%
+figures.qualitative_grid({name: [numbers[3] for numbers in row[1:6:2]] for name, row in rows.items()})
+
+# %% [markdown]
+# **No contest.** Colour is what JPEG stores most cheaply: at half the resolution, coarsely, for the eye does not mind. In as many bytes as the gray file has,
+# the colour JPEG differs from the photograph by a CIEDE2000 of 2.4; the predicted colours by 11.4, and no colour at all by 12.7. A prediction knows what
+# is usual, a file knows *this* plate. The idea begins to pay only where a few bytes tell the prediction what it cannot know, a hint of a colour here and
+# there.
+#
+# ## 7.9 What you may say about it
 #
 # The lightness in the result is the photo's. **The colour is invented.** It is what a network finds usual for
 # such a shape, in photos of our time, taken where its training photos were taken.

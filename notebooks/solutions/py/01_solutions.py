@@ -51,15 +51,21 @@ import dataclasses
 import tempfile
 from unittest import mock
 
+import numpy as np
 import torch.nn.functional as F
 from PIL import Image
 
 from g2g import evaluation, figures, lab, metrics
-from g2g.data import batches, prepare
+from g2g.data import prepare
+from report.publish import gallery_photos
+
+# %% [markdown]
+# (The photographs are those of [data/gallery](../../data/gallery/README.md), with authors and licences there, recoloured.)
 
 # %%
 photos = prepare(profile)
-L, ab = next(batches(photos.valid[:8]))
+gallery = np.stack(gallery_photos(photos.size))
+L, ab = lab.photos_to_lab(gallery)
 
 # %% [markdown]
 # ## 1. The other divisor
@@ -105,7 +111,7 @@ figures.image_row(shown.values(), shown)
 
 # %%
 def fill(folder):
-    for i, photo in enumerate(photos.train[:7]):
+    for i, photo in enumerate(gallery[:7]):
         place = folder / ("train" if i < 5 else "test")
         place.mkdir(exist_ok=True)
         Image.fromarray(photo).save(place / f"{i}.png")

@@ -49,15 +49,17 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from g2g import evaluation, figures, lab
-from g2g.data import batches, dataloaders, prepare
+from g2g.data import dataloaders, prepare
 from g2g.models import EncoderDecoder, count_parameters, predict
 from g2g.profiles import get_recipe
 from g2g.runs import list_runs, load_or_train
+from report.publish import gallery_photos
 
 SEED = 42
 photos = prepare(profile)
@@ -119,9 +121,10 @@ columns = ["mae", "colorfulness", "colorfulness_truth"]
 pd.DataFrame({name: table[columns].mean() for name, table in scores.items()}).T.round(4)
 
 # %%
-L, _ = next(batches(photos.valid[:2]))
+gallery = np.stack(gallery_photos(photos.size)[2:4])  # of data/gallery: authors and licences there, recoloured
+L, ab = lab.photos_to_lab(gallery)
 pictures = {name: lab.to_rgb(L, predict(m, L)) for name, m in trained.items()}
-figures.qualitative_grid(pictures | {"truth": photos.valid[:2]})
+figures.qualitative_grid(pictures | {"truth": gallery})
 
 # %% [markdown]
 # So few steps decide little. With more of them and enough photos expect L1 to have the lower MAE, since

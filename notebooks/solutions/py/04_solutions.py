@@ -50,14 +50,16 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 from itertools import chain, islice, repeat
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from g2g import figures, lab, runs, training
-from g2g.data import batches, dataloaders, prepare
+from g2g.data import dataloaders, prepare
 from g2g.models import predict
 from g2g.runs import load_or_train
+from report.publish import gallery_photos
 
 SEED = 42
 DEVICE = runs.device()
@@ -70,7 +72,7 @@ start = load_or_train("unet", profile, photos=photos)
 run = load_or_train("cgan", profile, photos=photos, start=start, shipped=False)  # with its D
 print("runs:", start.id, run.id)
 dls = dataloaders(photos, BATCH, seed=SEED, device=DEVICE)
-L, ab = next(batches(photos.valid, 2))
+L, ab = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[3:5]))  # of data/gallery: authors and licences there
 
 
 # %% [markdown]
@@ -196,6 +198,5 @@ figures.qualitative_grid(noisy)
 # * **Given:** L, the noisy ab and how noisy it is (t): three channels in place of one, and a number.
 # * **Asked for:** the noise $\varepsilon$ (or, which comes to the same, the clean ab), with plain MSE.
 # * **Why not brown:** each step only answers with a mean *given what the noisy colours already suggest*. The first random draw breaks the tie
-#   between red and blue, and the steps after it make that choice consistent. Another draw gives another plausible photo: what no model
-#   of this course can do.
+#   between red and blue, and the steps after it make that choice consistent. Another draw gives another plausible photo. Notebook 11 builds one.
 # * **The price:** tens to a thousand passes through the U-Net for one photo, where ours needs one; and longer training.

@@ -56,12 +56,14 @@ from g2g import figures, lab
 from g2g.data import prepare
 from g2g.models import predict
 from g2g.runs import device, load_or_train
+from report.publish import gallery_photos
 
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 photos = prepare(profile)
 models = {stage: load_or_train(stage, profile, photos=photos).model(device=device())
           for stage in ("cnn", "unet")}
-L, ab = lab.photos_to_lab(photos.test[:8])
+gallery = np.stack(gallery_photos(photos.size))  # of data/gallery: authors and licences there, recoloured here
+L, ab = lab.photos_to_lab(gallery)
 
 # %% [markdown]
 # ## 1. Left or right?
@@ -79,7 +81,7 @@ print("mean difference in CIE units:", {stage: round(value, 2) for stage, value 
 # %%
 plain = lab.to_rgb(L[:3], predict(models["unet"], L[:3]))
 turned = lab.to_rgb(L[:3], mirrored(models["unet"], L[:3]))
-figures.qualitative_grid({"as it is": plain, "mirrored, and back": turned, "truth": photos.test[:3]})
+figures.qualitative_grid({"as it is": plain, "mirrored, and back": turned, "truth": gallery[:3]})
 
 # %% [markdown]
 # Not the same. A convolution treats all *places* alike, but its kernel is not symmetric, so left and right are

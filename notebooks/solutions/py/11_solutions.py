@@ -63,6 +63,7 @@ from g2g.models import predict
 from g2g.profiles import repo_root
 from g2g.runs import device, shipped_model
 
+# %%
 DEVICE = device()
 STEPS = 20 if profile.name == "smoke" else 200  # of each training in exercise 1
 photos = prepare(profile)
@@ -86,6 +87,7 @@ def velocity_loss(network, L, ab, t):
     return F.mse_loss(network(x, t, seen), data - noise)
 
 
+# %%
 draws = {"uniform": torch.rand, "middle": lambda count, device: torch.randn(count, device=device).sigmoid()}
 
 
@@ -102,14 +104,21 @@ def trained(draw):
     return network.eval()
 
 
+# %% [markdown]
+# Both networks, asked at three times, in the same noise:
+
+# %%
+L, ab = next(batches(photos.valid[:100], 100, DEVICE))
+
 # %%
 rows = {}
-L, ab = next(batches(photos.valid[:100], 100, DEVICE))
 for name, draw in draws.items():
     network = trained(draw)
     torch.manual_seed(1)  # the same noise for both
     with torch.no_grad():
         rows[name] = [velocity_loss(network, L, ab, torch.full((len(L),), t, device=DEVICE)).item() for t in (0.1, 0.5, 0.9)]
+
+# %%
 pd.DataFrame(rows, index=["t = 0.1", "t = 0.5", "t = 0.9"]).round(3)
 
 # %% [markdown]
@@ -139,6 +148,8 @@ for tau in (0.0, 0.6, 0.8, 1.0):
     apart = 110 * (first - second).norm(dim=1).mean()
     colourful = metrics.colorfulness(lab.to_rgb(L, first)).mean()
     rows[f"τ = {tau:g}"] = [(first - ab).abs().mean().item(), colourful.item(), apart.item()]
+
+# %%
 pd.DataFrame(rows, index=["MAE", "colourfulness", "two draws apart, CIE units"]).T.round(4)
 
 # %% [markdown]

@@ -23,11 +23,13 @@
 #
 # **You will learn**
 #
-# - how a photograph's colours drown in noise, step by step, and how a network learns the way back (DDPM, Ho et al. 2020);
-# - what changes when the way is made straight (flow matching, Lipman et al. 2023; rectified flow, Liu et al. 2023);
+# - how a photograph's colours drown in noise, step by step, and how a network learns the way back (DDPM, [Ho et al. 2020](https://arxiv.org/abs/2006.11239));
+# - what changes when the way is made straight (flow matching, [Lipman et al. 2023](https://arxiv.org/abs/2210.02747); rectified
+#   flow, [Liu et al. 2023](https://arxiv.org/abs/2209.03003));
 # - how to draw several colourings of one photo, and what one draw and the mean of many are worth;
-# - what guidance turns up, and what it costs (Dhariwal & Nichol 2021; Ho & Salimans 2022);
-# - why latent diffusion (Rombach et al. 2022) has to carry lightness past its latent.
+# - what guidance turns up, and what it costs ([Dhariwal & Nichol 2021](https://arxiv.org/abs/2105.05233);
+#   [Ho & Salimans 2022](https://arxiv.org/abs/2207.12598));
+# - why latent diffusion ([Rombach et al. 2022](https://arxiv.org/abs/2112.10752)) has to carry lightness past its latent.
 #
 # **Before this:** notebook 02 for the jacket, 03 for the U-Net, 09 for answers that are distributions.
 # **Minutes:** printed by the next cell.
@@ -358,7 +360,7 @@ class Block(nn.Module):
 
 # %% [markdown]
 # Convolutions see their neighbours only. But if the left half of a lawn has been decided, the right half should know.
-# **Attention** lets each place ask all others and take from those that look alike (Vaswani et al. 2017):
+# **Attention** lets each place ask all others and take from those that look alike ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762)):
 
 # %%
 class Attention(nn.Module):
@@ -414,7 +416,7 @@ print(f"{sum(p.numel() for p in net.parameters()):,} parameters; the library's n
 # ## 11.5 Training, and a failure worth seeing
 #
 # One step: a batch of photos, each drowned four times at random times (the U-Net's look at a photo costs as much as all
-# four); the velocity; its squared error. In one draw of ten the network sees lightness alone, for 11.9.
+# four); the velocity; its squared error. In one draw of ten the network sees lightness alone, for the guidance of 11.11.
 
 # %%
 def training_loss(network, L, ab, spread):
@@ -858,7 +860,7 @@ pd.read_csv(samples, index_col="answer")[["mae", "mae_low", "mae_high", "gain", 
 #
 # ## Exercises
 #
-# 1. **A stitch in time.** Draw $t$ from $\sigma(\mathcal N(0, 1))$ in place of uniformly (Esser et al. 2024), so that the middle of the way is trained more. Does
+# 1. **A stitch in time.** Draw $t$ from $\sigma(\mathcal N(0, 1))$ in place of uniformly ([Esser et al. 2024](https://arxiv.org/abs/2403.03206)), so that the middle of the way is trained more. Does
 #    the validation loss at t = 0.1, 0.5 and 0.9 change?
 # 2. **Cooler noise.** Multiply the first noise by τ = 0.6, 0.8, 1. What do MAE, colourfulness and the distance between draws do? Compare with guidance and with
 #    chapter 9's temperature.

@@ -194,5 +194,5 @@ figures.image_row([lab.to_rgb(gray, picture)[0].cpu() for picture in pictures.va
 # (*Picture_0B* by Trevor "Freespace", CC BY 4.0, recoloured.)
 #
 # Hardly. The place itself is red, the plate around it a little redder, the far side of it brown as before. The network was never shown pictures of which a part
-# was known, and two places of 256 do not outvote the features. (Lugmayr et al. 2022, "RePaint", go back and forth between steps so that both parts
+# was known, and two places of 256 do not outvote the features. ([Lugmayr et al. 2022](https://arxiv.org/abs/2201.09865), "RePaint", go back and forth between steps so that both parts
 # come to agree.)

@@ -20,7 +20,12 @@ from report.claims import verdicts
 from report.figures import best_and_worst, count_colors, error_against_chroma, frontier, preprocessing
 from report.tables import evaluate_profile, formatted, notes, read_scores
 
-AGAINST = {"gray": ["cnn", "unet", "cgan"], "cnn": ["unet"], "unet": ["unet_long", "palette"], "unet_long": ["cgan"]}
+AGAINST = {
+    "gray": ["cnn", "unet", "cgan"],
+    "cnn": ["unet"],
+    "unet": ["unet_long", "palette", "flow"],
+    "unet_long": ["cgan"],
+}
 
 
 def make_report(profile: Profile | str | None = None) -> Path:

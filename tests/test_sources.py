@@ -186,7 +186,8 @@ def test_coco_fetches_itself_once(serve, own_cache):
     assert all(name.endswith(".jpg") for name in photos.files("train"))
     assert prepare(COCO).hash == photos.hash
     assert len(asked) == 1
-    assert sorted(p.name for p in own_cache.iterdir() if p.suffix != ".lock") == ["coco_sample", "prepared"]
+    there = ["coco_sample", "coco_sample.sha256", "prepared"]
+    assert sorted(p.name for p in own_cache.iterdir() if p.suffix != ".lock") == there
     assert not list(own_cache.rglob("*.json.*")) and not list((own_cache / "coco_sample").rglob("*.json"))
 
 

@@ -84,7 +84,7 @@ def colour(photo: str | None, model: str, saturation: float, temperature: float,
     if model == "palette":
         network.temperature, network.rebalancing = temperature, rebalancing
     if model == "flow":
-        network.seed = seed
+        network.seed = int(seed or 0)  # an emptied field is None
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -117,7 +117,7 @@ def build() -> gr.Blocks:
                 bold = "1: rare colours boldly, 0: only what is probable"
                 rebalancing = gr.Slider(0, 1, CALM, step=0.05, label="Rebalancing (palette)", info=bold)
                 seed = gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed (flow)")
-                again = gr.Button("Draw again")
+                again = gr.Button("Draw again (flow)")
                 download = gr.DownloadButton("Download at full size", interactive=False)
             with gr.Column(scale=3):
                 pictures = gr.ImageSlider(show_label=False, max_height=480, interactive=False, buttons=["fullscreen"])

@@ -75,7 +75,7 @@ def need_disk(folder: Path, need: int, what: str) -> None:
     """Raise RuntimeError unless the disk of `folder` has room for `need` bytes of `what`."""
     free = shutil.disk_usage(folder).free
     if free < need:
-        raise RuntimeError(f"{folder} has {free / 1e9:.1f} GB free; {what} need {need / 1e9:.1f} GB. {MORE_DISK}")
+        raise RuntimeError(f"{folder} has {free / 1e6:,.0f} MB free; {what} need {need / 1e6:,.0f} MB. {MORE_DISK}")
 
 
 @contextmanager

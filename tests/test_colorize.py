@@ -590,3 +590,26 @@ def test_the_seed_of_the_flow_is_a_number_and_another_one_another_colouring(tmp_
         with pytest.raises(SystemExit, match="2"):
             cli(picture, "--model", "flow", "--seed", wrong)
         assert f"{wrong}: expected a number from 0 to" in capsys.readouterr().err
+
+
+def test_what_the_system_says_in_two_words_gets_a_remedy(tmp_path, capsys, monkeypatch):
+    picture = saved(photo(), tmp_path / "a.jpg")
+    (tmp_path / "file").write_text("no folder")
+    assert cli(picture, "-o", tmp_path / "file") == 1
+    assert "File exists: " in (said := capsys.readouterr().err) and "a file lies where a folder has to be" in said
+    assert cli(picture, "-o", tmp_path / "file" / "below") == 1
+    assert "Not a directory: " in (said := capsys.readouterr().err) and "choose another place" in said
+    monkeypatch.setattr(
+        Path, "mkdir", lambda *a, **k: (_ for _ in ()).throw(PermissionError(13, "Permission denied", "x"))
+    )
+    assert cli(picture, "-o", tmp_path / "out") == 1
+    assert "error: Permission denied: x; choose another place, or change its permissions" in capsys.readouterr().err
+
+
+def test_an_interrupted_colorize_does_not_promise_to_go_on(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "colorize_files", interrupted)
+    assert cli(saved(photo(), tmp_path / "a.jpg"), "-o", tmp_path) == 130
+    assert capsys.readouterr().err == "interrupted; what was written is whole, and stays\n"

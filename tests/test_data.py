@@ -291,7 +291,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, capsys, damage):
 def test_too_little_disk_is_said_before(tmp_path, own_cache, monkeypatch):
     profile = splits(tmp_path)
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6, 1000))
-    with pytest.raises(RuntimeError, match="GB free.*G2G_CACHE"):
+    with pytest.raises(RuntimeError, match="MB free.*G2G_CACHE"):
         prepare(profile)
     assert not leftovers(own_cache)
 

@@ -290,6 +290,6 @@ def test_no_server_no_file_too_little_disk(serve, own_cache, monkeypatch):
         sources.coco_sample(COCO)
     whole = archive()
     asked = serve((200, 10**15, whole))
-    with pytest.raises(RuntimeError, match="GB free"):
+    with pytest.raises(RuntimeError, match="MB free"):
         sources.coco_sample(COCO)
     assert len(asked) == 1 and nothing_left(own_cache)

@@ -5,30 +5,18 @@ Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong argum
 
 import argparse
 import dataclasses
-import errno
 import math
 import sys
 import typing
 from functools import partial
 
-from g2g.files import printable
+from g2g.files import explained, printable
 from g2g.photos import MAX_MEGAPIXELS, find_photos
 from g2g.profiles import STAGES, Recipe, get_profile, get_recipe
 
 # What needs torch is imported by the command that uses it: `--help` need not wait for it
 
-
 DIALS = {"temperature": "palette", "rebalancing": "palette", "seed": "flow"}  # options of colorize: whose they are
-
-_PERMISSIONS = "choose another place, or change its permissions"
-_IN_THE_WAY = "a file lies where a folder has to be: choose another place"
-REMEDIES = {  # for what the system says in two words
-    errno.EACCES: _PERMISSIONS,
-    errno.EPERM: _PERMISSIONS,
-    errno.EROFS: "this disk can only be read: choose another place",
-    errno.ENOTDIR: _IN_THE_WAY,
-    errno.EEXIST: _IN_THE_WAY,
-}
 
 
 class WrongArgument(ValueError):
@@ -191,12 +179,6 @@ def _parser():
     return parser
 
 
-def _explained(error) -> str:
-    """An error in words; one of the system's with the file and a remedy."""
-    remedy = REMEDIES.get(getattr(error, "errno", None))
-    return f"{error.strerror}: {printable(error.filename)}; {remedy}" if remedy else str(error)
-
-
 def main(argv=None) -> int:
     """Run one subcommand; returns its exit code."""
     args = _parser().parse_args(argv)
@@ -208,16 +190,13 @@ def main(argv=None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        resumes = args.function in (_prepare, _train, _evaluate)
-        what = (
-            "the same command takes up what is finished and goes on"
-            if resumes
-            else "what was written is whole, and stays"
-        )
-        print(f"interrupted; {what}", file=sys.stderr)
+        then = "what was written is whole, and stays"
+        if args.function in (_prepare, _train, _evaluate):
+            then = "the same command takes up what is finished and goes on"
+        print(f"interrupted; {then}", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {_explained(error)}", file=sys.stderr)
+        print(f"error: {explained(error)}", file=sys.stderr)
         return 1
 
 

@@ -12,6 +12,15 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PERMISSIONS = "choose another place, or change its permissions"
+_IN_THE_WAY = "a file lies where a folder has to be: choose another place"
+REMEDIES = {  # for what the system says in two words
+    errno.EACCES: _PERMISSIONS,
+    errno.EPERM: _PERMISSIONS,
+    errno.EROFS: "this disk can only be read: choose another place",
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+}
 MORE_DISK = "Free some space, or set G2G_CACHE to a folder on a larger disk"
 
 
@@ -87,6 +96,12 @@ def disk_full_explained(folder: Path):
         if error.errno not in DISK_FULL:
             raise
         raise RuntimeError(f"the disk of {folder} is full; nothing was kept. {MORE_DISK}") from error
+
+
+def explained(error: Exception) -> str:
+    """An error in words; one of the system's with the file and a remedy."""
+    remedy = REMEDIES.get(getattr(error, "errno", None))
+    return f"{error.strerror}: {printable(error.filename)}; {remedy}" if remedy else str(error)
 
 
 def printable(name) -> str:

@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong argum
 import argparse
 import sys
 
+from g2g.files import explained
+
 COMMANDS = {
     "build": "train what is missing, evaluate, draw every figure, write the report page",
     "publish": "copy the outcome of the finished runs to results/ and into README",
@@ -55,7 +57,7 @@ def main(argv=None) -> int:
         print("interrupted; the same command takes up what is finished and goes on", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explained(error)}", file=sys.stderr)
         return 1
     return 0
 

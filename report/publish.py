@@ -105,7 +105,7 @@ def _collect(folder, runs, profile, texts):
         (folder / stage).mkdir()
         for file in ("history.csv", "run.json"):
             shutil.copyfile(run.folder / file, folder / stage / file)
-    for file in ("table1.csv", "table1.tex", "frontier.csv", "palette.csv", "cvae.csv", "flow.csv"):
+    for file in ("table1.csv", "table1.tex", "frontier.csv", "palette.csv", "cvae.csv"):
         if (results / file).is_file():
             shutil.copyfile(results / file, folder / file)
     for name, text in texts.items():

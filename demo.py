@@ -65,7 +65,7 @@ def credit(photo: str) -> str:
     return f"Photograph: {same[0]}, recoloured. " if same else ""
 
 
-def colour(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float, seed: int):
+def colour(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float, seed: int | None):
     """Colour the file `photo` with a shipped model; None gives nothing.
 
     Args:
@@ -130,16 +130,16 @@ def build() -> gr.Blocks:
             return str(examples()[event.index][0])
 
         shown.select(chosen, None, photo, api_visibility="private")
-        again.click(lambda seed: ("flow", seed + 1), seed, [model, seed], api_visibility="private")
+
+        def drawn_again(seed: int | None):
+            return "flow", int(seed or 0) + 1
+
+        again.click(drawn_again, seed, [model, seed], api_visibility="private")
+        dials = [saturation, temperature, rebalancing]
         gr.on(
-            [
-                photo.change,
-                model.change,
-                seed.change,
-                *(dial.release for dial in (saturation, temperature, rebalancing)),
-            ],
+            [photo.change, model.change, seed.change, *(dial.release for dial in dials)],
             colour,
-            [photo, model, saturation, temperature, rebalancing, seed],
+            [photo, model, *dials, seed],
             [pictures, download, about],
             api_name="colour",
             concurrency_limit=1,

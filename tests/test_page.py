@@ -82,6 +82,8 @@ def test_another_seed_is_another_colouring_of_the_flow(colour):
         np.asarray(colour(photo, "flow", 1.0, *DIALS[:2], seed)[1]).astype(int) for seed in (0, 1, 0)
     )
     assert np.array_equal(first, again)
+    emptied = np.asarray(colour(photo, "flow", 1.0, *DIALS[:2], None)[1]).astype(int)
+    assert np.array_equal(first, emptied)
     assert np.abs(first - second).mean() > 2
 
 

@@ -21,6 +21,8 @@ from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
 from g2g.palette import CALM, PaletteUnet, class_weights, prior
 from g2g.profiles import QUOTED, STAGES, TITLES, Profile, Recipe, get_profile, get_recipe, repo_root
 
+PREFERRED = ["palette", *reversed(STAGES)]  # for colouring a photo: the palette, then the later stages first
+
 
 @dataclass(frozen=True)
 class Run:
@@ -42,8 +44,8 @@ class Run:
     def model(self, which: str | None = None, device="cpu") -> torch.nn.Module:
         """The trained generator in eval mode. Raises FileNotFoundError where the weights are gone.
 
-        `which` is `best` (lowest validation L1) or `last`; None takes last for the cGAN and the palette, whose
-        validation L1 does not say which epoch looks best, and for the control `unet_long`; best for the others.
+        `which` is `best` (lowest validation L1) or `last`; None takes last for the cGAN, the palette and the
+        flow, whose validation L1 does not say which epoch looks best, and for the control `unet_long`; else best.
         """
         usual = "last" if self.stage in ("unet_long", "cgan", "palette", "flow") else "best"
         files = {"best": self.folder / "weights.safetensors", "last": self.folder / "last.safetensors"}
@@ -173,8 +175,7 @@ def quoted() -> dict[str, Run]:
 def shipped_models() -> list[str]:
     """Names of the trained models whose weights lie in `results/weights/`: the palette, then the later stages first."""
     names = sorted(card.stem for card in (repo_root() / "results" / "weights").glob("*.json"))
-    order = ["palette", *reversed(STAGES)]
-    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+    return sorted(names, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))
 
 
 def shipped_model(name: str) -> tuple[torch.nn.Module, int, str]:
@@ -217,7 +218,8 @@ def best_available() -> tuple[torch.nn.Module, int, str]:
     for name in (*QUOTED, "smoke"):
         runs = _finished(get_profile(name)).values()
         if runs:
-            run = max(runs, key=lambda run: (STAGES.index(run.stage), run.record["finished"]))
+            newest_first = sorted(runs, key=lambda run: run.record["finished"], reverse=True)
+            run = min(newest_first, key=lambda run: PREFERRED.index(run.stage))
             about = f"{TITLES[run.stage]} from run {run.id} of the {name} profile"
             if name == "smoke":
                 about += "; trained on a handful of crops for a test, its colours mean nothing"

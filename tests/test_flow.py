@@ -191,6 +191,23 @@ class Trained:
         return unet(weights=None)
 
 
+class TrainedPalette:
+    def model(self, which):
+        torch.manual_seed(5)
+        return PaletteUnet(unet(weights=None))
+
+
+def test_a_flow_on_the_palette_as_class_and_report_train_it_comes_back_from_its_weights(photos, tmp_path):
+    recipe = get_recipe("flow", "class")
+    assert recipe.start == "palette" == get_recipe("flow", "report").start
+    learn = runs.learner(recipe, photos, TrainedPalette())
+    learn.fit(1, 1e-3)
+    torch.save(learn.model.state_dict(), tmp_path / "w.pth")
+    again = load_weights(runs._model(recipe, photos.size, weights=None), tmp_path / "w.pth").eval()
+    L = torch.rand(1, 1, 32, 32) * 2 - 1
+    torch.testing.assert_close(again(L), learn.model.eval()(L))
+
+
 def test_training_leaves_the_unet_as_it_was(photos):
     learn = runs.learner(get_recipe("flow", "smoke"), photos, Trained())
     assert isinstance(learn, training.OwnLossLearner) and 0.01 < learn.model.spread < 1

@@ -502,7 +502,7 @@ print("run:", run.id)
 run.history.tail(3)
 
 # %% [markdown]
-# `valid_loss` is the L1 of *one draw*, `train_loss` the squared error of the velocity. From here on we look at the model
+# `valid_loss` is the L1 of *one draw* (in the quoted run of 20 steps), `train_loss` the squared error of the velocity. From here on we look at the model
 # whose weights lie in the repository, trained with the recipe of the profile `cpu`:
 
 # %%

@@ -417,7 +417,7 @@ order = table["chroma"].sort_values().index
 print("chroma of the grayest and of the most colourful training photos:", *table["chroma"][order].iloc[[0, 1, -2, -1]])
 
 # %% [markdown]
-# The gallery has both kinds, too:
+# In the gallery none is near-gray; the dogs come closest, and the fig is the most colourful:
 
 # %%
 _, ab_gallery = lab.photos_to_lab(gallery)

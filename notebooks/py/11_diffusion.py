@@ -269,7 +269,8 @@ for row, name in zip(cells, samplers):
         x = draw_jackets(name, steps)
         is_red = (x - RED).norm(dim=1) < (x - BLUE).norm(dim=1)
         ax.scatter(*x[::4].T, s=3, c=np.where(is_red[::4], "#C0392B", "#2E6FBA"))
-        ax.set(title=f"{steps} steps: {is_red.double().mean():.0%} red", xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
+        ax.set_title(f"steps: {steps}, red: {is_red.double().mean():.0%}", fontsize=9)
+        ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
     row[0].set_ylabel(name)
 fig.tight_layout()
 plt.show()
@@ -284,7 +285,7 @@ plt.show()
 # ## 11.4 A network for photographs
 #
 # What the U-Net of notebook 03 answers need not be learnt again. Data are what that answer **leaves open**: the true ab
-# minus the answer, at an eighth of the resolution. And beside noise and time the network sees the photo through the
+# minus the answer, at an eighth of the resolution (in the last picture below, added to the answer again). And beside noise and time the network sees the photo through the
 # U-Net's eyes: lightness, answer, and the 64 features that the answer was made of.
 
 # %%
@@ -306,7 +307,7 @@ def look(L):
 seen, answer = look(L.to(DEVICE))
 left_open = F.interpolate(ab - answer.cpu(), size=(16, 16), mode="area")
 pictures = {"gray": 0 * ab, "the U-Net's answer": answer.cpu(), "truth": ab}
-pictures["answer + what it left open, at an eighth"] = answer.cpu() + F.interpolate(left_open, size=128, mode="bilinear")
+pictures["with what it left open"] = answer.cpu() + F.interpolate(left_open, size=128, mode="bilinear")
 figures.image_row([lab.to_rgb(L, picture)[0] for picture in pictures.values()], list(pictures))
 
 
@@ -486,7 +487,8 @@ grid(rows, ["gray", "U-Net", "noise 1", "noise 2", "noise 3", "truth"])
 # %% [markdown]
 # **Clouds.** Look down a column: the same stains in the same places, whatever the photo shows. The network has learnt the
 # *size* and the *softness* of what is left open, which is what noise and data have in common, and not yet where objects
-# end. This is how diffusion fails while it is young. It is cured by steps, thousands of them.
+# end. This is how diffusion fails while it is young. It is cured by steps, thousands of them. (In `smoke`, after 30 steps, there is
+# not even that: what you see is the noise itself.)
 #
 # ## 11.6 The stage `flow`
 #

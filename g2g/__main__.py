@@ -166,11 +166,11 @@ def _parser():
     option("--temperature", type=_number(0.01, 1), metavar="T", help=temperature)
     rebalancing = "palette only: 1 paints rare colours boldly, 0 only what is probable (0.75)"
     option("--rebalancing", type=_number(0, 1), metavar="SHARE", help=rebalancing)
-    seed = "flow only: each number another of the possible colourings (0)"
+    seed = "flow only: each number draws another possible colouring (0)"
     option("--seed", type=_number(0, 2**31 - 1, int), metavar="N", help=seed)
     option("--saturation", type=factor, default=1.0, metavar="FACTOR", help=stronger)
     option("--compare", action="store_true", help="write gray and colour side by side, too")
-    option("--size", type=pixels, metavar="PIXELS", help="predict colour on so many pixels squared (as in training)")
+    option("--size", type=pixels, metavar="PIXELS", help="predict colour on PIXELS² pixels (as in training)")
     limit = "refuse larger photos before decoding them (%(default)s)"
     option("--max-megapixels", type=megapixels, default=MAX_MEGAPIXELS, metavar="N", help=limit)
 
@@ -192,7 +192,7 @@ def main(argv=None) -> int:
     except KeyboardInterrupt:
         then = "what was written is whole, and stays"
         if args.function in (_prepare, _train, _evaluate):
-            then = "the same command takes up what is finished and goes on"
+            then = "run the same command again: it goes on from what is finished"
         print(f"interrupted; {then}", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:

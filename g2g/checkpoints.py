@@ -216,4 +216,4 @@ class Report(Callback):
         spent = f"{row['seconds']:.0f} s, {minutes_left:.1f} min left"
         print(f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(losses)}  {spent}")
         if row.get("d_loss", 1) < 0.02:
-            print("  D hardly errs any more (loss < 0.02), G learns little from it: lower D's learning rate or raise λ")
+            print("  D is hardly ever wrong now (loss < 0.02), so G learns little: lower D's learning rate or raise λ")

@@ -143,7 +143,7 @@ def saturated(model, photos, split="test", saturations=SATURATIONS, **options) -
 
 
 def by_saturation(rgb, L, ab, pred_ab, saturations=SATURATIONS) -> pd.DataFrame:
-    """Of a batch of `predictions`, a row a photo and saturation: `saturation`, `mae`, `psnr`, `colorfulness`."""
+    """For a batch of `predictions`, one row per photo and saturation: `saturation`, `mae`, `psnr`, `colorfulness`."""
     parts = []
     for saturation in saturations:
         shown = lab.to_rgb(L, saturation * pred_ab)

@@ -167,9 +167,7 @@ def qualitative_grid(columns: dict, rows=()):
     return grid(zip(*columns.values(), strict=True), list(columns), rows)
 
 
-@figure(
-    "Joint density of a* and b* on one log scale; above, mean chroma; line: the gamut of sRGB. In its middle is gray."
-)
+@figure("Joint density of a* and b* on one log scale; above, mean chroma; line: the gamut of sRGB, gray in its middle.")
 def ab_histograms(colors: dict):
     """Side by side: name -> ab (B,2,H,W), or counts (bins,bins) as from `report.figures.count_colors`."""
     densities = {name: _density(x) for name, x in colors.items()}
@@ -209,7 +207,7 @@ def _gamut():
 
 
 @figure(
-    "Losses by epoch: L1 of ab, dashed a gray answer; below, of a GAN, the discriminator's and the generator's two."
+    "Losses by epoch: L1 of ab (dashed: of gray); below, for a GAN, the discriminator's loss and the generator's two."
 )
 def loss_curves(runs):
     """L1 curves, a panel for each run, and the GAN's losses apart; `runs` is one `runs.Run`, or name -> Run."""

@@ -17,7 +17,7 @@ _IN_THE_WAY = "a file lies where a folder has to be: choose another place"
 REMEDIES = {  # for what the system says in two words
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
-    errno.EROFS: "this disk can only be read: choose another place",
+    errno.EROFS: "this disk is read-only: choose another place",
     errno.ENOTDIR: _IN_THE_WAY,
     errno.EEXIST: _IN_THE_WAY,
 }

@@ -15,7 +15,7 @@ from torch import nn
 from g2g.lab import photos_to_lab
 from g2g.palette import annealed_mean
 
-NOISES = 4  # that each photo of a batch is drowned in: the condition costs as much as all of them
+NOISES = 4  # for each photo of a batch: all four together cost as much as computing its condition once
 DROP = 0.1  # share of them that see L alone, for guidance without a classifier (Ho & Salimans 2022)
 WIDTH_OF_TIME = 64  # sines and cosines that tell the network what time it is
 
@@ -133,7 +133,7 @@ class FlowUnet(nn.Module):
     def condition(self, L: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """L (B,1,H,W) to L, the U-Net's answer and its last features at an eighth (B,1+2+C,h,w); the answer (B,2,H,W).
 
-        The features are those of the network it was trained with: others are noise to it.
+        The features must be those of the U-Net that the flow was trained with: it cannot read any others.
         """
         features = self.unet.decode(L)
         answer = self.unet.head(features)

@@ -335,8 +335,10 @@ def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
+def load_weights(model: nn.Module, path: str | Path, changes: bool = False) -> nn.Module:
     """Load a safetensors file or a torch state dict into `model`, every weight or none; returns the model.
+
+    With `changes`, the file holds some weights only, and the others stay as they are.
 
     Raises:
         FileNotFoundError: no such file.
@@ -356,7 +358,7 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
         raise ValueError(f"{path} is not a state dict (names to tensors); save model.state_dict()")
     own = model.state_dict()
     # Old torchvision files lack this counter, which nothing here uses.
-    state = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | state
+    state = {k: v for k, v in own.items() if changes or k.endswith("num_batches_tracked")} | state
     wrong = [
         f"{len(names)} {what}, such as {sorted(names)[0]}"
         for what, names in (

@@ -122,7 +122,7 @@ def _open(file, max_megapixels):
         raise ValueError(
             f"{image.width} x {image.height} pixels are {megapixels:.0f} megapixels, the limit is {max_megapixels:g}. "
             f"To colour it takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
-            f"where there is as much, --max-megapixels {math.ceil(megapixels)} allows it"
+            f"if you have that much, --max-megapixels {math.ceil(megapixels)} allows it"
         )
     return image
 

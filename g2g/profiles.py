@@ -45,7 +45,7 @@ class Profile:
 
 
 _SMOKE = "shows that everything runs, on two CPU cores and without network; its scores mean nothing"
-_CPU = "the quoted runs: the report's photos at half the size, an evening on two CPU cores"
+_CPU = "the recipes of the quoted runs: half the report's size, an evening on two CPU cores"
 PROFILES = {  # name, source, size, n_train, n_test, purpose
     "smoke": Profile("smoke", "bundled", 64, 48, 24, _SMOKE),
     "cpu": Profile("cpu", "coco_sample", 128, 8000, 2000, _CPU),

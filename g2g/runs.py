@@ -31,7 +31,7 @@ class Run:
     folder: Path
     recipe: Recipe
     record: dict
-    shipped: Path | None = None  # its generator in results/weights, in half precision
+    shipped: Path | None = None  # its card in results/weights, beside its networks in half precision
 
     id = property(lambda self: self.record["run"])
     stage = property(lambda self: self.recipe.stage)
@@ -48,29 +48,38 @@ class Run:
         flow, whose validation L1 does not say which epoch looks best, and for the control `unet_long`; else best.
         """
         usual = "last" if self.stage in ("unet_long", "cgan", "palette", "flow") else "best"
+        if self.shipped and which in (None, usual):
+            return _shipped_generator(self.shipped).to(device)
         files = {"best": self.folder / "weights.safetensors", "last": self.folder / "last.safetensors"}
-        if self.shipped:
-            files[usual] = self.shipped
         return self._trained(_model(self.recipe, self.record["size"], weights=None), files[which or usual], device)
 
     def discriminator(self, device="cpu") -> torch.nn.Module:
         """The trained PatchGAN of a cGAN run, in eval mode. Raises FileNotFoundError as `model` does."""
-        return self._trained(PatchGAN(self.recipe.receptive_field), self.folder / "discriminator.safetensors", device)
+        network = PatchGAN(self.recipe.receptive_field)
+        if self.shipped:
+            path = self.shipped.with_name(f"{self.shipped.stem}_discriminator.safetensors")
+        else:
+            path = self.folder / "discriminator.safetensors"
+        return self._trained(network, path, device)
 
-    def _trained(self, model, path, device):
+    def _trained(self, network, path, device):
         if not path.is_file():
             raise FileNotFoundError(
                 f"run {self.id} has no {path.name} in {path.parent}: results/ keeps none, or it was deleted. "
-                f"To train it again, delete it if in outputs/, and call load_or_train({self.stage!r}, shipped=False)"
+                f"To train it again, delete it from outputs/, then call load_or_train({self.stage!r}, shipped=False)"
             )
-        expected = self.record.get("weights_sha256", {}).get(path.name)  # runs of an earlier version have none
-        if expected and _digest(path) != expected:
-            raise ValueError(f"{path} is damaged, or of another run than its run.json; delete that folder, train again")
-        return load_weights(model, path).to(device).eval()
+        _check_digest(path, self.record)
+        return load_weights(network, path).to(device).eval()
 
 
 def _digest(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _check_digest(path, record):
+    expected = record.get("weights_sha256", {}).get(path.name)  # runs of an earlier version have none
+    if expected and _digest(path) != expected:
+        raise ValueError(f"{path} is damaged, or of another run than its record; delete that run and train it again")
 
 
 def _model(recipe, size, weights):
@@ -186,12 +195,34 @@ def shipped_model(name: str) -> tuple[torch.nn.Module, int, str]:
     if name not in shipped_models():
         raise ValueError(f"no model {name!r} in results/weights; there are: {', '.join(shipped_models()) or 'none'}")
     card = repo_root() / "results" / "weights" / f"{name}.json"
-    about = json.loads(card.read_text())
-    model = _model(Recipe(**about["recipe"]), about["size"], weights=None)
-    load_weights(model, card.with_suffix(".safetensors")).float().eval()
+    model = _shipped_generator(card)
     if isinstance(model, PaletteUnet):
         model.rebalancing = CALM
+    about = json.loads(card.read_text())
     return model, about["size"], about["sentence"]
+
+
+def _shipped_generator(card):
+    about = json.loads(card.read_text())
+    model = shipped_start(about, card.parent)
+    path = card.with_suffix(".safetensors")
+    _check_digest(path, about)
+    return load_weights(model, path, changes=about["start"] is not None).eval()
+
+
+def shipped_start(record: dict, folder: Path) -> torch.nn.Module:
+    """The generator of a run before its own shipped weights: that of the shipped run it starts from, or untrained.
+
+    Raises ValueError where `folder` holds another run under the name of the start.
+    """
+    recipe = Recipe(**record["recipe"])
+    if recipe.start is None:
+        return _model(recipe, record["size"], weights=None)
+    card = folder / f"{recipe.start}.json"
+    found = json.loads(card.read_text())["run"]
+    if found != record["start"]:
+        raise ValueError(f"{record['run']} starts from {record['start']}, {card} is of {found}: ship its start first")
+    return _extended(_shipped_generator(card), recipe)
 
 
 def _shipped(run: str) -> Run | None:
@@ -201,9 +232,8 @@ def _shipped(run: str) -> Run | None:
         if about["run"] == run:
             found = _load(repo_root() / "results" / about["profile"] / about["recipe"]["stage"])
             if found and found.id == run:  # else another one was published since
-                weights = card.with_suffix(".safetensors")
-                record = found.record | {"weights_sha256": {weights.name: about["sha256"]}}
-                return dataclasses.replace(found, record=record, shipped=weights)
+                record = found.record | {"weights_sha256": about["weights_sha256"]}
+                return dataclasses.replace(found, record=record, shipped=card)
     return None
 
 
@@ -269,7 +299,7 @@ def load_or_train(
     Args:
         recipe: an edited row of the table; by default the table's. photos: by default the profile's.
         start: the U-Net run that `unet_long` and `cgan` start from; by default the table's, trained if need be.
-        shipped: whether the weights of `results/weights` will do: one generator, in half precision, no discriminator.
+        shipped: whether the weights of `results/weights` will do, which are in half precision.
 
     Raises:
         ValueError: unknown stage, or a recipe of another one. And what `g2g.training.fit` raises.
@@ -297,7 +327,7 @@ def _train(recipe, photos, profile, start, folder):
     settings = training.hardware(device())  # before the first step, whose kernels they choose
     print(
         f"{TITLES[recipe.stage]}: training {recipe.epochs} epochs on {len(photos.train):,} photos "
-        f"at {photos.size} px; how long it takes follows after a few steps",
+        f"at {photos.size} px; after a few steps it says how long this will take",
         flush=True,
     )
     learn = learner(recipe, photos, start)

@@ -47,6 +47,7 @@ def setup(profile: str | None = None, use_drive: bool = False):
     from g2g.profiles import get_profile  # not above: an old Python cannot read it
 
     chosen = get_profile(profile)
+    _sharp_figures()
     gpu = _gpu()
     if colab and gpu is None and chosen.name not in ("smoke", "cpu"):
         raise RuntimeError(
@@ -107,6 +108,15 @@ def _use_drive(colab):
     os.environ["G2G_OUTPUTS"] = "/content/drive/MyDrive/gray-to-glory/outputs"
     os.makedirs(os.environ["G2G_OUTPUTS"], exist_ok=True)
     print("outputs:", os.environ["G2G_OUTPUTS"])
+
+
+def _sharp_figures():
+    """Twice the pixels for each figure of a notebook, shown at the same size, for dense screens."""
+    from IPython import get_ipython
+    from matplotlib_inline.config import InlineBackend
+
+    if get_ipython():
+        InlineBackend.instance(parent=get_ipython()).figure_formats = {"retina"}
 
 
 def _gpu():

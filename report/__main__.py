@@ -42,10 +42,10 @@ def main(argv=None) -> int:
         if name == "publish":
             command.add_argument("--name", help="folder in results/ (default: the profile)")
             command.add_argument("--further", metavar="FOLDER", help="photos that are a second test set")
-            command.add_argument("--note", default="", help="a sentence for below the table: what the photos are, say")
+            command.add_argument("--note", default="", help="a sentence to print below the table, on the photos, say")
         elif name == "sweep":
             command.add_argument("--study", choices=["losses", "photos", "parameters"], required=True)
-            seeds = "of the repeated runs, the first of all others (default: 42 43 44)"
+            seeds = "seeds of the repeated runs; all others take the first (default: 42 43 44)"
             command.add_argument("--seeds", type=int, nargs="+", default=(42, 43, 44), metavar="N", help=seeds)
         elif name == "ship":
             command.add_argument("run", help="its id, unet-0123456789 say")
@@ -54,7 +54,7 @@ def main(argv=None) -> int:
     try:
         run(parser.parse_args(argv))
     except KeyboardInterrupt:
-        print("interrupted; the same command takes up what is finished and goes on", file=sys.stderr)
+        print("interrupted; run the same command again: it goes on from what is finished", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
         print(f"error: {explained(error)}", file=sys.stderr)

@@ -142,7 +142,7 @@ def runs_table(runs: dict) -> pd.DataFrame:
             "run": run.id,
             "photos": f"{record['train']:,}",
             "px": record["size"],
-            "epochs": f"{recipe.epochs} of {recipe.steps} steps" if recipe.steps else recipe.epochs,
+            "epochs": f"{recipe.epochs} (of {recipe.steps} steps each)" if recipe.steps else recipe.epochs,
             "learning rate": rate,
             "batch": recipe.batch_size,
             "seed": recipe.seed,

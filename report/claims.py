@@ -135,7 +135,7 @@ def _converged(scores, runs, **_):
     mean, low, high = bootstrap((unet - longer) / unet.mean())
     verdict = all_positive([below(0.01, (mean, low, high))]) if before >= 20 else UNKNOWN
     steps = runs["unet_long"].recipe.steps
-    of = f" of {steps} steps" if steps else ""
+    of = f" (of {steps} steps each)" if steps else ""
     return verdict, f"after {before} epochs, {more} more{of} lower the test MAE by {mean:.1%} ({low:.1%} to {high:.1%})"
 
 

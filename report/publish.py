@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image, ImageOps
 from safetensors.torch import save
 
@@ -18,7 +19,7 @@ from g2g.data import prepare
 from g2g.files import save_atomic, write_json
 from g2g.photos import decode
 from g2g.profiles import QUOTED, STAGES, Profile, get_profile, get_recipe, repo_root
-from g2g.runs import find_run
+from g2g.runs import find_run, shipped_start
 from g2g.sources import bundled
 from report.build import check, color_counts, pictures, runs_table
 from report.claims import verdicts
@@ -162,24 +163,39 @@ def showcase(profile: Profile) -> np.ndarray:
 def ship(run, name: str, sentence: str, root=None) -> Path:
     """Write a run's generator as results/weights/NAME.safetensors; returns that path.
 
-    Convolutions go in half precision; not so biases and batch norm, whose small variances would lose digits. Beside it
-    come NAME.json, by which `runs.shipped_model` loads it, and NAME.jpg, the gallery in its colours. NAME.md, the card
-    for people, is written by hand.
+    Convolutions go in half precision; not so biases and batch norm, whose small variances would lose digits. Of a run
+    that starts from another one, only the weights that it changed are written. Beside it come NAME.json, by which
+    `runs.shipped_model` loads it, NAME.jpg, the gallery in its colours, and of a cGAN NAME_discriminator.safetensors.
+    NAME.md, the card for people, is written by hand.
     """
     folder = Path(root or repo_root()) / "results" / "weights"
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {}
-    for key, tensor in run.model().state_dict().items():
-        tensors[key] = tensor.half() if tensor.ndim > 1 else tensor
+    before = shipped_start(run.record, folder).state_dict() if run.recipe.start else {}
+    networks = {name: _halved(run.model(), before)}
+    if run.stage == "cgan":
+        networks[f"{name}_discriminator"] = _halved(run.discriminator(), {})
+    digests = {}
+    for file, tensors in networks.items():
+        path = folder / f"{file}.safetensors"
+        data = save(tensors)
+        save_atomic(lambda part, data=data: part.write_bytes(data), path)
+        digests[path.name] = hashlib.sha256(data).hexdigest()
     path = folder / f"{name}.safetensors"
-    data = save({key: tensor.contiguous() for key, tensor in tensors.items()})
-    save_atomic(lambda part: part.write_bytes(data), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    write_json(run.record | {"sentence": sentence, "sha256": digest}, path.with_suffix(".json"))
+    write_json(run.record | {"sentence": sentence, "weights_sha256": digests}, path.with_suffix(".json"))
     picture = gallery(run.model(), run.record["size"])
     options = {"format": "jpeg", "dpi": 200, "pil_kwargs": {"quality": 90}}
     save_atomic(partial(picture.savefig, **options), path.with_suffix(".jpg"))
     return path
+
+
+def _halved(network, before):
+    """Its state dict with convolutions in half precision, without what is the same in `before`."""
+    tensors = {key: tensor.half() if tensor.ndim > 1 else tensor for key, tensor in network.state_dict().items()}
+    return {
+        key: tensor.contiguous()
+        for key, tensor in tensors.items()
+        if key not in before or not torch.equal(tensor.float(), before[key].float())
+    }
 
 
 @figures.figure(

@@ -224,15 +224,10 @@ def summary(table: pd.DataFrame) -> str:
     cells = pd.DataFrame({"": table["model"]})
     cells["MAE ↓"] = [_interval(row, "mae", 4) for _, row in table.iterrows()]
     cells["PSNR over gray, dB ↑"] = [f"{psnr - gray_psnr:+.2f}" for psnr in table["psnr"]]
-    cells["the same, as colourful as the truth ↑"] = [_vivid_gain(row) for _, row in table.iterrows()]
     cells["CIEDE2000 ↓"] = [f"{error:.2f}" for error in table["delta_e"]]
     cells["colourfulness"] = [f"{value:.1f}" for value in table["colorfulness"]]
     cells["MAE, reported"] = ["" if math.isnan(number) else f"{number:.4f}" for number in table["reported_mae"]]
     return cells.to_markdown(index=False, disable_numparse=True)
-
-
-def _vivid_gain(row):
-    return "–" if math.isnan(row["vivid_gain"]) else f"{row['vivid_gain']:+.2f}"
 
 
 def notes(table: pd.DataFrame) -> list[str]:

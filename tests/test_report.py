@@ -5,9 +5,11 @@ import hashlib
 import json
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from g2g import evaluation, profiles, runs
 from g2g.data import prepare
@@ -143,13 +145,49 @@ def test_shipped_weights_load_and_score_as_the_run_does(world, tmp_path, monkeyp
     run = runs.load_or_train("unet", profile)
     path = publishing.ship(run, "unet", "The U-Net of this test.", tmp_path)
     assert sorted(file.name for file in path.parent.iterdir()) == ["unet.jpg", "unet.json", "unet.safetensors"]
-    assert json.loads(path.with_suffix(".json").read_text())["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert json.loads(path.with_suffix(".json").read_text())["weights_sha256"] == {path.name: digest}
     monkeypatch.setattr(runs, "repo_root", lambda: tmp_path)
     model, size, sentence = runs.best_available()
     assert (size, sentence) == (profile.size, "The U-Net of this test.")
     test = prepare(profile, progress=False)
     shipped, own = (evaluation.score(net, test, show=False)["mae"].mean() for net in (model, run.model()))
     assert shipped != own and abs(shipped - own) < 1e-4
+
+
+def test_a_run_is_shipped_as_what_it_changed_in_the_run_that_it_starts_from(world, tmp_path, monkeypatch):
+    _, profile, _ = world
+    monkeypatch.setattr(publishing, "gallery", lambda model, size: plt.figure())
+    own = {stage: runs.load_or_train(stage, profile) for stage in ("unet", "cgan", "palette", "flow")}
+    sizes = {name: publishing.ship(run, name, name, tmp_path).stat().st_size for name, run in own.items()}
+    assert max(sizes[name] for name in ("cgan", "palette")) < 0.2 * sizes["unet"], sizes  # their encoder is the U-Net's
+    monkeypatch.setattr(runs, "repo_root", lambda: tmp_path)
+    L = torch.rand(1, 1, 64, 64)
+    for name, run in own.items():
+        model = runs.shipped_model(name)[0]
+        for key, tensor in run.model().state_dict().items():
+            torch.testing.assert_close(model.state_dict()[key], tensor, rtol=1e-3, atol=1e-4)
+    shipped = dataclasses.replace(own["cgan"], shipped=tmp_path / "results" / "weights" / "cgan.json")
+    judges = (run.discriminator()(L, torch.zeros(1, 2, 64, 64)) for run in (shipped, own["cgan"]))
+    torch.testing.assert_close(*judges, rtol=1e-2, atol=1e-3)
+
+
+def test_a_shipped_run_does_not_take_another_start(world, tmp_path, monkeypatch):
+    _, profile, _ = world
+    monkeypatch.setattr(publishing, "gallery", lambda model, size: plt.figure())
+    monkeypatch.setattr(runs, "repo_root", lambda: tmp_path)
+    folder = publishing.ship(runs.load_or_train("unet", profile), "unet", "A U-Net.", tmp_path).parent
+    publishing.ship(runs.load_or_train("palette", profile), "palette", "A palette.", tmp_path)
+    card = folder / "unet.json"
+    whole = card.read_text()
+    card.write_text(json.dumps(json.loads(whole) | {"run": "unet-0123456789"}))
+    with pytest.raises(ValueError, match=r"palette-.* starts from unet-.*unet.json is of unet-0123456789: ship its"):
+        runs.shipped_model("palette")
+    card.write_text(whole)
+    file = folder / "unet.safetensors"
+    file.write_bytes(file.read_bytes()[:-4] + b"\1\2\3\4")
+    with pytest.raises(ValueError, match="unet.safetensors is damaged, or of another run"):
+        runs.shipped_model("palette")
 
 
 def test_shipping_a_run_that_is_not_there_names_those_that_are(world, capsys):

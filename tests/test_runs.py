@@ -340,5 +340,5 @@ def test_record_is_json_a_reader_can_trace(world):
 
 
 def test_the_shipped_palette_is_the_first_and_calm():
-    assert runs.shipped_models() == ["palette", "flow", "cgan", "unet", "cnn"]
+    assert runs.shipped_models() == ["palette", "flow", "cgan", "unet_long", "unet", "cnn"]
     assert runs.shipped_model("palette")[0].rebalancing == 0.75, "the README and its card say so"

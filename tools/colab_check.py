@@ -57,7 +57,7 @@ def colab_python() -> Path:
     venv = ROOT / "outputs" / "colab-venv"
     python = venv / "bin" / "python"
     if not (venv / "complete").exists():
-        print("installing Colab's versions (tools/colab.txt), some minutes", flush=True)
+        print("installing Colab's versions (tools/colab.txt), which takes some minutes", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "-r", str(ROOT / "tools" / "colab.txt")], check=True)
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
     if not paths:
         sys.exit(f"no notebook matches {' '.join(names) or 'notebooks/[0-9]*.ipynb'}")
     if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True).stdout:
-        print("note: there are uncommitted changes; the clone is of what is committed")
+        print("note: there are uncommitted changes; the clone has only what is committed")
     python = colab_python() if colab else sys.executable
     passed = sum(check(path, python, cut=not colab) for path in paths)
     print(f"{passed} passed, {len(paths) - passed} failed")

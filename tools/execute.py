@@ -117,14 +117,16 @@ def clean(text: str, outputs: Path, cache: Path) -> str:
     return text.replace(f"{temporary}/", "temp/")
 
 
-def lighten(data: dict) -> None:
+def lighten(output: nbformat.NotebookNode) -> None:
     """A photo's PNG becomes a JPEG of full colour resolution where that is much smaller; drawings stay PNG."""
-    png = base64.b64decode(data["image/png"])
+    png = base64.b64decode(output.data["image/png"])
     jpeg = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "jpeg", quality=90, subsampling=0, optimize=True)
+    Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "jpeg", quality=80, subsampling=0, optimize=True)
     if len(jpeg.getvalue()) < 0.5 * len(png):
-        del data["image/png"]
-        data["image/jpeg"] = base64.b64encode(jpeg.getvalue()).decode()
+        del output.data["image/png"]
+        output.data["image/jpeg"] = base64.b64encode(jpeg.getvalue()).decode()
+        if "image/png" in output.metadata:  # the size at which it is shown, half of its pixels
+            output.metadata["image/jpeg"] = output.metadata.pop("image/png")
 
 
 def tidy(notebook: nbformat.NotebookNode, outputs: Path, cache: Path) -> None:
@@ -137,7 +139,7 @@ def tidy(notebook: nbformat.NotebookNode, outputs: Path, cache: Path) -> None:
             data = output.get("data", {})
             data.pop("application/vnd.jupyter.widget-view+json", None)
             if "image/png" in data:
-                lighten(data)
+                lighten(output)
             for kind, value in data.items():
                 if kind.startswith("text/") and isinstance(value, str):
                     data[kind] = clean(value, outputs, cache)
@@ -200,4 +202,4 @@ if __name__ == "__main__":
             case _:
                 sys.exit(__doc__)
     except KeyboardInterrupt:
-        sys.exit("interrupted; a second call finds the runs that are finished")
+        sys.exit("interrupted; a second call goes on from the runs that are finished")

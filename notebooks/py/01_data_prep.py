@@ -34,7 +34,7 @@
 # The course rebuilds the report *Gray to Glory: Performance Analysis of Image Coloration Models* (Virginia Tech,
 # 2024). Its protocol resembles that of moein-shariatnia's tutorial
 # [Colorizing black & white images with U-Net and conditional GAN](https://github.com/moein-shariatnia/Deep-Learning),
-# where the split into L and ab with a divisor of 110 is found as well.
+# which splits photos into L and ab in the same way and divides ab by 110, too.
 #
 # **Before this:** nothing but Python and a little NumPy. **Minutes:** printed by the next cell. **Downloads:** on
 # Colab, the next cell fetches this repository (some 30 MB with the trained models, a minute or less). `smoke` needs
@@ -159,9 +159,9 @@ skipped[["file", "split", "skipped"]].head(10)
 
 # %% [markdown]
 # COCO's photos are fine to study and not ours to show. What we *look* at in this course are the eight photographs of
-# [data/gallery](../data/gallery/README.md), prepared in the same way; no profile trains on them: Aitzol Berasategi (dogs,
-# meadow, mountains, stream, sunset), Trevor "Freespace" (fig) and Jakub Mede (room), all CC BY 4.0, and Clemens Engelhardt
-# (dandelion, CC0); cut square, and where their colours are changed, that is said.
+# [data/gallery](../data/gallery/README.md), prepared in the same way. No profile trains on them. They are by Aitzol
+# Berasategi (dogs, meadow, mountains, stream, sunset), Trevor "Freespace" (fig) and Jakub Mede (room), all CC BY 4.0,
+# and by Clemens Engelhardt (dandelion, CC0). They are cut square, and wherever their colours are changed, we say so.
 
 # %%
 gallery = np.stack(gallery_photos(photos.size))
@@ -256,9 +256,9 @@ for name, colours in (("the photo", rgb), ("100,000 random colours", random)):
           f"to scikit-image {np.abs(ours - color.rgb2lab(colours)).max():.1e}")
 
 # %% [markdown]
-# The difference to `g2g.lab` is the rounding of 64-bit numbers. scikit-image writes the slope of the straight line and
-# its limit with four digits (7.787 and 0.008856), hence a little more. A difference of about one unit is the least that
-# an eye can tell.
+# The difference to `g2g.lab` is the rounding of 64-bit numbers. scikit-image rounds the slope of the straight line and
+# the point where it takes over to four digits (7.787 and 0.008856), so it differs by a little more. The least
+# difference that an eye can tell is about one unit.
 #
 # ## 1.4 The three planes
 #
@@ -272,8 +272,9 @@ figures.save(fig, "preprocessing", profile.outputs / "figures")
 fig
 
 # %% [markdown]
-# All the outlines are in L\*. In a\* and b\* things are soft patches. To see what each plane carries, we put the photo
-# together again with some planes left out: L\* alone, L\* with one colour plane, and the colours alone at one lightness.
+# All the outlines are in L\*. In a\* and b\* the objects are only soft patches. To see what each plane carries, we put
+# the photo together again with some planes left out: L\* alone, L\* with one colour plane, and the colours alone at one
+# lightness.
 
 # %%
 def join(L, a, b):
@@ -288,8 +289,8 @@ figures.image_row(pictures.values(), pictures)
 
 # %% [markdown]
 # How much detail do the colour planes need? Here they are shrunk to a quarter of their width, enlarged again and put
-# under the untouched L\*. JPEG and television have always saved their bytes there. For a model it is good news: it may
-# paint with a broad brush, because the gray photo draws the lines.
+# under the untouched L\*. This is where JPEG and television have always economised. For a model this is good news: it
+# may paint with a broad brush, because the gray photo draws the lines.
 
 # %%
 import torch.nn.functional as F
@@ -345,8 +346,8 @@ print("after rounding, equal to the original:", bool((np.rint(back.numpy() * 255
 
 # %% [markdown]
 # The round trip is safe as long as a screen can show the colours. A *predicted* colour need not be one of those: not
-# every a\*, b\* exists at every lightness. `to_rgb` then clips, for display only; the MAE is measured before. Here the
-# L\* of the photo is left alone and its colours are turned up step by step:
+# every a\*, b\* exists at every lightness. `to_rgb` then clips, for display only; the MAE is measured before that. Here
+# the L\* of the photo is left alone and its colours are turned up step by step:
 
 # %%
 pictures = {}
@@ -370,10 +371,10 @@ figures.save(histogram, "ab_histogram", profile.outputs / "figures")
 histogram
 
 # %% [markdown]
-# The line is the border of what a screen can show. Photos of the world reach nearly all of it, but rarely: **the mass
-# sits at the centre**, at gray, stretched along the axis from blue to yellow (sky and shade, sand, skin, wood,
-# lamplight). (In `smoke` the few bundled photographs are not typical, with their red cup and orange table.) In numbers, with *chroma*
-# $C = \sqrt{a^{*2} + b^{*2}}$, the distance from gray:
+# The line is the border of what a screen can show. Photos reach nearly every part of the area inside, but most parts
+# only rarely: **the mass sits at the centre**, at gray, stretched along the axis from blue to yellow (sky and shade,
+# sand, skin, wood, lamplight). (In `smoke` the few bundled photographs are not typical, with their red cup and orange
+# table.) In numbers, with *chroma* $C = \sqrt{a^{*2} + b^{*2}}$, the distance from gray:
 
 # %%
 chroma = metrics.chroma(ab_train)
@@ -452,13 +453,14 @@ for epoch in (0, 1, 0):
     dls.train.epoch = epoch
     first.append(dls.one_batch()[0])
 print("epochs 0 and 1 begin with the same batch:", torch.equal(first[0], first[1]))
-print("epoch 0, drawn again, does:", torch.equal(first[0], first[2]))
+print("epoch 0, drawn again, begins with the same batch as before:", torch.equal(first[0], first[2]))
 
 # %% [markdown]
 # ## 1.8 The first number to beat
 #
 # Before we train any model, we ask what *not trying* scores. Answer gray everywhere, ab = 0; the mean absolute error
-# (MAE) is then the mean of |ab|. We use the validation photos, since the test photos stay shut until notebook 05.
+# (MAE) is then the mean of |ab|. We use the validation photos, since the test photos stay locked away until
+# notebook 05.
 
 # %%
 L_valid, ab_valid = (torch.cat(x) for x in zip(*batches(photos.valid), strict=True))
@@ -488,7 +490,7 @@ figures.image_row(pictures, titles)
 # On 2,000 COCO photos gray scores an MAE of **0.089** and the best constant colour 0.086 (0.0889 and 0.0860 at 128 px,
 # `results/cpu/table1.md`). Keep these two in mind. The report's trained models score from 0.0848 down to 0.0807. Without a
 # gray row beside them, nobody can tell that this is a close race, or that a picture without any colour is nearly among the
-# leaders. How sure are the numbers above? Photos differ, and a few of them say little:
+# leaders. How sure are the numbers above? Photos differ, and a handful of them tells us little:
 
 # %%
 for name, scores in (("gray", gray), ("constant", constant)):

@@ -76,9 +76,9 @@ recipe
 
 # %% [markdown]
 # The report trained its CNN with Adam and a learning rate of 0.001 for 100 epochs. Elsewhere it gives 0.01 as
-# *the* learning rate; the `report` profile takes the first. The shorter profiles use a rate that rises and
-# falls once (*one-cycle*, [Smith & Topin 2017](https://arxiv.org/abs/1708.07120)), which gets further in few
-# epochs.
+# *the* learning rate; the `report` profile takes 0.001. The shorter profiles use a rate that rises and falls
+# once (*one-cycle*, [Smith & Topin 2017](https://arxiv.org/abs/1708.07120)), which gets further when epochs
+# are few.
 
 # %%
 import tempfile
@@ -121,8 +121,8 @@ def block(channels_in, channels_out):
 
 # %% [markdown]
 # Now the parts. On the way down the channels double while the size halves; on the way up it is the other way
-# round. `Upsample` repeats each pixel, and the convolution behind it smooths the result. (A transposed
-# convolution would do both at once and leaves checkerboards,
+# round. `Upsample` repeats each pixel, and the convolution after it smooths the result. (A transposed
+# convolution would do both at once, but it leaves checkerboard patterns,
 # [Odena et al. 2016](https://distill.pub/2016/deconv-checkerboard/).)
 
 # %%
@@ -147,8 +147,8 @@ def forward(self: CNN, L):
     return self.output(self.decoder(self.latent(self.encoder(L))))
 
 # %% [markdown]
-# That is the whole network. Is it the library's? Load the weights of the CNN that this course quotes, which
-# lie in the repository, into both, and compare the answers.
+# That is the whole network. Is it the same as the library's? The weights of the CNN that this course quotes
+# are in the repository. Load them into both networks and compare the answers.
 
 # %%
 shipped, shipped_size, sentence = shipped_model("cnn")
@@ -157,11 +157,11 @@ by_hand.load_state_dict(shipped.state_dict())
 x = torch.rand(2, 1, shipped_size, shipped_size) * 2 - 1
 torch.testing.assert_close(predict(by_hand, x), predict(shipped, x))
 print("the library's:", sentence)
-print("written by hand, it answers the same")
+print("the network written by hand gives the same answers")
 
 # %% [markdown]
 # Here is yours, untrained: channels, height and width after each stage, and where the parameters are. Most of
-# them sit around the latent, where the channels are many.
+# them sit around the latent, where there are the most channels.
 
 # %%
 torch.manual_seed(SEED)
@@ -249,8 +249,8 @@ figures.image_row([swatch(c) for c in (red, blue, green, l1, l2)], titles)
 # %% [markdown]
 # There it is: the a\* of the blue jacket with the b\* of the red one, **a brown that nobody has ever worn**,
 # and by L1 it is the *best* answer. Nothing is wrong with the optimizer, and a bigger network would find the
-# same. In photos a gray can be not three colours but countless ones. They spread around a centre that is gray
-# and slightly warm (the histogram of notebook 01), and there lies their median.
+# same. In photos one gray can stand for countless colours, not just three. They spread around a centre that
+# is gray and slightly warm (see the histogram of notebook 01), and that is where their median lies.
 #
 # ### An adversary does not average
 #
@@ -312,8 +312,8 @@ figures.image_row([swatch(path[-1]) for path in paths], [f"adversary, seed {seed
 # ## 2.3 Before training
 #
 # Now the real network. Photos and batches come from notebook 01. Numbers come from the **validation** photos, which no
-# training step uses. (In `smoke` that separates little: they are other crops of the photographs that the network does
-# train on.) The pictures are two of [data/gallery](../data/gallery/README.md), the fig by Trevor "Freespace" and the
+# training step uses. (In `smoke` that means little: they are other crops of the very photographs that the network
+# trains on.) The pictures are two of [data/gallery](../data/gallery/README.md), the fig by Trevor "Freespace" and the
 # meadow by Aitzol Berasategi, CC BY 4.0, recoloured; no profile trains on those.
 
 # %%
@@ -366,7 +366,7 @@ plt.show()
 # %% [markdown]
 # The curve is jagged because each step sees different photos, some more colourful than others. The library
 # runs the same loop inside a fastai `Learner`, which adds checkpoints, histories and mixed precision. Is it
-# really the same? Train the library's CNN for as many epochs from the same seed, without what only some recipes have
+# really the same? Train the library's CNN for as many epochs from the same seed, leaving out what only some recipes use
 # (crops, weight decay, averaged weights), and compare the answers:
 
 # %%
@@ -400,8 +400,8 @@ curves
 # %% [markdown]
 # How to read it: the *dashed gray* line is the validation error of no colour at all. A curve below it has
 # learnt something, and the distance says how much. *Dotted* is training, *solid* is validation. While both
-# fall, the network learns. When training keeps falling and validation turns up, it memorises; 100 epochs give
-# it time for that. The run keeps two sets of weights, those of the best epoch and those of the last:
+# fall, the network learns. When the training loss keeps falling but the validation loss turns up, it memorises;
+# 100 epochs give it time for that. The run keeps two sets of weights, those of the best epoch and those of the last:
 
 # %%
 best = run.history.loc[run.history["valid_loss"].idxmin()]
@@ -454,7 +454,7 @@ for name, ab in (("truth", ab_valid), ("CNN", ab_cnn)):
           f"a* + b* > 0: {warm:.0%}, chroma above 20: {vivid:.0%}")
 
 # %% [markdown]
-# A model that L1 trained on enough photos keeps close to the centre: its chroma is lower than the truth's, the
+# A model trained with L1 on enough photos keeps close to the centre: its chroma is lower than the truth's, the
 # rare and vivid colours (the blue of a car, the green of a shirt) are missing, and warm ones (a\* + b\* > 0)
 # tend to win the vote. It is the toy's median, a million times over. After seconds on a handful of crops, as in
 # `smoke`, anything may happen.
@@ -475,7 +475,7 @@ else:
 figures.loss_curves(quoted) if quoted else None
 
 # %% [markdown]
-# Its weights lie in the repository, so we can look at its colours. The photographs are those of
+# Its weights are in the repository, so we can look at its colours. The photographs are those of
 # [data/gallery](../data/gallery/README.md), which no model was trained on (authors and licences there;
 # recoloured here).
 

@@ -24,7 +24,7 @@
 # **You will learn**
 #
 # - why a network that colours has skip connections, and what they are worth;
-# - what an encoder knows that has seen ImageNet, and how filters made for RGB come to read gray;
+# - what an encoder that has seen ImageNet knows, and how filters made for RGB can be made to read gray;
 # - how a U-Net is written, once by hand and once with fastai's `DynamicUnet`, and what each costs;
 # - how to look for a learning rate;
 # - how to read a loss beside the gray baseline, and why "trained longer" needs a control.
@@ -113,8 +113,8 @@ figures.image_row([*gray, *truth], ["gray"] * len(gray) + ["truth"] * len(truth)
 # ## 3.1 How fine must colour be?
 #
 # The CNN of notebook 02 squeezes the photo down to a grid 16 times coarser than the photo and unfolds the colours
-# from there. A ResNet goes down to a grid 32 times coarser. What would be left of the **true** colours, if a
-# network could only say one colour for each cell of such a grid?
+# from there. A ResNet goes down to a grid 32 times coarser. What would be left of the **true** colours if a
+# network could name only one colour for each cell of such a grid?
 
 # %%
 def coarse(ab, cell):
@@ -133,9 +133,9 @@ figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cell
 
 # %% [markdown]
 # Cells of 2 px are hard to tell from the truth, which is why most JPEG files store colour at half the resolution. Cells
-# of 4 px cost little to the eye, the less the larger the photo is: colour is smooth where lightness is sharp. With cells
-# of 32 px the colours **bleed over the edges**. (A latent has hundreds of channels in each cell and can say more than
-# one colour, so this is a picture of the difficulty, not a bound.)
+# of 4 px take little from what the eye sees, and in a larger photo even less: colour is smooth where lightness is
+# sharp. With cells of 32 px the colours **bleed over the edges**. (A latent has hundreds of channels in each cell and
+# can hold more than one colour, so this illustrates the difficulty; it is not a bound.)
 #
 # The edges themselves are no secret: they are in L, the input. They were only lost on the way down. A **skip
 # connection** hands them over: the decoder gets, at each resolution, the encoder's features of that same resolution
@@ -145,9 +145,10 @@ figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cell
 # %% [markdown]
 # ## 3.2 An encoder that can name things
 #
-# The way down need not be learnt from our photos. Someone has trained networks before us: on 1.28 million **colour**
-# photos, to name which of 1,000 things is in them (ImageNet, ILSVRC 2012). We take a small one, EfficientNet-Lite0
-# (Tan & Le 2019), whose weights lie in this repository, and ask it. It takes RGB in $[-1, 1]$.
+# The way down need not be learnt from our photos. Others have trained networks before us, on 1.28 million **colour**
+# photos, to name which of 1,000 things each of them shows (ImageNet, ILSVRC 2012). We take a small one,
+# EfficientNet-Lite0 (Tan & Le 2019), whose weights are in this repository, and ask it what it sees. Its input is RGB in
+# $[-1, 1]$.
 
 # %%
 network = imagenet_classifier("efficientnet_lite0").eval()
@@ -170,8 +171,8 @@ for photograph in (data.coffee(), data.chelsea()):
 # It knows the espresso and the cat, **and it knows them in gray**. That is what *pretrained* means, and why colour
 # follows from it: whoever can tell a cat from a cup is most of the way to brown and white. The last layer, which names
 # the things, is thrown away. What remains turns a photo into **features**: edges in the first layers, textures and
-# parts further in. To start from weights trained for another task is called **transfer learning**; to go on training
-# them is **fine-tuning**.
+# parts further in. Starting from weights trained for another task is called **transfer learning**; training them
+# further is **fine-tuning**.
 #
 # One thing does not fit: the first convolution wants three channels, R, G and B, and we have one, L. A gray photo
 # shown in RGB has R = G = B, so a filter $w$ answers
@@ -208,7 +209,7 @@ for feature in features:
 # %% [markdown]
 # The decoder climbs from the coarsest of them. At each step it enlarges what it has, puts the encoder's features of that
 # resolution beside it (the skip), and convolves. It stops at a **quarter** of the photo's resolution, cells of 4 px, and
-# leaves the most expensive part of the way to a bilinear enlarging. (Channels in bold; sizes for a photo of 256 px.)
+# leaves the most expensive part of the way to bilinear interpolation. (Channels in bold; sizes for a photo of 256 px.)
 
 # %%
 SVG(filename=str(repo_root() / "docs/networks/quarter_unet.svg"))
@@ -233,8 +234,7 @@ class Unet(nn.Module):
 
 
 # %% [markdown]
-# That was the list of its parts. This is the way through them; `patch` hangs a function into a class that is there
-# already.
+# Those were its parts, and this is the way through them. `patch` adds a method to a class that already exists.
 
 # %%
 @patch
@@ -251,7 +251,7 @@ def forward(self: Unet, L, off=()):
 
 
 # %% [markdown]
-# That is all of it. The library's has the same layers; with its weights ours answers the same.
+# That is all of it. The library's network has the same layers. With its weights, ours gives the same answers.
 
 # %%
 by_hand = Unet(imagenet_classifier("efficientnet_lite0")).eval()
@@ -259,7 +259,7 @@ shipped, shipped_size, sentence = shipped_model("unet")
 print("the library's, trained:", sentence)
 by_hand.load_state_dict(shipped.state_dict())
 torch.testing.assert_close(predict(by_hand, L), predict(shipped, L))
-print("written by hand it answers the same")
+print("the network written by hand gives the same answers")
 
 # %% [markdown]
 # ## 3.4 The network of the report
@@ -273,9 +273,10 @@ body = create_body(imagenet_classifier("resnet18", weights=None), n_in=1, pretra
 dynamic = DynamicUnet(body, n_out=2, img_size=(photos.size, photos.size)).eval()
 
 # %% [markdown]
-# (This ResNet-18 is random, since its weights are a download; we only look at its shape. Beware: `create_body(net,
-# pretrained=True)` says how the first filters are made and loads nothing. A random encoder trains, a little worse,
-# without a word.) Down on the left, up on the right, the dashed lines are the skip connections:
+# (This ResNet-18 has random weights, since the trained ones would have to be downloaded; we only look at its shape.
+# Beware: `create_body(net, pretrained=True)` only decides how the first filters are made and loads nothing. A random
+# encoder trains a little worse, and without complaint.) The way down is on the left, the way up on the right, and the
+# dashed lines are the skip connections:
 
 # %%
 SVG(filename=str(repo_root() / "docs/networks/unet.svg"))
@@ -297,8 +298,8 @@ for name, net in {"by hand, a quarter": by_hand, "DynamicUnet, full": dynamic}.i
     print(f"{name:18} {millions:5.1f} million parameters, {1000 * (time.time() - start):5.0f} ms a photo, forward and back")
 
 # %% [markdown]
-# On a GPU nobody notices; on two CPU cores it decides between an evening and a weekend. The recipes choose by
-# `resolution` and `encoder`. This is the table's row for the U-Net in your profile:
+# On a GPU nobody notices the difference; on two CPU cores it decides between an evening and a weekend. A recipe chooses
+# between the two with `resolution` and `encoder`. This is the recipe for the U-Net in your profile:
 
 # %%
 recipe = get_recipe("unet", profile)
@@ -312,9 +313,9 @@ unet = models.unet(recipe.resolution, recipe.encoder, recipe.weights, photos.siz
 # ## 3.5 Looking for a learning rate
 #
 # The report names three learning rates: 0.0001 for the U-Net, 0.001 for the CNN, and, in its parameter analysis,
-# 0.01 "so as to avoid any irregularities". Which is sensible can be looked up in the data. fastai's `lr_find` (Smith
-# 2015) trains for a few steps while the learning rate grows from tiny to absurd, notes the loss at each, and puts the
-# weights back. It keeps them in a file meanwhile, so it wants a folder it may write to: `learn.path`.
+# 0.01 "so as to avoid any irregularities". Which of them is sensible? Ask the data. fastai's `lr_find` (Smith
+# 2015) trains for a few steps while the learning rate grows from tiny to absurd, notes the loss at each, and then
+# restores the weights. In the meantime it keeps them in a file, so it needs a folder it may write to: `learn.path`.
 
 # %%
 dls = dataloaders(photos, TRY_BATCH, seed=SEED, device=DEVICE)
@@ -340,16 +341,17 @@ fig
 
 # %% [markdown]
 # Read it from left to right: nothing happens, the loss falls, the loss flattens or jumps up. A sensible learning rate
-# lies where it falls. The hint is a hint: with few photos and few steps the curve is noisy and the hint may be off by
-# a factor of ten; and the best value also depends on how long you train. `report` keeps the report's 0.0001, which is
-# careful with pretrained weights; short profiles use 0.001 as the *top* of a one-cycle schedule, which warms up and
-# cools down (Smith & Topin 2017). The report's 0.01 is most plausibly a slip, or belongs to a run that it does not show.
+# lies where it falls. The hint is only a hint. With few photos and few steps the curve is noisy, and the hint may be
+# off by a factor of ten. The best value also depends on how long you train. `report` keeps the report's 0.0001, which
+# is careful with pretrained weights; short profiles use 0.001 as the *top* of a one-cycle schedule, which warms up and
+# cools down (Smith & Topin 2017). The report's 0.01 is most plausibly a slip, or belongs to a run that it does not
+# show.
 
 # %% [markdown]
 # ## 3.6 Before and during training
 #
-# `lr_find` has put the first weights back. We train a few steps by hand, L1 and Adam as in the report, and keep what
-# the network answers for our photos at the start, on the way and at the end.
+# `lr_find` has restored the initial weights. We train for a few steps by hand, with L1 and Adam as in the report, and
+# keep what the network answers for our photos at the start, on the way and at the end.
 
 # %%
 opt = torch.optim.Adam(unet.parameters(), lr=recipe.lr)
@@ -374,16 +376,16 @@ figures.qualitative_grid(shown | {"truth": truth[:1]})
 # Before training the decoder is random, whatever the encoder knows, and the colours are arbitrary. The first thing
 # that training does is to turn them **off**: gray is the quickest way to a small L1. Colour comes later, if at all,
 # and only where the network is sure of it. So compare each number with the gray one, not with zero. (The library's
-# quarter U-Net spares itself that: the weights of its last layer begin at zero, so its first answer is gray. For this
+# quarter U-Net skips this stage: the weights of its last layer begin at zero, so its first answer is gray. For this
 # experiment we gave them other values.)
 
 # %% [markdown]
 # ## 3.7 Training it for real
 #
 # The library does the same with the recipe above: `load_or_train` looks for a finished run of exactly this recipe on
-# exactly these photos (their hash is the run's name), trains, and says after a few steps how long it will take.
-# If it is interrupted, it goes on from the last whole epoch. To change the recipe, write for example
-# `recipe = dataclasses.replace(recipe, lr=3e-4)`: that is then a run of its own.
+# exactly these photos (a hash of both is part of the run's name). If there is none, it trains one, and says after a few
+# steps how long that will take. If it is interrupted, it goes on from the last complete epoch. To change the recipe,
+# write for example `recipe = dataclasses.replace(recipe, lr=3e-4)`. That makes it a run of its own.
 
 # %%
 run = load_or_train("unet", profile, recipe=recipe, photos=photos)
@@ -397,9 +399,9 @@ fig
 
 # %% [markdown]
 # The dashed line is the loss of a network that always answers gray. A curve that ends at it has learnt nothing that
-# shows; the distance *below* it is what was learnt about colour. Where training goes on falling and validation does
-# not, the network learns these photos by heart. (In the `smoke` profile a handful of crops is seen for seconds: its
-# numbers prove that the machinery works and mean nothing else.)
+# shows; the distance *below* it is what was learnt about colour. Where the training loss goes on falling and the
+# validation loss does not, the network is learning these photos by heart. (In the `smoke` profile a handful of crops is
+# seen for seconds: its numbers prove that the machinery works and mean nothing else.)
 
 # %%
 history, gray_loss = run.history, run.record["gray_valid_loss"]
@@ -417,10 +419,10 @@ figures.qualitative_grid(columns)
 # %% [markdown]
 # ## 3.8 What flows through the skips
 #
-# Now the promised look inside a network that can colour: the one whose weights lie in the repository. We send a
-# photograph of the gallery (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; squashed, and recoloured below) through its
-# encoder and keep the features at each resolution. Those of the three middle rows cross over; the last one is the bottom
-# of the U. Of each we show the six channels that vary most.
+# Now a look inside a network that can colour: the one whose weights are in the repository. We send a photograph of the
+# gallery (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; squashed, and recoloured below) through its encoder and keep
+# the features at each resolution. In each row we show the six channels that vary most. The three middle rows cross over
+# to the decoder; the last row is the bottom of the U.
 
 # %%
 _, pixels = decode(Item("mountains", repo_root() / "data" / "gallery" / "mountains.jpg"), shipped_size)
@@ -440,14 +442,16 @@ def liveliest(f, side=128, n=6):
 grid([liveliest(f[0]) for f in features], left=[f"{f.shape[-1]} px" for f in features])
 
 # %% [markdown]
-# Above, fine grids: you recognise the photo, and its edges. Below, coarse ones: not *what is exactly where*, but *what
-# is there at all*. The decoder needs both, and would only get the lowest row without skips.
+# The upper grids are fine: you recognise the photo and its edges. The lower ones are coarse: they say not *what is
+# exactly where*, but *what is there at all*. The decoder needs both, and without skips it would get only the lowest
+# row.
 #
-# ## 3.9 What the skips are worth, and what ImageNet
+# ## 3.9 What the skips and ImageNet are worth
 #
-# One could switch the skips off in a trained network, but that would be unfair: it never learnt to do without. The fair way is
-# to **train** each variant, with the same photos and steps. Three networks: ours; the same without skips (`off`: each
-# skip carries only the mean of its channels, nothing of *where*); the same with a random encoder. Here for a moment only:
+# We could switch the skips off in a trained network, but that would be unfair: it never learnt to do without them. The
+# fair way is to **train** each variant on the same photos for the same number of steps. There are three networks: ours,
+# the same without skips (`off`: each skip carries only the mean of its channels, nothing of *where*), and the same with
+# a random encoder. Here they are trained only briefly:
 
 # %%
 L_valid, ab_valid = next(batches(photos.valid, 64))
@@ -473,9 +477,10 @@ for name, variant in variants.items():
     print(f"{name:22} L1 {trained_briefly(*variant):.4f} after {HAND_STEPS} steps")
 
 # %% [markdown]
-# Some steps on a handful of crops tell nothing, whatever these numbers say. *Read from `results/`, not computed here*: the same
-# comparison on 7,125 photos at 64 px, two epochs, three seeds each, by `benchmarks/skips_and_encoder.py` on two CPU cores. (One thing differs: a
-# pretrained encoder learns at 0.3 of the rate, the random one at the full rate, for it knows nothing that haste could spoil.)
+# A few steps on a handful of crops tell us nothing, whatever these numbers say. *Read from `results/`, not computed
+# here*: the same comparison on 7,125 photos at 64 px, two epochs, three seeds each, by
+# `benchmarks/skips_and_encoder.py` on two CPU cores. (The cases differ in one more thing: a pretrained encoder learns
+# at 0.3 of the rate, the random one at the full rate, since it knows nothing that haste could spoil.)
 
 # %%
 study = pd.read_csv(repo_root() / "results" / "cpu" / "skips_and_encoder.csv")
@@ -502,9 +507,10 @@ def compared():
 compared()
 
 # %% [markdown]
-# Ours ends at about 0.080, in every seed. Without skips it ends at 0.083, and so it does with skips and a random encoder: each of
-# the two is worth about as much as the other, and either alone goes only two thirds of the way below gray. The seeds lie closer together
-# than the cases. (Two epochs are few: a random encoder would catch up a little, given more.)
+# Ours ends at about 0.080, with every seed. Without skips it ends at 0.083, and with skips but a random encoder it
+# does, too. So skips and ImageNet are worth about the same, and either alone gets only two thirds as far below gray as
+# both together. The seeds of one case differ far less than ours differs from the other two. (Two epochs are few: given
+# more, a random encoder would probably catch up a little.)
 
 # %% [markdown]
 # ## 3.10 Longer, or different? The control
@@ -512,8 +518,8 @@ compared()
 # Notebook 04 takes this U-Net and trains it on against an adversary (in the report for 20 epochs again). If its result
 # is better, is the adversary the reason, or the longer training? The report does not say, and nobody could: it has no
 # **control**. Ours is the stage `unet_long`: the same U-Net, the same number of further epochs with the same rates and the
-# same β₁, L1 alone. Notebook 05 trains it and puts it into the table beside the cGAN, so that only the adversary differs
-# between the two rows. (Of both, the last epoch is scored.)
+# same β₁, but with L1 alone. Notebook 05 trains it and puts it into the table beside the cGAN, so that only the
+# adversary differs between the two rows. (For both, the last epoch is scored.)
 
 # %%
 rows = [dataclasses.asdict(get_recipe(stage, profile)) for stage in ("unet", "unet_long", "cgan")]
@@ -522,12 +528,13 @@ pd.DataFrame(rows).set_index("stage").dropna(axis=1, how="all").T
 # %% [markdown]
 # ## 3.11 What the report says, and contradicts
 #
-# * *"Achieved a L1 loss of 0.07586"* in the text, a test MAE of **0.0846** in the table: 12% apart for what should be the same
-#   quantity. The smaller may be the training loss, the larger is the test's; then the network had begun to learn its
-#   photos by heart. Below is how far the two lie apart in *your* run.
-# * *"After which … no further reductions in losses"* at 20 epochs. The control will show.
-# * Nowhere the number that makes 0.0846 readable: **gray scores about 0.089** on COCO photos (measured: 0.0890 on 2,000
-#   of them at 256 px). The U-Net's reported gain over an answer without any colour is then about 5%.
+# * The text says *"Achieved a L1 loss of 0.07586"*, the table gives a test MAE of **0.0846**: 12% apart for what should
+#   be the same quantity. The smaller number may be the training loss. In that case the network had begun to learn its
+#   photos by heart. The next cell shows how far training and validation are apart in *your* run.
+# * At 20 epochs the text says *"After which … no further reductions in losses"*. The control will show whether that is
+#   so.
+# * The number that makes 0.0846 readable appears nowhere: **gray scores about 0.089** on COCO photos (measured: 0.0890
+#   on 2,000 of them at 256 px). The U-Net's reported gain over an answer without any colour is then about 5%.
 
 # %%
 print(f"the report: test / text = {0.0846 / 0.07586:.3f}")
@@ -552,7 +559,8 @@ else:
 figures.loss_curves({"unet": quoted}) if quoted else None
 
 # %% [markdown]
-# Its weights lie in the repository, and so do the CNN's of notebook 02. Look for the sky, the meadow, the fig. The photographs are those of `data/gallery`, which no model was trained on (authors and licences there;
+# Its weights are in the repository, and so are those of the CNN of notebook 02. Compare the sky, the meadow and the
+# fig. The photographs are those of `data/gallery`, which no model was trained on (authors and licences there;
 # recoloured here).
 
 # %%
@@ -563,10 +571,11 @@ across(rows | {"truth": photographs})
 # %% [markdown]
 # ## Summary
 #
-# * Colour may be coarse, at a quarter of the resolution, its edges may not. Skip connections bring the encoder's fine
-#   grids to the decoder.
-# * ImageNet weights are another task's knowledge: an encoder that names a cat in gray knows much about its colour. The first convolution reads gray with the **sum** of its RGB filters,
-#   exactly; whether weights really arrived must be tested, for a random encoder trains without complaint.
+# * Colour may be coarse, even at a quarter of the resolution; its edges may not. Skip connections bring the encoder's
+#   fine grids to the decoder.
+# * ImageNet weights are knowledge from another task: an encoder that names a cat in gray knows much about its colour.
+#   The first convolution reads gray exactly, with the **sum** of its RGB filters. Test whether the weights were really
+#   loaded, because a random encoder trains without complaint.
 # * `lr_find` shows where the loss falls. It gives a range, not a number.
 # * A loss is read beside gray's. L1 first learns to answer gray, and is in no hurry to leave it. Notebook 04 brings in
 #   somebody who is not content with gray.

@@ -25,15 +25,17 @@
 #
 # - what *conditional* and *patch* mean in "conditional GAN with a PatchGAN discriminator";
 # - how to write a PatchGAN, and how to work out how large its patches are;
-# - both training steps, D's and G's, written by hand, and that the library's step does exactly the same;
-# - what λ weighs against what, and how to read GAN losses (the report's 0.594 and 11.37 among them);
+# - how to write both training steps by hand, the discriminator's (D) and the generator's (G), and how to check that the
+#   library's do exactly the same;
+# - what λ, the weight of L1, balances, and how to read GAN losses (the report's 0.594 and 11.37 among them);
 # - what the discriminator looks at, and what goes wrong when it wins or gives up.
 #
 # The recipe is that of pix2pix ([Isola et al. 2017](https://arxiv.org/abs/1611.07004)). Starting a GAN from a U-Net
 # that L1 has trained first is the idea of moein-shariatnia's tutorial
-# [Colorizing black & white images with U-Net and conditional GAN](https://github.com/moein-shariatnia/Deep-Learning), whose
-# protocol the report's resembles closely. It is also that of [DeOldify](https://github.com/jantic/DeOldify), whose "NoGAN"
-# training keeps the adversary's turn short, as the quoted recipe here does.
+# [Colorizing black & white images with U-Net and conditional GAN](https://github.com/moein-shariatnia/Deep-Learning).
+# The report's protocol closely resembles the tutorial's. [DeOldify](https://github.com/jantic/DeOldify), too, first
+# trains its generator alone. Its "NoGAN" training then keeps the adversary's turn short, and so does the recipe of
+# the run that this course quotes.
 #
 # **Before this:** [notebook 03](03_unet_finetune.ipynb), whose U-Net we start from. **Minutes:** printed by the next
 # cell. **Downloads:** none in `smoke`. In `class` and `report`, unless they are here already: the photos of notebook 01
@@ -107,7 +109,7 @@ pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 # ## 4.1 The idea
 #
 # L1 compares pixel by pixel. Where a car might be red, blue or green, L1 takes a vote on each axis, and if no colour has
-# a majority, the winner is a dull one that none of them has (the toy of notebook 02). What we want to say is not "be near
+# a majority, the winner is a dull one nobody voted for (the toy of notebook 02). What we want to say is not "be near
 # *this* photo" but "**be such that nobody can tell you from a photo**". Nobody has a formula for that, so it is learnt as
 # well: by a **discriminator** D that is trained to tell real colours from generated ones, while the **generator** G is
 # trained to fool it ([Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661)).
@@ -129,8 +131,8 @@ gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 
 # %% [markdown]
 # At which resolution should D look? The quarter U-Net of notebook 03 answers once for every 4 × 4 px, and its answer is
-# then enlarged. A D that saw the enlarged answer beside true colours could tell them apart by sharpness alone, about
-# which G can do nothing. So D judges **at the resolution at which G answers**. (For a U-Net that answers at full
+# then enlarged. A D that saw the enlarged answer beside true colours could tell them apart by sharpness alone, and G
+# can do nothing about that. So D judges **at the resolution at which G answers**. (For a U-Net that answers at full
 # resolution nothing changes.)
 
 # %%
@@ -146,12 +148,13 @@ print(f"photo {tuple(L.shape[2:])}, judged {tuple(as_judged(L).shape[2:])}")
 #
 # A discriminator could give one number for a whole photo. A **PatchGAN** is a plain chain of convolutions that ends in a
 # *grid* of numbers, and each of them sees only one patch: "is this piece real?" It has few parameters, works at any size,
-# and asks whether colours *go together* within a patch, which L1 never does. Colours that are further apart it cannot
-# compare; those are left to L1. (Even a patch of one pixel raises colourfulness, Isola et al. found: such a D knows which
+# and asks whether colours *go together* within a patch, which L1 never does. It cannot compare colours further apart;
+# those are left to L1. (Even a patch of one pixel raises colourfulness, Isola et al. found: such a D knows which
 # colours are common.) The numbers are **logits**: positive means real, and the sigmoid turns them into probabilities.
 #
 # The chain fits in a small table. Each row is a 4 × 4 convolution: channels in, channels out, stride. The first takes L, a
-# and b; the last gives the verdict. pix2pix's has patches of 70 px, and leaving out strided rows makes them smaller.
+# and b; the last gives the verdict. The chain of pix2pix has patches of 70 px;
+# leaving out strided rows makes them smaller.
 
 # %%
 CHAINS = {
@@ -161,7 +164,7 @@ CHAINS = {
 }
 
 # %% [markdown]
-# Between the convolutions stand a leaky ReLU and, except after the first, batch norm.
+# Between the convolutions come batch norm (except after the first) and a leaky ReLU.
 
 # %%
 class Patches(nn.Module):
@@ -176,7 +179,7 @@ class Patches(nn.Module):
 
 
 # %% [markdown]
-# The way through: L and ab are stacked into three channels. This line is all that *conditional* means. (`patch`, by an
+# The forward pass: L and ab are stacked into three channels. This line is all that *conditional* means. (`patch`, by an
 # accident of names, is fastai's helper that adds a method to a class, as in notebook 02.)
 
 # %%
@@ -186,8 +189,8 @@ def forward(self: Patches, L, ab):
 
 
 # %% [markdown]
-# Is it the library's? With the same weights both give the same verdicts. From here on D is the library's, which draws its
-# first weights as pix2pix does, from a normal distribution of width 0.02.
+# Is this the library's network? Given the same weights, both give the same verdicts. From here on D is the library's.
+# It draws its first weights as pix2pix does, from a normal distribution with a standard deviation of 0.02.
 
 # %%
 torch.manual_seed(SEED)
@@ -228,7 +231,7 @@ for side, chain in CHAINS.items():
     print(f"PatchGAN({side}):", " ← ".join(str(r) for r in sides(chain)))
 
 # %% [markdown]
-# Each chain ends at the number in its name. We need not trust the formula either: the gradient of **one** verdict shows
+# Each chain ends at the number in its name. We can check the formula, too: the gradient of **one** verdict shows
 # which pixels it depends on. (For this, D must be in `eval()`. In training mode batch norm computes means over the whole
 # batch, so every verdict depends a little on every pixel of every photo.)
 
@@ -254,9 +257,9 @@ figures.image_row([1.5 * mask - 1 for mask in seen.values()], seen)
 
 # %% [markdown]
 # The light square is what one verdict sees of 160 × 160 px; in the last panel, in training mode, it is everything. The 1 px
-# version judges colours alone, without any neighbour. 70 px is
-# pix2pix's choice for photos of 256 px, about a quarter of the photo's side. At a quarter of the resolution, 16 px are 64 px
-# of the photo. The report says that larger patches "reduced sensitivity to finer details" but shows no numbers.
+# version judges each pixel's colour alone, without its neighbours. pix2pix chose 70 px for photos of 256 px, about a
+# quarter of the side. Where G answers at a quarter of the resolution, a patch of 16 px covers 64 px of the photo.
+# The report says that larger patches "reduced sensitivity to finer details" but shows no numbers.
 #
 # ## 4.3 The two networks together
 #
@@ -282,9 +285,9 @@ D.train()
 G = start.model()
 
 # %% [markdown]
-# G starts from a good U-Net, and steps on a few photos each would blur what it knows. Where the recipe says
+# G starts from a good U-Net, and steps that see only a few photos would blur what it knows. Where the recipe says
 # `encoder_rate = 0`, the encoder is therefore **frozen**, together with all of batch norm: only the decoder's convolutions
-# learn. (In the quoted setting, with everything free, 40 steps cost the U-Net 0.06 dB before the adversary had said a
+# learn. (In a trial with nothing frozen, the first 40 steps cost the U-Net 0.06 dB before the adversary had said a
 # word; see [docs/training.md](../docs/training.md).) The library gets its copies here, before anything has changed.
 
 # %%
@@ -408,8 +411,8 @@ print(f"gradients differ by {gap(d_grads, d_theirs):.1e} (D) and {gap(g_grads, l
 
 # %% [markdown]
 # The losses and the gradients are the same but for the last digits of float32: we wrote $-\log\sigma$ by hand, while the
-# library calls torch's binary cross-entropy and keeps its tensors channels-last in memory. Should one of these assertions
-# ever fail, the notebook or the library is wrong.
+# library calls torch's binary cross-entropy and keeps its tensors channels-last in memory. Should the next
+# cell ever fail, the notebook or the library is wrong.
 
 # %%
 by_hand = {"d_loss": d_loss, "g_adv": adversarial, "g_l1": l1}
@@ -460,7 +463,7 @@ rest = 11.37 - 100 * 0.0807
 print(f"11.37 - 100 x 0.0807 = {rest:.2f}: D would give generated patches a probability of {math.exp(-rest):.3f}")
 print(f"a D loss of 0.594 is that of a D that is right with a probability of {math.exp(-0.594):.2f}")
 on_real = 2 * 0.594 + math.log(1 - math.exp(-rest))
-print(f"both at once: D would give real patches a probability of {math.exp(-on_real):.2f} only")
+print(f"both at once: D would give real patches a probability of only {math.exp(-on_real):.2f}")
 
 # %% [markdown]
 # The two numbers hardly fit together: such a D would call nearly everything generated, real photos included. Perhaps they
@@ -471,11 +474,11 @@ print(f"both at once: D would give real patches a probability of {math.exp(-on_r
 #
 # As in notebook 03, the run is loaded if this recipe has been trained on these photos from this U-Net; otherwise it is
 # trained now. Where the recipe has `steps`, an epoch is that many batches rather than all photos, because a GAN deserves a
-# look more often than once per round. In the first `d_epochs` epochs D learns alone, so that its first verdicts are not
-# noise.
+# look more often than once per pass over the photos. In the first `d_epochs` epochs D learns alone, so that G does not
+# start by learning from noise.
 
 # %%
-run = load_or_train("cgan", profile, recipe=recipe, photos=photos, start=start, shipped=False)  # with its D
+run = load_or_train("cgan", profile, recipe=recipe, photos=photos, start=start)
 print("run:", run.id)
 run.history.round(4).tail()
 
@@ -486,10 +489,11 @@ fig
 
 
 # %% [markdown]
-# The upper row shows L1 as in notebooks 02 and 03: training (at the resolution of the answer), validation, and the gray
-# answer as a dashed line. Below are the three numbers of the game, **one panel each**, since their sum would hide everything.
-# Do not expect them to fall. When D improves, G's adversarial term rises, and the other way round. A game that stays undecided
-# stays near ln 2 = 0.693.
+# The upper panel shows L1 as in notebooks 02 and 03: training (at the resolution of the answer), validation, and the
+# gray answer as a dashed line. Below are the three numbers of the game: D's loss, G's adversarial term, and G's L1
+# before it is multiplied by λ. They have **one panel each**, since their sum would hide everything. Do not expect them
+# to fall. When D improves, G's adversarial term rises, and the other way round. In an undecided game the first two stay
+# near ln 2 = 0.693.
 
 # %%
 def both_losses(p):
@@ -500,10 +504,10 @@ def both_losses(p):
 pd.DataFrame({f"{p:g}": both_losses(p) for p in (0.5, 0.55, 0.75, 0.9, 0.99, 0.999)}).round(3)
 
 # %% [markdown]
-# Each column is a probability that D gives to the right answer. **What to watch for:**
+# Each column is headed by the probability that D gives to the right answer. **What to watch for:**
 #
-# * **D at ln 2, G's term at ln 2:** D cannot tell. It has not started, has given up, or G is perfect (guess which). G learns
-#   nothing from it.
+# * **D at ln 2, G's term at ln 2:** D cannot tell. It has not started to learn, it has given up, or G is perfect
+#   (guess which). G learns nothing from it.
 # * **D near 0, G's term above about 4, for several epochs:** D has won. Small changes of the colours no longer change its
 #   verdict, so it no longer says which way is better. A smaller learning rate for D helps, and so do softer labels
 #   (real = 0.9).
@@ -514,7 +518,7 @@ pd.DataFrame({f"{p:g}": both_losses(p) for p in (0.5, 0.55, 0.75, 0.9, 0.99, 0.9
 # validation photos, after every epoch. Plotted against the validation L1, it shows what is bought and at what price.
 
 # %%
-@figures.figure("Colourfulness against L1, both on validation photos: a dot an epoch, the ring is the start.")
+@figures.figure("Colourfulness against L1, both on validation photos: one dot per epoch, a ring around the first.")
 def price(history):
     fig, ax = plt.subplots(figsize=(4.2, 2.6))
     ax.plot(history["valid_loss"], history["valid_colorfulness"], "o-", color=figures.color("cgan"), markersize=3)
@@ -526,23 +530,24 @@ def price(history):
 price(run.history)
 
 # %% [markdown]
-# **When to stop?** Not at the lowest L1, since that is where it starts. The quoted recipe follows a rule that was set on
-# validation photos: train until the L1 no longer rises, with a λ that keeps it within 5% of the U-Net's. The learning rates
-# fall to zero at the end, so that the last weights are not a random moment of the game.
+# **When to stop?** Not at the lowest L1, since that is where the GAN's training starts. The quoted recipe follows a
+# rule that was set on validation photos: train long enough for the L1 to stop rising, with a λ that keeps it within 5%
+# of the U-Net's. The learning rates fall to zero at the end, so that the last weights are not a random moment of the
+# game.
 
 # %%
 last = run.history.iloc[-1]
 sure = math.exp(-last.d_loss)
 state = "cannot tell" if sure < 0.52 else "has nearly won" if sure > 0.97 else "is in the game"
-print(f"last epoch: D {last.d_loss:.3f} (right with a probability of about {sure:.2f}: {state}), "
+print(f"last epoch: D {last.d_loss:.3f} (right with a probability of about {sure:.2f}, so it {state}), "
       f"G adversarial {last.g_adv:.3f}, {recipe.lam:g} x L1 {recipe.lam * last.g_l1:.3f}")
 print(f"validation L1 {last.valid_loss:.4f}, gray {run.record['gray_valid_loss']:.4f}")
 
 # %% [markdown]
 # ## 4.7 Before and after
 #
-# Here the run's model is that of the **last** epoch, not that of the lowest validation L1: L1 is precisely the judge that we
-# no longer want to follow alone.
+# Here the run's model is the one from the **last** epoch, not the one with the lowest validation L1: L1 is precisely
+# the judge that we no longer want to follow alone.
 
 # %%
 before, after = start.model(), run.model()
@@ -574,7 +579,7 @@ curve = evaluation.saturated(before, photos, "valid", device=DEVICE, show=False)
 level = scores["cGAN"]["colorfulness"].mean()
 multiplied = evaluation.psnr_at(curve, level)  # PSNR of each photo
 difference, low, high = evaluation.bootstrap(scores["cGAN"]["psnr"] - multiplied)
-print(f"at colourfulness {level:.1f} the cGAN is {difference:+.3f} dB [{low:+.3f}, {high:+.3f}] from the U-Net times a constant")
+print(f"at colourfulness {level:.1f}: cGAN against the multiplied U-Net {difference:+.3f} dB [{low:+.3f}, {high:+.3f}]")
 
 
 # %%
@@ -602,9 +607,9 @@ against_multiplying()
 #
 # ## 4.9 What the discriminator sees
 #
-# The trained D judges, patch by patch: a real photo, the answers of the cGAN and of the U-Net, gray, and the real photo with
-# its colours **mirrored**. In the last one the colours are as real as can be, but they do not go with L. Only a *conditional*
-# discriminator can object.
+# The trained D judges, patch by patch, a real photo, the answers of the cGAN and of the U-Net, gray, and the real photo
+# with its colours **mirrored**. In the last one the colours are as real as can be, but they do not go with L. Only a
+# *conditional* discriminator can object.
 
 # %%
 @figures.figure("The discriminator's verdict on each patch: 0 looks generated, 1 looks real.")
@@ -632,9 +637,9 @@ fig
 
 # %% [markdown]
 # Bright patches look real to D, dark ones generated. An even map, as in `smoke` after seconds of training, means that D has
-# found nothing yet. A trained D is often sure at edges where colours bleed, and on large gray surfaces that ought to have a
-# colour. This is what G is told: not "wrong by 0.03" but "*here* nobody would believe you". How hard does this D pull, compared
-# with L1?
+# found nothing yet. A trained D often objects at edges where colours bleed, and on large gray surfaces that ought to
+# have a colour. This is what G is told: not "wrong by 0.03" but "*here* nobody would believe you". How hard does this
+# D pull, compared with L1?
 
 # %%
 ratio, adversarial, l1 = pull(D, as_judged(L), as_judged(ab), as_judged(fake_after))
@@ -662,15 +667,15 @@ else:
 figures.loss_curves({"cgan": quoted}) if quoted else None
 
 # %% [markdown]
-# What that run bought, and at what price, epoch by epoch on its validation photos. The curve soon turns: after about ten epochs
-# of 40 steps the L1 stops rising, and colour still comes.
+# This is what that run bought and at what price, epoch by epoch, on its validation photos. The curve soon turns: after
+# about ten epochs of 40 steps the L1 stops rising, while the colourfulness still grows.
 
 # %%
 price(quoted.history) if quoted else None
 
 # %% [markdown]
-# Does its adversary beat multiplying? On the test photos, as notebook 05 measures it (`U-Net (trained on)` is the control: the
-# same U-Net with as many further steps, but with L1 alone):
+# Does its adversary beat multiplying? Here is the answer on the test photos, measured as in notebook 05. The control,
+# `U-Net (trained on)`, is the same U-Net with as many further steps, but with L1 alone.
 
 # %%
 if quoted:
@@ -678,13 +683,14 @@ if quoted:
     print(*[line for line in lines if "times the constant" in line][:3], sep="\n")
 
 # %% [markdown]
-# The cGAN is a little above the U-Net times a constant. Above the control times a constant it is by less than can be told from
-# zero. (A second seed of the same recipe is 0.09 and 0.05 dB above the two, and there both can be told.) **Most of what this
-# adversary buys can also be bought with a saturation slider and some more training.** Look at the pictures, and see whether you
-# agree.
+# The cGAN is a little above the U-Net times a constant. Its lead over the control times a constant cannot
+# be told from zero. (With a second seed of the same recipe, the two leads are 0.09 and 0.05 dB, and both can be told
+# from zero.) **Most of what this adversary buys can also be bought with a saturation slider and some more training.**
+# Look at the pictures, and see whether you agree.
 #
-# Its weights lie in the repository, and so do those of the U-Net that it started from. The photographs are those of
-# [data/gallery](../data/gallery/README.md), which no model was trained on (authors and licences there; recoloured here).
+# The weights of its G and its D are in the repository, and so are those of the U-Net that it started from. The
+# photographs below are from [data/gallery](../data/gallery/README.md), and no model was trained on them (authors and
+# licences there; recoloured here).
 
 # %%
 photographs = gallery_photos(240)
@@ -710,9 +716,9 @@ across(rows | {"truth": photographs})
 # 2. **Perceptual loss.** Compare *features* instead of pixels: those of D's inner layers (no download; "feature matching",
 #    [Wang et al. 2018](https://arxiv.org/abs/1711.11585), pix2pixHD), or those of an ImageNet VGG-16
 #    ([Johnson et al. 2016](https://arxiv.org/abs/1603.08155); 528 MB). Which colours do they punish that L1 lets pass?
-# 3. **Diffusion, to read and to begin.** Read [DDPM](https://arxiv.org/abs/2006.11239) (Ho, Jain & Abbeel 2020) and
+# 3. **Diffusion, a first look.** Read [DDPM](https://arxiv.org/abs/2006.11239) (Ho, Jain & Abbeel 2020) and
 #    [Palette](https://arxiv.org/abs/2111.05826) (Saharia et al. 2022), a diffusion model that colours photos. Add noise to ab in
-#    steps and look. Then answer in a sentence each: what would the U-Net be given, what would it be asked for, why is its answer
-#    not brown, and what does it cost?
+#    steps and look. Then answer, in one sentence each: what would the U-Net be given, what would it be asked for,
+#    why is its answer not brown, and what does it cost?
 #
 # [Solutions](solutions/04_solutions.ipynb) · Next: [notebook 05](05_evaluation.ipynb) puts all models on one scale.

@@ -18,7 +18,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/05_evaluation.ipynb)
 #
-# Three models are trained. Which one is better, by how much, and how would we know? The report answers with a table
+# Three models are trained. Which one is best, by how much, and how would we know? The report answers with a table
 # of three rows and two columns. We rebuild that table and add the rows without which it cannot be read. Then we ask of
 # every conclusion that the report draws: did it hold?
 #
@@ -27,8 +27,8 @@
 # - what each metric measures, worked out by hand on one photograph before a library does it for all;
 # - why a picture *without any colour* scores almost as well as the models, and which measure notices;
 # - what a divisor or a clip does to a published number;
-# - how to compare two models photo by photo and at equal colourfulness, and how sure you may be;
-# - to judge claims by a rule that was fixed before looking.
+# - how to compare two models photo by photo and at equal colourfulness, and how sure you can be;
+# - how to judge claims by a rule that was fixed before looking.
 #
 # **Before this:** notebooks [02](02_cnn_baseline.ipynb) to [04](04_cgan.ipynb) built the models. Runs that are missing
 # are trained here; the next cell prints the minutes. **Downloads:** none in `smoke`. In `class` and `report`, unless
@@ -61,11 +61,11 @@ from g2g.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
-# The constants of this notebook. Change them and run on.
+# These are the constants of this notebook. Change them if you like, and run on.
 
 # %%
 SEED = 42  # for what is drawn at random here
-CHOSEN = None  # None: the table's recipes; or a list of runs to evaluate, one a stage: ["cnn-…", "unet-…"]
+CHOSEN = None  # None: the table's recipes; or a list of runs to evaluate, one per stage: ["cnn-…", "unet-…"]
 MODEL = "cgan"  # the quoted model whose answer is measured by hand in 5.2: cnn, unet or cgan
 PHOTO = 4  # number of the photograph for that, of the eight in data/gallery: 4 is the mountains
 
@@ -93,7 +93,8 @@ from report.tables import frontier as frontier_table
 # ## 5.1 What is evaluated, and on what
 #
 # The **test photos** are opened here for the first time. No training has read them, and nothing so far was
-# decided by looking at them. That is what makes their scores worth something.
+# decided by looking at them. That is what makes their scores worth something. (In the quoted runs there is one
+# exception: the first rates and batch sizes of the U-Net, see [docs/training.md](../docs/training.md).)
 
 # %%
 photos = prepare(profile)
@@ -102,18 +103,20 @@ print(f"{len(photos.test):,} test photos, {photos.near_gray('test').mean():.1%} 
 print(f"profile {profile.name}: {profile.purpose}")
 
 # %% [markdown]
-# A *run* is one training: a recipe, a set of photos, a seed. Its name ends in a hash of all three. Runs that the
-# course's table of recipes asks for, and that are not here yet, are trained now: the report's three, and two that
-# the report lacks. The cGAN starts from the trained U-Net and then trains *as many epochs again*. If it does
-# better, is that the adversary, or only the longer training? `unet_long` is the **control**: the same U-Net,
-# trained on for just as long with L1 alone. `palette` belongs to notebook 09, and is scored here so that all models
-# stand in one table.
+# A *run* is one training: a recipe, a set of photos, a seed. Its name ends in a hash of all three. The course's
+# table of recipes asks for the report's three, and for some that the report lacks. Those that are not here yet are
+# trained now. The cGAN starts from the trained U-Net and then *trains on*. If it does better, is that the adversary, or
+# only the longer training? `unet_long` is the **control**: the same U-Net, trained further with L1 alone, for just as
+# long as the cGAN. `palette` and `flow` belong to notebooks 09 and 11, and are scored here so
+# that all models are in one table. (`cpu` has one more, `unet_full`: the report's architecture, which takes longer to
+# train than the U-Net. It is left out here; its row is in the quoted table.)
 #
-# If you changed a recipe in notebooks 02 to 04, put the name of your run into `CHOSEN` above. A run of other
-# photos or of another profile is refused: its numbers do not belong in this table.
+# If you changed a recipe in notebooks 02 to 04, put the name of your run into `CHOSEN` above. A run with other
+# photos or from another profile is refused: its numbers do not belong in this table.
 
 # %%
-runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.stages}
+stages = [stage for stage in profile.stages if stage != "unet_full"]
+runs = {stage: load_or_train(stage, profile, photos=photos) for stage in stages}
 if CHOSEN:
     runs = {run.stage: run for run in (load_run(name, profile) for name in CHOSEN)}
 for run in runs.values():
@@ -135,7 +138,7 @@ models |= {stage: run.model(device=device()) for stage, run in runs.items()}
 # ## 5.2 One metric at a time, by hand
 #
 # One photograph and one model, whatever your profile: the mountains of [data/gallery](../data/gallery/README.md)
-# (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; cut square and recoloured below), and the cGAN whose weights lie
+# (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; cut square and recoloured below), and the cGAN whose weights are
 # in the repository. `L` and `ab` are normalised; `pred` is the answer.
 
 # %%
@@ -150,7 +153,7 @@ figures.image_row([gray[0], shown[0], truth[0]], ["gray", MODEL, "truth"])
 # ### MAE of ab
 #
 # The report's measure: the mean of $|a - \hat a|$ and $|b - \hat b|$ over all pixels, with ab divided by 110.
-# Times 110 it is back in CIE units.
+# Multiplied by 110, it is back in CIE units.
 
 # %%
 mae = (pred - ab).abs().mean().item()
@@ -178,7 +181,7 @@ error_maps()
 #
 # ### PSNR and SSIM
 #
-# The peak signal-to-noise ratio compares the *pictures*, in sRGB from 0 to 1. Every 10 dB are a factor of ten in
+# The peak signal-to-noise ratio compares the *pictures*, in sRGB from 0 to 1. Every 10 dB is a factor of ten in
 # the mean squared error:
 #
 # $$\mathrm{PSNR} = 10 \log_{10} \frac{1}{\mathrm{MSE}}$$
@@ -208,7 +211,8 @@ print(f"CIE 1976 by hand {plain:.1f}, CIEDE2000 {metrics.delta_e(shown_lab, true
 # ### Colourfulness
 #
 # All measures so far punish a wrong colour, and none asks for colour. This one looks at a single picture, not
-# at a pair (Hasler & Süsstrunk 2003). With the opponents $rg = R - G$ and $yb = (R + G)/2 - B$, on 0 to 255:
+# at a pair (Hasler & Süsstrunk 2003). It takes two opponent channels, $rg = R - G$ and $yb = (R + G)/2 - B$, on a
+# scale of 0 to 255, with their means $\mu$ and standard deviations $\sigma$ over the pixels:
 #
 # $$\sqrt{\sigma_{rg}^2 + \sigma_{yb}^2} + 0.3\,\sqrt{\mu_{rg}^2 + \mu_{yb}^2}$$
 
@@ -221,12 +225,13 @@ print(f"by hand {spread + 0.3 * offset:.1f}, library {metrics.colorfulness(shown
       f"truth {metrics.colorfulness(truth).item():.1f}, gray {metrics.colorfulness(gray).item():.1f}")
 
 # %% [markdown]
-# Taken alone it is easy to cheat: confetti wins. So the table has its **gap to the truth**, photo by photo.
+# Taken alone it is easy to cheat: confetti wins. So the [full table](../results/cpu/table1.md) also has its **gap to
+# the truth**, photo by photo.
 #
 # ### LPIPS
 #
-# The last measure asks a network whether the *features* of VGG-16, which was trained to name things, are the same
-# for both pictures ([Zhang et al. 2018](https://arxiv.org/abs/1801.03924)). It needs VGG's weights: a download of
+# The last measure compares the *features* that VGG-16, a network trained to name things, finds in the two pictures
+# ([Zhang et al. 2018](https://arxiv.org/abs/1801.03924)). It needs VGG's weights: a download of
 # 528 MB in `class` and `report`, a minute and a half at 50 Mbit/s. Where they cannot be had, LPIPS is reported as not
 # measured. With random weights it would still give a number, and the number would mean nothing.
 
@@ -236,9 +241,9 @@ lpips = evaluation.lpips_or_reason(device(), download=profile.name != "smoke")
 # %% [markdown]
 # ### What the measures hide
 #
-# Five answers. By MAE four of them are **equally wrong**, because we make them so: if $m$ is the mean of $|a|$ and
-# $|b|$, then no colour, colours twice as strong, a tint of $m$ all over, and noise of $\pm m$ all have an MAE of
-# exactly $m$. The fifth is the model's.
+# Here are five answers. By MAE, four of them are **equally wrong**, because we make them so. If $m$ is the mean of
+# $|a|$ and $|b|$, then no colour, colours twice as strong, a tint of $m$ all over, and noise of $\pm m$ all have an
+# MAE of exactly $m$. The fifth is the model's.
 
 # %%
 m = ab.abs().mean()
@@ -260,7 +265,7 @@ pd.DataFrame({name: [float(measure(answers[name], pictures[name])) for measure i
 # %% [markdown]
 # Nobody would call the first four equally good; MAE does. The others disagree with each other: PSNR puts the doubled
 # colours last, CIEDE2000 puts them first. SSIM prefers gray to the model. It was made to find blur and noise, and most of
-# what it looks at is lightness, which is *given* here. Colourfulness alone says outright that gray has no colour. LPIPS
+# what it looks at is lightness, which is *given* here. Only colourfulness says outright that gray has no colour. LPIPS
 # compares features that name things, and a gray cat is still a cat; where LPIPS can be measured, look at how it ranks
 # gray.
 #
@@ -268,7 +273,7 @@ pd.DataFrame({name: [float(measure(answers[name], pictures[name])) for measure i
 #
 # The report prints an MAE of 0.0848. It does not say what ab was divided by, nor whether the prediction was clipped.
 #
-# **The divisor.** MAE is linear. Whoever divides ab by 128 in place of 110 gets every number times $110/128 = 0.86$,
+# **The divisor.** MAE is linear. Dividing ab by 128 in place of 110 multiplies every number by $110/128 = 0.86$,
 # for gray and for every model, and *nothing is better*.
 #
 # **Clipping.** Not every (L, a, b) is a colour that a screen can show. Converting to sRGB clips, so the picture has a
@@ -283,9 +288,10 @@ after = lab.normalize(shown_lab)[1]
 print(f"{MODEL}: MAE before clipping {mae:.5f}, after {metrics.mae_ab(after, ab).item():.5f}")
 
 # %% [markdown]
-# If the report divided by 128, its cGAN's 0.0807 would be 0.0939 in our currency, worse than gray. A tutorial with
-# the same protocol, [moein-shariatnia's](https://github.com/moein-shariatnia/Deep-Learning), divides by 110, so 110 is
-# likely. That is an inference: the report does not say. What we can do is to print gray beside it.
+# If the report divided by 128, its cGAN's 0.0807 would be 0.0939 in our currency, worse than gray is on our
+# test photos. A tutorial with much the same protocol,
+# [moein-shariatnia's](https://github.com/moein-shariatnia/Deep-Learning), divides by 110, so 110 is
+# likely. That is an inference: the report does not say. What we can do is print gray beside our own numbers.
 #
 # ## 5.4 The table
 #
@@ -304,13 +310,15 @@ print(", ".join(run.record["run"] for run in published.values()))
 display(Markdown((results / "summary.md").read_text(encoding="utf-8")))
 
 # %% [markdown]
-# Read it from the top. **Gray comes first**, and it is not far behind: most colours of the world are weak (sky, walls,
+# Read it from the top. **Gray comes first**, and it is not far behind: most colours in the world are weak (sky, walls,
 # asphalt, skin in shade), so a picture without any colour is off by 0.0889, about 10 CIE units. The best model, the
 # U-Net, takes 16% off that. A model has to *earn* every step away from gray.
 #
-# The last column has the report's numbers, from its own photos. In its table there is no gray row.
+# The last column has the report's numbers, from its own photos. The report's table has no gray row.
 #
-# Now your own runs, on all your test photos: one row for each photo, so that no mean hides anything.
+# Now your own runs, on all your test photos: one row for each photo, so that no mean hides anything. (This notebook was
+# saved with the quoted runs themselves, loaded from the files in `results/weights`. As saved, "yours" is therefore a check
+# that these files have the scores above.)
 
 # %%
 scores = {row: evaluation.score(model, photos, lpips=lpips, name=row, show=False) for row, model in models.items()}
@@ -331,8 +339,8 @@ display(Markdown(summary(table)))
 #
 # ## 5.5 How sure is a mean?
 #
-# In brackets stands a 95% **bootstrap interval**. Draw as many photos as there are, *with replacement*, and take the
-# mean; repeat that 2,000 times; cut off 2.5% at either end. By hand, for the MAE of your last model:
+# The brackets in the table hold a 95% **bootstrap interval**. Draw as many photos as there are, *with replacement*, and
+# take the mean. Repeat that 2,000 times, and cut off 2.5% at either end. By hand, for the MAE of your last model:
 
 # %%
 rng = np.random.default_rng(SEED)
@@ -344,13 +352,13 @@ print(f"{last}: {values.mean():.4f}, by hand {low:.4f} to {high:.4f}; "
       "library {:.4f} to {:.4f}".format(*bootstrap(values)[1:]))
 
 # %% [markdown]
-# The interval answers: *how different could the mean be with other photos?* Two warnings. It takes the photos to be
+# The interval answers: *how different could the mean be with other photos?* Two warnings. It assumes that photos are
 # independent; the 24 of `smoke` are crops of three photographs, so there it is far too narrow. And it says nothing
 # about another training seed; for that you must train again (exercise 3).
 #
 # **Photo by photo.** Two means with overlapping intervals may still differ clearly, because both models saw the same
 # photos, and hard ones are hard for both. So take the difference on each photo, and ask whether the interval of *its*
-# mean leaves out zero. Of the quoted runs: the U-Net is better than the CNN on 68.2% of the 2,000 photos, and its MAE
+# mean excludes zero. Among the quoted runs, the U-Net is better than the CNN on 68.2% of the 2,000 photos, and its MAE
 # is lower by 0.0059 (0.0052 to 0.0067). The cGAN's is *higher* than the U-Net's by 0.0040 (0.0035 to 0.0045). Yours:
 
 # %%
@@ -373,7 +381,7 @@ pd.DataFrame(rows, ["MAE", "better on", "CIEDE2000", "better on "]).T
 # ## 5.6 Who fails where
 #
 # The more colour a photo has, the more there is to miss. Gray misses all of it, so its line rises. A model has learnt
-# something where it falls *below* that line. Your runs:
+# something where its line lies *below* that of gray. Your runs:
 
 # %%
 fig = error_against_chroma({row: scores[row] for row in scores if row in ("gray", "cnn", "unet", "cgan")})
@@ -381,15 +389,15 @@ figures.save(fig, "error_against_chroma", profile.outputs / "figures")
 fig
 
 # %% [markdown]
-# On the left, where there is nothing to win, a model can only lose. So the photo with the lowest MAE is usually the
-# *dullest*, and the one with the highest is vivid, with a colour that nobody could guess: a painted wall, a jersey, a
-# flower.
+# On the left, where there is nothing to win, a model can only lose. Its errors are small there all the same. The photo
+# with the lowest MAE is usually the *dullest*, and the one with the highest is vivid, with a colour that nobody could
+# guess: a painted wall, a jersey, a flower.
 #
 # ## 5.7 A model is a curve
 #
 # Colourfulness can be bought: multiply the answer. So a model is not one point but a curve. For each of the quoted
-# models, every answer was multiplied by factors from 0 to at most 2.5. Each line starts at gray, in the lower left corner; the
-# dots are the models as they are. Of two models, the better one has the higher curve.
+# models, every answer was multiplied by factors from 0 to at most 2.5. Each line starts at gray, at the left end of
+# the zero line. The dots are the models as they are. Of two models, the better one has the higher curve.
 
 # %%
 frontier(pd.read_csv(results / "frontier.csv"), reference.loc["gray", "colorfulness_truth"])
@@ -397,11 +405,11 @@ frontier(pd.read_csv(results / "frontier.csv"), reference.loc["gray", "colorfuln
 # %% [markdown]
 # Follow the U-Net's line to the colourfulness of the cGAN. It passes just below the cGAN's dot: **at equal
 # colourfulness** (26.8), the cGAN is 0.073 dB better (0.022 to 0.124) than the U-Net times a constant. Against the
-# control times a constant it is 0.037 dB (−0.002 to 0.075), which cannot be told from zero. And at the dashed line, as
-# colourful as photographs are, every model is *further* from the truth than gray: the cGAN by 0.79 dB, the U-Net by
-# 0.99. That is the table's third column.
+# control times a constant its lead is 0.037 dB (−0.002 to 0.075), which cannot be told from zero. And at the dashed
+# line, as colourful as photographs are, every model is *further* from the truth than gray: the cGAN by 0.79 dB, the
+# U-Net by 0.99. The [full table](../results/cpu/table1.md) has this number for every model.
 #
-# A dot that lies on a neighbour's line is a model that has learnt nothing that a saturation slider does not do. Yours
+# A dot on a neighbour's line is a model that has learnt nothing more than what a saturation slider can do. Yours
 # (the figure of your curves is saved as `frontier`):
 
 # %%
@@ -413,7 +421,7 @@ print(*equally_colorful(scores, curves), sep="\n")
 #
 # How often does each pair of $a^*$ and $b^*$ occur? The truth reaches most of what a screen can show, though strong
 # colours are rare. A model trained with L1 answers with the median of all colours that would fit, and the median of
-# opposites lies in the middle. What is missing from a model's cloud are colours that it never dares to use. The quoted
+# opposites lies in the middle. The colours missing from a model's cloud are those it never dares to use. The quoted
 # runs (yours are saved as `ab_histograms`):
 
 # %%
@@ -428,9 +436,9 @@ display(Image(results / "figures" / "ab_histograms.png", width=760))
 # ## 5.9 The report's claims
 #
 # Now the report's sentences. For each we fixed a rule *before* seeing any numbers (`report/claims.py`, one short
-# function per claim), and the rule alone decides: **held**, **did not hold**, or **cannot be told here**. Only a 95%
-# interval that lies on one side decides anything; that is what *surely* means in the rules. Here is one claim in full,
-# from `results/`:
+# function per claim), and the rule alone decides: **held**, **did not hold**, or **cannot be told here**. Where a
+# rule says *surely*, a 95% interval must lie wholly on one side of its limit. (One limit was changed later, but no
+# verdict depends on it: see [docs/claims.md](../docs/claims.md).) Here is one claim in full, from `results/`:
 
 # %%
 pattern = r"^- “(.+?)” \*\*(.+?)\.\*\* (.+?) \*(.+)\*$"
@@ -457,7 +465,7 @@ display(Markdown(compact.to_markdown(index=False)))
 #
 # - A table of colourings without the rows *gray* and *best constant* cannot be read: MAE, PSNR and SSIM all reward
 #   caution.
-# - A divisor or a clip can move a number more than a better model does. Say which you used.
+# - A divisor can move a number more than a better model does, and a clip moves it, too. Say which you used.
 # - A mean over photos has an interval. Two models on the same photos are compared by their *differences*.
 # - Colourfulness and the ab histogram show what error measures hide. None of them knows what is plausible.
 # - Colourfulness can be bought with a factor, so models are compared at *equal* colourfulness.
@@ -465,7 +473,7 @@ display(Markdown(compact.to_markdown(index=False)))
 #
 # ## Exercises
 #
-# 1. **A stronger baseline.** Bright pixels have other colours than dark ones. Build a "model" that looks up the
+# 1. **A stronger baseline.** Bright pixels differ in colour from dark ones. Build a "model" that looks up the
 #    training median of ab for each of 20 levels of L. How much of the models' gain over gray does it get, without
 #    having seen a single shape?
 # 2. **More colour, please.** Multiply a model's ab by $s$ from 0 to 2 and plot MAE, PSNR and the gap in

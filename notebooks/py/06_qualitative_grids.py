@@ -173,9 +173,9 @@ def play():
     return widgets.VBox([said, widgets.HBox(list(sides.values())), widgets.HBox(buttons)])
 
 # %% [markdown]
-# Where nothing can be clicked (this page, or a kernel without `ipywidgets`), all pairs are shown at once. Then you are on
-# your honour. Give each pair about a second, write `left` or `right` for it into `ANSWERS` in the constants above, and run
-# on from here. **Do not scroll past the pairs before you have answered: the solution follows.**
+# Where nothing can be clicked (on a saved page, or in a kernel without `ipywidgets`), all pairs are shown at once. Then
+# you are on your honour. Give each pair about a second, write `left` or `right` for it into `ANSWERS` in the constants
+# above, and run on from here. **Do not scroll past the pairs before you have answered: the solution follows.**
 
 # %%
 clicked = []
@@ -190,8 +190,8 @@ else:
 # %% [markdown]
 # ### Your score
 #
-# Run this cell again after playing. Beside you plays a **machine that knows a single trick**: it says that the more
-# colourful picture is the real one.
+# Run the second cell below again after playing. A **machine that knows a single trick** plays beside you: it says that
+# the more colourful picture is the real one.
 
 # %%
 def by_trick(pair):
@@ -205,10 +205,11 @@ print(verdict(played, "you") if played else "you: not played yet")
 print(verdict(tricks, "the trick"))
 
 # %% [markdown]
-# With eight pairs the interval is wide and little can be told. Pool the answers of a whole class: the interval shrinks with
-# the square root of their number. For company, here are two published rates. They come from other photos, other judges and
-# another display, so they are no rivals of yours: [Zhang, Isola & Efros 2016](https://arxiv.org/abs/1603.08511), *Colorful
-# Image Colorization*, 32.3%, and [Saharia et al. 2022](https://arxiv.org/abs/2111.05826), *Palette*, 47.8%.
+# With eight pairs the interval is wide and tells you little. Pool the answers of a whole class: the interval shrinks
+# with the square root of their number. For company, here are two published rates. They come from other photos, other
+# judges and another display, so you cannot rank yourself against them: [Zhang, Isola & Efros
+# 2016](https://arxiv.org/abs/1603.08511), *Colorful Image Colorization*, 32.3%, and [Saharia et al.
+# 2022](https://arxiv.org/abs/2111.05826), *Palette*, 47.8%.
 
 # %%
 @figures.figure("Fooling rates: two published ones, the trick of naming the more colourful picture, and the player.")
@@ -249,9 +250,9 @@ rows |= {name: coloured(gallery, *model) for name, model in shipped.items()}
 across(rows | {"truth": gallery})
 
 # %% [markdown]
-# And **your** models, on photographs that your profile has not trained on. Here is the first; the grid of all is saved as
-# `qualitative_grid`. In `smoke` they are crops of an astronaut, a cat and a flower, and the models have trained for
-# seconds: you see how the tools work, not what the models can do.
+# Now **your** models, on photographs that your profile has not trained on. Here is the first photograph; the grid of
+# them all is saved as `qualitative_grid`. In `smoke` the photographs are crops of an astronaut, a cat and a flower, and
+# the models have trained for seconds: you see how the tools work, not what the models can do.
 
 # %%
 photos = prepare(profile)
@@ -271,8 +272,8 @@ teaser
 #
 # 1. **Is there colour at all?** Cover the truth with your hand. Would you call the picture "coloured"?
 # 2. **Is it in the right place?** Look at edges. Does the colour stop where the thing stops, or does it leak?
-# 3. **Is it of one piece?** One sleeve in two colours, or blotches on a plain wall, are the *artifacts* that the report
-#    speaks of. (Look at the drum.)
+# 3. **Is it all of a piece?** One sleeve in two colours, or blotches on a plain wall, are the *artifacts* that the
+#    report speaks of. (Look at the drum.)
 # 4. **Is it plausible?** Grass that is not green looks wrong; a car that is not red is just another car.
 # 5. **Only now:** is it the true one?
 #
@@ -295,8 +296,8 @@ share = {name: metrics.chroma(planes).mean((1, 2)) / true_chroma for name, plane
 pd.DataFrame({name: values.numpy() for name, values in share.items()}, index=names).T.map("{:.0%}".format)
 
 # %% [markdown]
-# And where is it wrong? Here is the difference of each picture to the truth at each pixel, as CIEDE2000. Dark is right, 1
-# is about just noticeable, 20 and more is another colour.
+# And where is it wrong? Here is the difference between each picture and the truth at each pixel, as CIEDE2000. Dark is
+# right, 1 is about just noticeable, 20 or more is another colour.
 
 # %%
 @figures.figure("The difference of each answer to the truth, CIEDE2000, at each pixel.")
@@ -342,10 +343,11 @@ else:
 #
 # ## 6.5 All loss curves, side by side
 #
-# How did the quoted models get there? Above is L1 on training and validation photos, with the gray answer as a dashed line.
-# Below are the GAN's own losses. They do not say how good the pictures are, only how the two networks stand against *each
-# other*: a discriminator that merely guesses has a loss of $\ln 2 \approx 0.69$. (`loss_curves` among your figures shows
-# yours.)
+# How did the quoted models get there? The upper row shows L1 on training and validation photos, with the gray answer as
+# a dashed line. (Palette and flow belong to later notebooks. They train on other losses, so only validation is drawn.)
+# The lower row shows the GAN's own losses. They do not say how good the pictures are, only how the two networks are
+# doing against *each other*: a discriminator that merely guesses has a loss of $\ln 2 \approx 0.69$. (The curves of
+# your own models are saved as `loss_curves`.)
 
 # %%
 figures.save(figures.loss_curves(runs), "loss_curves", profile.outputs / "figures")
@@ -375,7 +377,7 @@ figures.loss_curves(quoted())
 # - Realism is a question for people: a fooling rate with its interval, where 50% is ideal.
 # - Show photos that were not chosen by hand, beside gray and beside the truth.
 # - Lightness is given and makes every model look good. Look at colour alone before you judge it.
-# - The losses of a GAN say how two networks stand to each other, not how good the pictures are.
+# - The losses of a GAN say how two networks are doing against each other, not how good the pictures are.
 # - A colour that a model adds is a guess. Say so wherever you show it.
 #
 # This is as far as the report goes: from a photo to its planes, through three models, to numbers and pictures that can be
@@ -391,7 +393,7 @@ figures.loss_curves(quoted())
 # 1. **Left or right?** Mirror L, colour it, mirror the answer back. Is it the same colouring? Which model changes its mind
 #    most, and what in its training should have prevented that?
 # 2. **How many pairs?** Your fooling rate has an interval around it. How many pairs must a class play to tell a model of
-#    32.3% from the ideal 50%, in 80% of all classes?
+#    32.3% from the ideal 50%, if 80% of such classes are to succeed?
 # 3. **Darker.** Lower the lightness of a photo by 20 L\* before colouring it. Do the colours stay? What does that say about
 #    coloured film stills of a night scene?
 # 4. **Reading.** Palette colours with a *diffusion* model: it draws one of many possible colourings instead of their

@@ -18,8 +18,8 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/07_your_photos.ipynb)
 #
-# The models have learned on small squares. Your photo is neither small nor square. This notebook colours it
-# at its full size, with each model side by side, and opens the machine: what is predicted small, what is
+# The models have learnt from small squares. Your photo is neither small nor square. This notebook colours it
+# at its full size, with all models side by side, and opens up the machine: what is predicted small, what is
 # taken from the original, and what happens to colours that no screen can show.
 #
 # **You will learn**
@@ -29,8 +29,8 @@
 # - to bring a colour into the range of sRGB without changing its lightness;
 # - to colour any file with one call, and what to say beside the result.
 #
-# **Before this:** any of notebooks 02–04; their runs are used if they are there. **Minutes:** 1 or 2 where they
-# are; if not, they are trained first, which takes as long as notebook 04 alone (see the setup cell).
+# **Before this:** any of notebooks 02–04; their runs are used if they are there. **Minutes:** 1 or 2 with these
+# runs. Without them the models are trained first, which takes as long as notebook 04 alone (see the setup cell).
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -95,8 +95,8 @@ from report.publish import gallery_photos
 # %% [markdown]
 # ## 7.1 Choosing a photo
 #
-# `files.upload()` of Colab shows a button and waits. It is asked only if you ticked `UPLOAD`, and anything
-# that comes back empty leads to the bundled photograph.
+# `files.upload()` of Colab shows a button and waits. It is called only if you ticked `UPLOAD`. If no
+# file comes back, the bundled photograph is used.
 
 # %%
 def upload(folder):
@@ -136,13 +136,13 @@ gray = lab.to_rgb(L, 0 * ab)[0]
 figures.image_row([photo, gray], ["as it came", "what the models see"])
 
 # %% [markdown]
-# If your photo is in colour, that is forgotten now: only its lightness L is used. (Keep it in mind for the
-# end; it is the only way to know how wrong a model is.)
+# If your photo is in colour, its colour is forgotten now: only its lightness L is used. (Remember the colour
+# for the end, though. It is the only way to know how wrong a model is.)
 #
 # ## 7.2 The models at hand
 #
-# The three models of this profile, trained now if they are not there yet. If there is something else on this
-# machine, released weights or a run of a larger profile, it gets a column of its own, *also here*.
+# We take the three models of this profile, and train them now if they are not there yet. If something else is on
+# this machine (released weights or a run of a larger profile), it gets a column of its own, *also here*.
 
 # %%
 training_photos = prepare(profile)
@@ -158,7 +158,7 @@ if other:
     nets["also here"], sizes["also here"] = best.to(device()), best_size
     print("also here:", sentence)
 if profile.name == "smoke":
-    print("Honestly: the three smoke models were trained for seconds on a few dozen crops.\nTheir colours mean "
+    print("To be honest, the three smoke models were trained for seconds on a few dozen crops.\nTheir colours mean "
           "nothing, they only show that every step runs. For colour: PROFILE = 'class', with a GPU.")
     print("The column 'also here' was trained for real." if other else "Nothing better is on this machine yet.")
 
@@ -220,9 +220,9 @@ measured["dB over gray"] = measured["psnr"] - measured["psnr"][0]
 measured[["mae", "dB over gray", "colorfulness"]].round(4)
 
 # %% [markdown]
-# It is nearest to the truth at the size it was trained at: an MAE of 0.0779 at 128 px, 0.0805 at 64, 0.0813 at 256. On more
-# pixels each thing is larger than any it has seen: the colours get stronger and less right. So `colorize` takes the
-# training size, unless you give another.
+# By MAE it is nearest to the truth at the size it was trained at: 0.0779 at 128 px, 0.0805 at 64, 0.0813 at 256. On
+# more pixels each thing is larger than any it has seen, so the colours get stronger and less right. That is why
+# `colorize` takes the training size, unless you give another.
 
 # %% [markdown]
 # ## 7.4 Enlarging colour along the edges
@@ -231,16 +231,17 @@ measured[["mae", "dB over gray", "colorfulness"]].round(4)
 # photo's own ab, reduced to the same few pixels. Whatever is wrong after enlarging comes from enlarging. (If your
 # photo has no colour, the bundled one stands in for it in 7.4 and 7.5.)
 #
-# *Naively*, by interpolation, each colour edge gets as wide as a small pixel is. But the full-size L shows
-# where the edges are. The **guided filter** ([He, Sun & Tang 2010](https://doi.org/10.1007/978-3-642-15549-9_1)) assumes
-# that in a small window colour goes with lightness along a line,
+# If ab is enlarged *naively*, by interpolation, each colour edge becomes as wide as a pixel of the small picture.
+# But the full-size L shows where the edges are. The **guided filter** ([He, Sun & Tang
+# 2010](https://doi.org/10.1007/978-3-642-15549-9_1)) assumes that in a small window colour goes with lightness along a
+# line,
 #
 # $$ab \approx \text{slope}\cdot L + \text{offset},$$
 #
 # fits slope and offset at the small size, enlarges *these* (they vary slowly), and applies them to the large
-# L. Where L has an edge, colour gets it too. The slope of a window is what regression says, the covariance of L and ab over the
-# variance of L; `eps` keeps it at 0 where L is flat. And one thing is ours: He et al. let the line pass through the window's
-# *mean*, which smooths; ours passes through each pixel's **own** ab.
+# L. Where L has an edge, colour gets it too. The slope in a window is that of linear regression: the covariance of L
+# and ab divided by the variance of L. `eps` keeps it near 0 where L is flat. One thing is our own: He et al. let the
+# line pass through the window's *mean*, which smooths; ours passes through each pixel's **own** ab.
 
 # %%
 def window_mean(x):
@@ -290,13 +291,13 @@ figures.qualitative_grid({name: [ab_alone(ab), lab.to_rgb(L_full[cut], ab)[0]] f
 # %% [markdown]
 # In the upper row the naive colour knows nothing of fine outlines; the guided one has got many of them back from
 # L, if not exactly. In the lower row even the naive one looks acceptable, because the sharp L carries the picture.
-# That is the reason why models may predict colour small at all.
+# That is why models can predict colour small in the first place.
 #
 # ## 7.5 Into the gamut, and no lighter
 #
-# A network knows nothing of sRGB. It may ask for a blue as dark as it is saturated, which no screen can show.
+# A network knows nothing of sRGB. It may ask for a colour too saturated for its lightness, which no screen can show.
 # The quick way *clips* R, G and B to [0, 1], but each of them carries lightness too, so clipping changes L.
-# The other way *lowers the chroma* of such a colour, hue and lightness kept, until it fits. Let us ask for too
+# The other way *lowers the chroma* of such a colour until it fits, and keeps hue and lightness. Let us ask for too
 # much, three times the photo's own colour, and look at the lightness that comes out.
 
 # %%
@@ -316,9 +317,9 @@ fig.colorbar(shown, ax=cells[1], shrink=0.8)
 plt.show()
 
 # %% [markdown]
-# Blue: lighter than the photo was; red: darker. Lowering the chroma leaves the lightness alone (what is left is
-# less than a screen's 8 bits can show), at the price of paler colours in places. The lightness is the one thing in the result
-# that is *not* invented, so it is the one to keep.
+# In the error maps, blue pixels came out lighter than the photo was, red ones darker. Lowering the chroma leaves the
+# lightness alone (what is left is less than a screen's 8 bits can show), at the price of paler colours in places. The
+# lightness is the one thing in the result that is *not* invented, so it is the one to keep.
 #
 # ## 7.6 Put together, and the same in one call
 #
@@ -395,8 +396,8 @@ else:
 # `python -m g2g demo` opens a page in the browser: drop a photo on it, and there it is, gray and coloured, with a slider
 # between the two. You choose model and saturation and download the result at full size. The page needs Gradio
 # (`pip install gradio`), is served to this machine alone and keeps nothing. Tick `OPEN_PAGE` to have it below this cell;
-# `page.close()` ends it. (Tried in a Jupyter kernel. In Colab it should open in the same way, through Colab's own proxy and without
-# a public link; nobody has run it there.)
+# `page.close()` ends it. (In Colab it should open in the same way, through Colab's own proxy
+# and without a public link, but that is untested.)
 
 # %%
 OPEN_PAGE = False  # @param {type:"boolean"}
@@ -408,9 +409,9 @@ if OPEN_PAGE:
 # %% [markdown]
 # ## 7.8 Colour as compression
 #
-# The report ends on an idea: if colour can be predicted, need a file hold it? Send the gray photo, and let the other side colour it.
-# Measured on the eight photographs of [data/gallery](../data/gallery/README.md) at 400 px: a gray JPEG of quality 75, coloured by the
-# model that `colorize` takes, against a *colour* JPEG **of as many bytes**.
+# The report ends on an idea: if colour can be predicted, why store it? Send the gray photo, and let the other side
+# colour it. Measured on the eight photographs of [data/gallery](../data/gallery/README.md) at 400 px: a gray JPEG of
+# quality 75, coloured by the model that `colorize` takes, against a *colour* JPEG **of as many bytes**.
 
 # %%
 def jpeg(picture, quality):
@@ -453,10 +454,11 @@ table.round(2)
 figures.qualitative_grid({name: [numbers[3] for numbers in row[1:6:2]] for name, row in rows.items()})
 
 # %% [markdown]
-# **No contest.** Colour is what JPEG stores most cheaply: at half the resolution, coarsely, for the eye does not mind. In as many bytes as the gray file has,
-# the colour JPEG differs from the photograph by a CIEDE2000 of 2.4; the predicted colours by 11.4, and no colour at all by 12.7. A prediction knows what
-# is usual, a file knows *this* plate. The idea begins to pay only where a few bytes tell the prediction what it cannot know, a hint of a colour here and
-# there.
+# **No contest.** Colour is what JPEG stores most cheaply: coarsely and at half the resolution, because the eye does not
+# mind. With as many bytes as the gray file has, the colour JPEG differs from the photograph by a CIEDE2000 of 2.4. The
+# predicted colours differ by 11.4, and no colour at all by 12.7. A prediction knows what is usual; a file knows the
+# colour of *this* plate, the one under the fig. The idea begins to pay only where a few bytes tell the prediction what
+# it cannot know, a hint of a colour here and there.
 #
 # ## 7.9 What you may say about it
 #
@@ -465,7 +467,7 @@ figures.qualitative_grid({name: [numbers[3] for numbers in row[1:6:2]] for name,
 #
 # - *A grandmother's wedding.* The dress will come out in a colour that dresses often have. It is not evidence
 #   of hers. Keep the gray original, show both, and say by what the colours were made. Skin and hair drift to what
-#   is most common in the training photos; for people who are not, that is a falsification.
+#   is most common in the training photos. For people who look different, that is a falsification.
 # - *An X-ray, a scan.* Its gray is a measurement. Invented colour adds nothing to it and can hide or suggest
 #   a finding. For medicine use a fixed, documented colour map.
 # - *News and evidence.* No.
@@ -473,14 +475,14 @@ figures.qualitative_grid({name: [numbers[3] for numbers in row[1:6:2]] for name,
 # ## Summary
 #
 # - Predict colour small and in the photo's own shape; keep the lightness of the original at full size.
-# - Enlarge lines between colour and lightness rather than colour itself: edges come for free.
+# - Enlarge not colour itself but the slope and offset that lead from lightness to colour: edges come for free.
 # - Bring colours into sRGB by lowering chroma; clipping channels changes the lightness.
 # - Saturation is a matter of taste, truth is not: show the original beside the result.
 #
 # ## Exercises
 #
-# 1. **How small?** Predict the colour of one photo at 64, 128, 256 and 512 px. Which size suits the model, and is
-#    it the one that it was trained at?
+# 1. **How small?** Section 7.3 looked at one photo. Take the eight of `data/gallery`, and measure the error of each,
+#    its colour predicted at 64, 128, 256 and 512 px. Do they agree on a size, and is it the one of training?
 # 2. **The window.** Give `guided_filter` other radii and other `eps`, starting from the photo's true small ab as
 #    in 7.4. Which error is lowest? When is a large window bad?
 # 3. **How wrong?** Take a colour photo, colour its gray version, and draw the CIEDE2000 of each pixel

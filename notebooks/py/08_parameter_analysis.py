@@ -18,9 +18,9 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/08_parameter_analysis.ipynb)
 #
-# Why a learning rate of 0.01, a batch of 32, a β1 of 0.5, patches of this size? The report has a section on it. It tells what
-# was chosen and gives a reason for each, but no numbers. Here every setting was trained, and a rule that was written down beforehand
-# says what came out: *held*, *did not hold*, or *not decidable at this scale*.
+# Why a learning rate of 0.01, a batch of 32, a β1 of 0.5, patches of this size? The report has a section on
+# such choices. It says what was chosen and why, but gives no numbers. Here every setting was trained, and a rule
+# written down beforehand says what came out: *held*, *did not hold*, or *not decidable at this scale*.
 #
 # **You will learn**
 #
@@ -81,16 +81,17 @@ STUDY = repo_root() / "results" / "parameters"  # measured, and read here
 # %% [markdown]
 # ## 8.1 The pictures first
 #
-# A column for each setting, trained on the same photos from the same start for as long. Above it stands the **one** thing that was
-# changed; `seed 42` is the recipe itself. (Photographs of `data/gallery`, authors and licences there, recoloured; nothing was trained on
-# them. `receptive field`: of the discriminator, in cells of 4 px.)
+# Each column is one setting. All were trained on the same photos, from the same start and for the same number of
+# epochs. The heading names the **one** thing that was changed; `seed 42` is the recipe itself. `patch` is the receptive
+# field of the discriminator, in cells of 4 px. (Photographs of `data/gallery`, authors and licences there, recoloured;
+# nothing was trained on them.)
 
 # %%
 Image(STUDY / "pictures.jpg")
 
 # %% [markdown]
-# Two columns stand out, the learning rates: at 0.0001 the skies stay gray, at 0.01 a green lies on the mountain that does not belong there. Most of
-# the others are hard to tell apart. That is a finding, too.
+# Two columns stand out, those of the learning rate: at 0.0001 the skies stay gray, and at 0.01 the mountain is tinged
+# with a green that does not belong there. Most of the others are hard to tell apart. That is a finding, too.
 #
 # ## 8.2 One factor at a time
 #
@@ -126,14 +127,14 @@ METRICS = ["mae", "structure", "detail", "colorfulness"]
 base[METRICS].agg(["mean", "std"]).round(4)
 
 # %% [markdown]
-# An effect of a factor that is not larger than this scatter is no effect that we could see. How much larger must it be? With $n$ seeds
+# An effect that is no larger than this scatter is one we could not see. How much larger must it be? With $n$ seeds
 # of standard deviation $s$, the difference of two means over $n_1$ and $n_2$ runs lies in 95% of cases, if nothing but chance is at
 # work, within
 #
 # $$\pm\; t_{0.975,\,n-1}\; s\, \sqrt{\tfrac{1}{n_1} + \tfrac{1}{n_2}}.$$
 #
-# $t$ is Student's, because $s$ itself is only an estimate: with three seeds it is 4.3, with five 2.8. (It assumes that other settings
-# scatter as the recipe does. That is an assumption.)
+# $t$ is Student's, because $s$ itself is only an estimate: with three seeds it is 4.3, with five 2.8.
+# (The formula assumes that the other settings scatter as the recipe does. With one run of each, we cannot check that.)
 
 # %%
 margins = {metric: sweep.margin(base[metric], 3, 1) for metric in METRICS}
@@ -142,8 +143,8 @@ pd.Series(margins).to_frame("one run must differ from the three by more than").r
 # %% [markdown]
 # ## 8.4 Every setting
 #
-# A row a factor, a column a measure. The band is what the seeds do, widened to the margin; an effect is a dot outside of it. Dashed:
-# gray. What lies above 1.1 times gray's MAE is drawn there.
+# One row for each factor, one column for each measure. The band is the seeds' mean plus and minus the margin; a dot
+# outside it is an effect. The dashed line is gray. An MAE above 1.1 times gray's is drawn at that height.
 
 # %%
 @figures.figure("One factor at a time; band: the recipe's seeds and the margin; dashed: gray.")
@@ -171,9 +172,9 @@ def panels():
 panels()
 
 # %% [markdown]
-# Most dots lie in the band: λ from 30 up, β1 and the patch size move the error less than a seed may. What stands out: **every** other learning
-# rate and batch size costs error, the small rate with a pale picture; a small λ buys colour with error, and a very large one gives it back;
-# a patch of one cell is pale.
+# Most dots lie in the band: λ from 30 up, β1 and the patch size move the error less than a seed may. What stands out:
+# **every** other learning rate and batch size costs error, and the small rate is pale as well; a small λ costs error,
+# and a very large one costs colour; a patch of one cell is pale.
 #
 # ## 8.5 The rule
 #
@@ -220,9 +221,10 @@ with pd.option_context("display.max_colwidth", None):
 # > *"Since learning rate is a vital parameter … we kept it as 0.01 so as to avoid any irregularities and unstable updates that would
 # > have destabilized the training."* (Elsewhere in the report the rate is 0.001 for the CNN and 0.0001 for the U-Net.)
 #
-# **Did not hold.** At 0.01 the MAE is 0.0830, at 0.001 it is 0.0808, and chance explains 0.0008. It does not explode here: the rate falls to
-# zero, AdamW and averaged weights forgive much. It only learns less. At 0.0001 (0.0828) the network has hardly left gray after 310 steps; with
-# more steps that rate would catch up, and this plan, with one number of steps, cannot see it.
+# **Did not hold.** At 0.01 the MAE is 0.0830, at 0.001 it is 0.0808, and chance explains 0.0008.
+# Training does not explode here, because the rate falls to zero and AdamW and averaged weights forgive much. It only
+# learns less. At 0.0001 (0.0828) the network is still pale after 310 steps. With more steps that rate might catch up,
+# but this plan, with only one number of steps, cannot show it.
 #
 # ## 8.7 Batch size
 #
@@ -256,13 +258,14 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# So that part is true, and it is the law of averages: noise falls with the *root* of the batch, four times the photos for half the
-# noise. But noise is not error. Within the same number of photos a small batch takes more steps, and may get further. That is the third
-# claim, that 32 is the better choice:
+# So that part is true, and it is what averaging does: noise falls with the *root* of the batch, and half the noise
+# takes four times the photos. But noise is not error. Within the same number of photos a small batch takes more steps,
+# and may get further. That leaves the third claim, that 32 is the better choice:
 #
-# **Held**: the MAE is 0.0819 at 8 and 0.0808 at 32, and chance explains 0.0008; 128 is worse than both (0.0824). But at *this* learning rate and
-# for as many *photos*: batches of 8 take four times as many steps of the same length, so they behave like a larger rate, which costs error
-# here, too; batches of 128 take 75 steps in all (exercise 1).
+# **Held**: the MAE is 0.0819 at 8 and 0.0808 at 32, and chance explains 0.0008; 128 is worse than both (0.0824). But
+# this holds at *this* learning rate and for this number of *photos*. Batches of 8 take four times as many steps of the
+# same length, so they behave like a larger rate (exercise 1), which costs error here, too. Batches of 128 take only 75
+# steps in all.
 #
 # ## 8.8 The discriminator's patches
 #
@@ -290,8 +293,9 @@ plt.show()
 #
 # ## 8.9 λ
 #
-# $\mathcal{L}_G = \mathcal{L}_\text{adversarial} + \lambda\,\mathcal{L}_1$. The report names no λ; pix2pix has 100. One expects: the larger λ,
-# the closer to the truth and the nearer to gray; the smaller, the more vivid and the more wrong.
+# $\mathcal{L}_G = \mathcal{L}_\text{adversarial} + \lambda\,\mathcal{L}_1$. The report names no λ; pix2pix uses 100. We
+# expect a larger λ to bring the answer closer to the truth and to gray, and a smaller one to make it more vivid and
+# more wrong.
 #
 # **Held**: from λ = 10 to 1,000 the MAE falls from 0.0820 to 0.0802 and colourfulness from 18.0 to 13.6. At 1,000 the adversary is all but
 # silent: L1 alone has 0.0799 and 14.0 (notebook 10).

@@ -18,9 +18,9 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/09_colour_as_distribution.ipynb)
 #
-# A jacket is red in six photos of ten and blue in four. A network that may answer with *one* colour paints it brown
-# (notebook 02). This one answers with all of them at once: so likely is red, so likely is blue. What to paint is then
-# a second question, and ours to decide.
+# A jacket is red in six photos of ten and blue in four. A network that may answer with only *one*
+# colour has to take a vote or mix the two (notebook 02). This one answers with all of them at once: how likely red is,
+# and how likely blue. What to paint is then a second question, and ours to decide.
 #
 # **You will learn**
 #
@@ -100,8 +100,8 @@ photos = prepare(profile)
 # %% [markdown]
 # ## 9.1 Two hundred and sixty colours
 #
-# Lightness is given, so a colour is a point (a\*, b\*) on a plane. Lay a grid over it, one point every ten units, and keep the
-# points that matter: those to which some colour that a screen can show is nearest.
+# Lightness is given, so a colour is a point (a\*, b\*) on a plane. Lay a grid over it, one point every ten units, and
+# keep the points that matter: those that are the nearest point for some colour that a screen can show.
 
 # %%
 steps = torch.linspace(0, 1, 52)
@@ -177,8 +177,8 @@ for low, high in ((0, 15), (15, 40), (40, 150)):
     print(f"chroma {low:3} to {high:3}: {inside.sum():3} bins hold {prior[inside].sum():6.1%} of all pixels")
 
 # %% [markdown]
-# A handful of bins around gray hold most of the pixels; a strong red is a thousand times rarer. Who minimises an
-# average learns the handful. Saturated colours **drown**: the network may err on every strawberry and hardly notice.
+# A handful of bins around gray hold most of the pixels; a strong red is a thousand times rarer. Whoever minimises
+# an average learns the handful. Saturated colours **drown**: the network may err on every strawberry and hardly notice.
 #
 # ## 9.3 The target of one pixel
 #
@@ -215,7 +215,7 @@ print(f"largest difference to the table: {(by_library - z).abs().max():.3f} (the
 # ## 9.4 Weights against drowning
 #
 # Let a mistake in a rare bin cost more: weigh it by the inverse of its frequency. All the way would be reckless (a bin with ten
-# pixels would count a million times), so the prior is first mixed with as much of the uniform distribution, λ = 0.5:
+# pixels would count a million times), so the prior is first mixed half and half with the uniform distribution, λ = 0.5:
 #
 # $$w_q \propto \left(\tfrac12\, p_q + \tfrac12 \cdot \tfrac1{260}\right)^{-1}, \qquad \sum_q p_q\, w_q = 1 .$$
 
@@ -243,7 +243,7 @@ for name, (a, b) in {"gray": (0, 0), "skin": (20, 20), "leaves": (-20, 30), "sky
 # ## 9.5 The network of notebook 03, with another head
 #
 # Nothing changes but the last layer: 260 outputs at each pixel of the quarter-size grid, not 2. All other weights are
-# those of the trained U-Net, which knows already what is a sky and what a face.
+# those of the trained U-Net, which already knows what is a sky and what is a face.
 
 # %%
 unet, size, _ = shipped_model("unet")
@@ -333,7 +333,8 @@ grid(rows, ["gray", *(f"T = {T:g}" for T in temperatures), "truth"])
 
 # %% [markdown]
 # The second dial is how much of the weights is left in. The network answers as if all colours were about equally frequent; the
-# photos are not like that. `rebalancing` = 0 divides the weights out: $\hat p_q / w_q$, normalised, is what it holds for *true*.
+# photos are not like that. `rebalancing` = 0 divides the weights out: $\hat p_q / w_q$, normalised, is what
+# it believes to be *true*.
 
 # %%
 shares = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -342,7 +343,7 @@ net.temperature, net.rebalancing = palette.TEMPERATURE, 1.0
 grid(rows, ["gray", *(f"{share:g}" for share in shares), "truth"])
 
 # %% [markdown]
-# One network, and it paints vividly or carefully as we please. No other model of this course can be asked twice.
+# One network paints vividly or carefully, as we please. None of the models before it can be asked twice.
 #
 # ## 9.8 What it believes, pixel by pixel
 #
@@ -408,10 +409,11 @@ noise = -torch.log(-torch.log(torch.rand(10_000, 3, generator=generator)))
 (logits + noise).argmax(dim=1).bincount() / 10_000
 
 # %% [markdown]
-# Draw so at each pixel on its own, and each pixel tosses its own coin: **speckle**, although every pixel is right. The network tells
-# how likely red is *here*; it does not tell that the pixel beside it belongs to the same jacket. So we let neighbours
-# toss **one** coin: Gaussian noise is smoothed over neighbours and rescaled to variance 1. Then it is mapped from the one distribution to the
-# other, so that at each pixel it is still exactly Gumbel. (The course's tests compare 2,000 draws at one pixel with its softmax.)
+# If we draw like this at each pixel separately, each tosses its own coin. The result is **speckle**, although every
+# pixel is right. The network says how likely red is *here*; it does not say that the pixel beside it belongs to the
+# same jacket. So we let neighbours toss **one** coin: Gaussian noise is smoothed over neighbours and rescaled to
+# variance 1. Then it is mapped from the Gaussian to the Gumbel distribution, so that at each pixel it is exactly
+# Gumbel. (The course's tests compare 2,000 draws at one pixel with its softmax.)
 
 # %%
 def gumbel_noise(count, height, width, smoothness, seed):
@@ -466,8 +468,10 @@ grid([four("dogs", smoothness) for smoothness in (0, 3, 12)], columns)
 grid([four(name, 12) for name in ("meadow", "fig", "room")], columns)
 
 # %% [markdown]
-# (In the room, of which nearly everything could be of any colour, they still fall into patches.) Where do the draws differ? In the pixels where what we draw from has a high entropy, one hopes, and little elsewhere.
-# Measured: the mean CIEDE2000 between all pairs of four draws, in the quarter of the pixels with the highest entropy and in that with the lowest, over three seeds.
+# (In the room, where nearly everything could have any colour, they still fall into patches.) Where do the draws differ?
+# They should differ where the distribution that we draw from has a high entropy, and little elsewhere. We measure this
+# by the mean CIEDE2000 between all pairs of four draws, over three seeds: once in the quarter of the pixels with the
+# highest entropy, and once in the quarter with the lowest.
 # (T = 0.14 and the smoothness were chosen on these eight photographs, by eye and by this table.)
 
 # %%
@@ -493,13 +497,16 @@ table.round(1)
 # %% [markdown]
 # ## 9.10 Another way to several answers: a latent variable
 #
-# Deshpande et al. (2017) do without bins. Whatever the gray photo leaves open, they say, fits into a few numbers $z$: with these numbers known,
-# one colouring is right. A **conditional variational autoencoder** learns them. In training an encoder looks at the true
-# colours and the photo and says where $z$ probably lies; a decoder paints from $z$ and the photo; a penalty, the
+# Deshpande et al. (2017) do without bins. Whatever the gray photo leaves open, they say, fits into a few numbers $z$:
+# once these are known, one colouring is right. They learn $z$ with a variational autoencoder of the colours alone. We
+# take the simpler **conditional variational autoencoder** (CVAE), with which they compare theirs. In training an
+# encoder looks at the true colours and the photo and says where $z$ probably lies;
+# a decoder paints from $z$ and the photo; a penalty, the
 # Kullback-Leibler divergence, keeps all these $z$ together near a standard normal distribution. To colour, $z$ is drawn from there.
 #
 # Ours sees the photo through the U-Net of notebook 03, frozen: its last features, 64 at each pixel of the quarter-size
-# grid. (The paper's is much larger, its $z$ a small grid, and it learns in a second step to guess $z$ from the photo.)
+# grid. (The paper's networks are much larger, and it does not draw $z$ from a standard normal
+# distribution: in a second step another network learns to say from the photo how $z$ is distributed.)
 
 # %%
 eye, _, _ = shipped_model("unet")
@@ -563,11 +570,14 @@ right.set(title="divergence, nats", xlabel="step", ylim=(0, None))
 fig.tight_layout()
 
 # %% [markdown]
-# The divergence is what $z$ tells about the colours: a few nats, so a few bits, for a whole picture. (Were it to fall to zero, $z$ would say nothing
-# and the model would answer one colour, the mean: *posterior collapse*, a known trouble of these models. The weight of the
-# divergence decides it. On validation photos, after 600 steps, the best of eight draws had an MAE of 0.0668 at a weight of 1e-3, 0.0642 at 3e-4, 0.0636 at 1e-4
-# and 0.0768 at 3e-5, where the $z$ of the photos no longer lie where we draw from (375 photos, quarter-size ab, gray 0.0875; profile `cpu`, one
-# run of seed 42 each).) Eight draws of $z$, and above them eight Gumbel draws:
+# The divergence measures how much $z$ says about the colours: a few nats, so a few bits, for a whole picture. Were it
+# to fall to zero, $z$ would say nothing and the model would answer with one colour, the mean. This is *posterior
+# collapse*, a known trouble of these models, and the weight of the divergence decides it. On validation photos, after
+# 600 steps, the best of eight draws had an MAE of 0.0668 at a weight of 1e-3, 0.0642 at 3e-4 and 0.0636 at 1e-4. At
+# 3e-5 it was 0.0768, because there the $z$ of the photos no longer lie where we draw from. (375 photos, quarter-size
+# ab, gray 0.0875; profile `cpu`, one run of seed 42 each.)
+#
+# Eight Gumbel draws, and below them eight draws of $z$:
 
 # %%
 def imagined(L, count=N_DRAWS, seed=SEED):
@@ -628,11 +638,12 @@ pd.read_csv(quoted, index_col="draws").round(4) if quoted.is_file() else None
 # *mood*, the light, the season, the warmth of a room, and one $z$ for the whole picture says just that. Draws made place by place
 # err in one place or another, so no picture of eight is right all over; what they show is where it could be otherwise.
 #
-# **What a pretrained GAN would add** (Wu et al. 2021, the report's reference 2; *not run here*, its weights cannot be had on the machine where
-# this was written). They take a BigGAN, a generator that has learnt to make colour photographs of a thousand classes, and search its
-# space for the picture most like the gray one: a photograph that never was, of something alike, in full colour. Its features are
-# warped onto the gray photo and guide the colouring. The prior is then not a table of 260 shares or a $z$ of 16 numbers but all that the GAN
-# knows, and other points nearby in its space give other colourings, controllably. Where the GAN knows nothing alike, it cannot help.
+# **What a pretrained GAN would add** (Wu et al. 2021, the report's reference 2; *not run here*, because its
+# weights were not available). They take a BigGAN, a generator that has learnt to make colour photographs of a thousand
+# classes, and look in its space for the picture most like the gray one: an invented photograph of something similar, in
+# full colour. Its features are warped onto the gray photo and guide the colouring. The prior is then not a table of 260
+# shares or a $z$ of 16 numbers but all that the GAN knows. Nearby points in its space give other colourings, in a
+# controlled way. Where the GAN knows nothing similar, it cannot help.
 #
 # ## 9.11 Earned, or bought?
 #
@@ -666,13 +677,15 @@ shown[shown["temperature"].isin((0.38, 1))].round(3)
 # %% [markdown]
 # As Zhang et al. would paint (T = 0.38, rebalancing 1) the palette is about as colourful as photographs are, 38.7 against
 # 40.6, and stands 0.89 dB below gray: **0.15 dB below the U-Net times 2.2** (95% interval 0.03 to 0.27), which is just as
-# colourful. With half of the weights divided out the two cannot be told apart (−0.006 dB, −0.067 to 0.058), and at none of
-# the 20 settings is the palette better. With all weights out and T = 1 its MAE is 0.0763, the U-Net's 0.0744. So the
+# colourful. With half of the weights divided out the two cannot be told apart (−0.006 dB, −0.067 to 0.058), and at none
+# of the 20 settings is the palette surely better.
+# With all weights out and T = 1 its MAE is 0.0763, the U-Net's 0.0744. So the
 # network knows about as much as the U-Net, and by this judge **its vividness is bought, not earned**.
 #
-# PSNR is one judge. It punishes one wrong hue as much as it rewards ten right ones. A second one: how alike does a *classifier* find the colouring and the
-# photograph? The distance of EfficientNet-Lite0's features, as in LPIPS but without its learnt weights (`benchmarks/second_judge.py`; lower is more alike),
-# on the same 2,000 test photos, each model multiplied by the constant that makes it as colourful as the palette at T = 0.38:
+# PSNR is one judge, and it punishes a wrong hue harder than it rewards a right one. Here is a second: how similar does
+# a *classifier* find the colouring and the photograph? We take the distance between EfficientNet-Lite0's features, as
+# in LPIPS but without its learnt weights (`benchmarks/second_judge.py`; lower is more similar), on the same 2,000 test
+# photos. Each model is multiplied by the constant that makes it as colourful as the palette at T = 0.38:
 
 # %%
 judge = pd.read_csv(results / "second_judge.csv")
@@ -716,7 +729,8 @@ across(rows | {"truth": photographs})
 # * Most pixels are nearly gray. Class weights make rare colours count, and can be divided out again afterwards: what is trained is one distribution, what
 #   is painted is a choice.
 # * Temperature leads from the likeliest colour to the mean of all, rebalancing from what is vivid to what is probable.
-# * The entropy of the distribution says where the network does not know. No other model of this course can say that.
+# * The entropy of the distribution says where the network does not know. None of the models before it can say
+#   that.
 # * Draws need one coin for neighbours, not one for each pixel: Gumbel noise that is smooth in space, or a latent variable for the whole picture.
 #
 # ## Exercises

@@ -186,8 +186,9 @@ def show_settled():
 show_settled()
 
 # %% [markdown]
-# **L1: the majority. MSE: the mixture, a colour that nobody wears.** Huber is near L1, drawn a little toward the others. What a
-# network is told is the *slope* of these curves: L1 pulls with the same force however near it is, MSE the more the further away.
+# **L1: the majority. MSE: the mixture, a colour that nobody wears.** Huber is near L1, drawn a little toward the
+# others. What a network feels is the *slope* of these curves: L1 pulls equally hard at any distance, MSE harder the further
+# away it is.
 
 # %%
 error = torch.linspace(-0.3, 0.3, 121)
@@ -218,8 +219,8 @@ alone = [settle(adversary, rounds=3, seed=seed) for seed in range(3)]
 figures.image_row(lab.to_rgb(L_jackets[:3], painted(torch.stack(alone))), [f"seed {seed}" for seed in range(3)])
 
 # %% [markdown]
-# Alone it settles on a jacket that exists. Which one it takes is not the majority's business; from gray, blue is the nearer. The
-# report's cGAN, like pix2pix, holds it with L1:
+# Alone it settles on a jacket that exists. The majority has no say in which one:
+# from gray, blue is the nearer. The report's cGAN, like pix2pix, ties the adversary to the truth with L1:
 
 # %%
 def l1_adversary(answer, ab, L, D, lam):
@@ -265,8 +266,8 @@ figures.qualitative_grid({f"λ = {lam}": swatches[i::4] for i, lam in enumerate(
 # ## 10.4 With features
 #
 # A third kind of loss does not compare colours but **what a network sees** in the two pictures: perceptual loss (Johnson et al.
-# 2016). Theirs is VGG-16, 528 MB, which could not be had on the machine of the measurements; so **VGG was not run**. Ours is
-# EfficientNet-Lite0, whose weights lie in this repository, and its features at strides 2, 4 and 8.
+# 2016). They use VGG-16 (528 MB), which was not available for these measurements, so **VGG was not run**. We use
+# EfficientNet-Lite0, whose weights are in this repository, and its features at strides 2, 4 and 8.
 
 # %%
 network = imagenet_classifier("efficientnet_lite0").eval().requires_grad_(False)
@@ -287,7 +288,8 @@ settled["perceptual"] = settle(perceptual)
 
 # %% [markdown]
 # The opponent has features, too, made for nothing but telling real colours from painted ones. *Feature matching* (Wang et al.
-# 2018, pix2pixHD, who add it to the adversary) compares these; D learns on as before, but its verdict is not asked.
+# 2018, pix2pixHD, who add it to the adversary) compares these. D goes on learning as before, but its
+# verdict is not used.
 
 # %%
 def inner(D, L, ab):
@@ -339,7 +341,7 @@ for name, colour in {"red": red, "blue": blue, "gray": 0 * red}.items():
 # No: red for all would cost less, for only two jackets of five are wrong then. L1 and MSE are bowls, which lead down to one place from
 # everywhere. Distances between features are a landscape **with several valleys**, and a descent from gray ends in the nearest.
 #
-# These functions stand in `report/studies.py` as well, where the study calls them. The same?
+# These functions are also in `report/studies.py`, where the study calls them. Are they the same?
 
 # %%
 torch.manual_seed(0)
@@ -351,8 +353,8 @@ print("equal:", ", ".join(studies.LOSSES))
 # %% [markdown]
 # ## 10.5 One recipe, one change
 #
-# The study trains the quarter U-Net of notebook 03 from ImageNet's weights, with each loss, the same photos in the same order, the
-# same steps. This is all that a training can be told:
+# The study trains the quarter U-Net of notebook 03 from ImageNet's weights with each loss, on the same photos in the
+# same order, for the same number of steps. These are all the settings of one training:
 
 # %%
 recipe = studies.Job()
@@ -366,7 +368,7 @@ pd.Series(dataclasses.asdict(recipe)).to_frame("the recipe")
 print(inspect.getsource(studies.Cost.after_loss), inspect.getsource(studies.Cost.step), sep="\n")
 
 # %% [markdown]
-# Two of them live. In `smoke` these are seconds of training on a few crops: they show that it runs.
+# Now we train with two of the losses. In `smoke` this takes seconds on a few crops and only shows that it runs.
 
 # %%
 photos = prepare(dataclasses.replace(profile, size=sweep.SIZE))
@@ -404,11 +406,14 @@ table.loc["gray"] = [facts["gray_mae"], 0, np.nan, np.nan, 0, 0, 0, 0]
 table.round(4)
 
 # %% [markdown]
-# All of them are cautious: they have seen 10,000 small photos. None finds the red of the bowl. The perceptual loss is the grayest, the MSE with
-# its adversary the most colourful, in the right places and in wrong ones.
+# All of them are cautious: in five passes over 2,000 small photos they have seen 10,000. None finds the red of the
+# plate. The perceptual loss is the grayest, the MSE with its adversary the most colourful, in the right places and in
+# wrong ones.
 #
-# `rms` is the root of MSE's own measure, `over gray` PSNR in dB, `std` is over the seeds. A table like this invites two mistakes: to call the lowest MAE the best, and to call the most colourful the
-# best. **Colour can be had by multiplying** (notebook 04). So, behind the dots, the L1 network's answer times a constant:
+# `rms` is the square root of what MSE measures, `over gray` is the PSNR above gray's in dB, and `std` is over the
+# seeds. A table like this invites two mistakes: calling the lowest MAE the best, and calling the most colourful the
+# best. **Colour can be had by multiplying** (notebook 04). So the line behind the dots is the L1 network's answer times
+# a constant:
 
 # %%
 COLOURS = dict(zip(studies.LOSSES, ["#0072B2", "#009E73", "#56B4E9", "#D55E00", "#E69F00", "#CC79A7", "#7B4FA3"], strict=True))
@@ -500,7 +505,8 @@ print("perceptual loss:                    ", sentence("perceptual", "L1"))
 #
 # **No loss beats the saturation slider.** Of the three with an opponent two are surely below it, and the third misses *surely* by 0.0002 dB. In
 # notebook 04 a cGAN was a little above that line, and it got there by patience: it started from a trained U-Net with a frozen encoder and
-# took 1,600 gentle steps. Here G and D have 310 steps from nothing, the budget of the others.
+# took 1,600 gentle steps. Here G starts from ImageNet's
+# weights and D from nothing, and they have 310 steps, like all the others.
 #
 # The best row is one that nobody proposed. **Huber** has the lowest MAE and, in the mean, the lowest squared error (lower than MSE itself: far
 # errors do not shout down the near ones), and it misses *surely better* by 0.0002 dB. By the rule that is *cannot be told*. One more seed
@@ -533,8 +539,9 @@ rows |= {f"draw {i}": lab.to_rgb(*augmented(L_gallery, ab_gallery)) for i in (1,
 across(rows)
 
 # %% [markdown]
-# *Read from `results/photos/`:* L1, 250 to 7,125 photos (all that there are of the 8,000 after validation and unusable ones), the same
-# number of steps for all, flips alone against all augmentation, three seeds, each with photos of its own draw.
+# *Read from `results/photos/`:* L1 on 250 to 7,125 photos (all that is left of the 8,000 without the validation photos
+# and the unusable ones), with the same number of steps for all. Flips alone are compared with all augmentation, for
+# three seeds, each of which draws its own photos.
 
 # %%
 study = pd.read_csv(repo_root() / "results" / "photos" / "runs.csv")
@@ -573,10 +580,12 @@ pd.DataFrame(rows, ["all - flips, MAE", "low", "high", "augmentation"]).T
 Image(repo_root() / "results" / "photos" / "pictures.jpg")
 
 # %% [markdown]
-# **It helps nowhere here.** With 250, 1,000 and 2,500 photos it cannot be told from zero, and with 7,125 it surely *hurts*, by 0.0014. Each
-# training lasts 186 steps, three passes over 2,000 photos, and starts from an encoder that has seen a million photographs: there is no time to learn photos by
-# heart, so nothing that augmentation could prevent, and a crop shows less of the scene that tells the colour. (The long trainings of notebooks 02 and
-# 03, eight and nine passes over 7,125 photos, do use crops.) The report's "advanced augmentation techniques" are for those who train long on little.
+# **It helps nowhere here.** With 250, 1,000 and 2,500 photos the effect cannot be told from zero, and with 7,125 it
+# surely *hurts*, by 0.0014. Each training lasts 186 steps, as many as three passes over 2,000 photos take, and starts
+# from an encoder that has seen a million photographs. There is no time to learn photos by heart, so there is nothing
+# that augmentation could prevent, and a crop shows less of the scene that gives the colour away. (The long trainings of
+# notebooks 02 and 03, nine and eight passes over 7,125 photos, do use crops.) The report's "advanced augmentation
+# techniques" are for those who train for long on few photos.
 #
 # ## 10.9 Ten times more photos, or another loss?
 
@@ -589,18 +598,19 @@ print(f"the losses that beat gray lie within    {spread.max() - spread.min():.4f
 print(f"L1 is below gray by                     {facts['gray_mae'] - spread['L1']:.4f}")
 
 # %% [markdown]
-# Ten times more photos, 250 to 2,500, are worth an MAE of 0.0036 (0.0024 to 0.0048) at the same number of steps; nearly three times more again, 0.0009, which cannot
-# be told from zero. The seven losses lie 0.0034 apart from best to worst, and none of them beats L1 by more than 0.0002. So: from a few hundred photos, **collect**; beyond
-# some thousands, for so short a training, neither more photos nor another loss moves much. All of it together is small beside what separates L1
-# from gray here, 0.0094.
+# Ten times more photos, 2,500 in place of 250, lower the MAE by 0.0036 (0.0024 to 0.0048) at the same number of steps.
+# Nearly three times more again lower it by 0.0009, which cannot be told from zero. The seven losses lie 0.0034 apart
+# from best to worst, and none of them beats L1 by more than 0.0002. So if you have a few hundred photos, **collect**
+# more. Beyond a few thousand, in so short a training, neither more photos nor another loss changes much. Each of these
+# differences is well below what separates L1 from gray here, 0.0094.
 #
 # ## Summary
 #
 # - A loss says what a mistake costs, and where one gray has several colours that decides the picture: L1 takes the majority, MSE mixes, an
 #   opponent asks for a colour that exists, features ask for what looks alike to another network.
 # - Two terms are balanced by how hard they **pull** at the answer, not by how large they are.
-# - Compare at equal colourfulness, with several seeds, by a rule that was there first. Here it left one loss in seven a hair below
-#   *better* and three at or below *worse*; none above the slider.
+# - Compare at equal colourfulness, with several seeds, by a rule that was there first. Here one loss was
+#   a hair short of *better*, two were *worse*, and one was a hair short of *worse*. None beat the slider.
 # - "MSE with an adversary": not decidable. "Perceptual": did not hold. VGG-16: not run.
 # - Augmentation helped nowhere in so short a training, and hurt with 7,125 photos. Ten times more photos helped from 250 to 2,500, by as much as the best loss
 #   differs from the worst.

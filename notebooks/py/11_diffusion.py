@@ -220,9 +220,9 @@ toys = {"DDPM": learn(ddpm_loss), "flow": learn(flow_loss)}
 # %% [markdown]
 # ## 11.3 The way back
 #
-# **DDPM's ancestral sampler** begins with noise. At each step it asks which noise is in there, takes out as much as lies
-# between this time and the next, and puts a little *fresh* noise in (Ho et al. 2020, algorithm 2, here for any number of steps; it begins a
-# little after 0, where there is no signal to divide by):
+# **DDPM's ancestral sampler** begins with noise. At each step it asks which noise is in there, takes out the share that
+# lies between this time and the next, and puts a little *fresh* noise in (Ho et al. 2020, algorithm 2, here for any
+# number of steps). It begins a little after time 0, because at 0 there is no signal to divide by:
 
 # %%
 @torch.no_grad()
@@ -284,9 +284,10 @@ plt.show()
 #
 # ## 11.4 A network for photographs
 #
-# What the U-Net of notebook 03 answers need not be learnt again. Data are what that answer **leaves open**: the true ab
-# minus the answer, at an eighth of the resolution (in the last picture below, added to the answer again). And beside noise and time the network sees the photo through the
-# U-Net's eyes: lightness, answer, and the 64 features that the answer was made of.
+# What the U-Net of notebook 03 answers need not be learnt again. The data here are what that answer **leaves open**:
+# the true ab minus the answer, at an eighth of the resolution. (In the last picture below it is added to the answer
+# again.) Besides noise and time, the network sees the photo through the U-Net's eyes: lightness, the answer, and the 64
+# features that the answer was made of.
 
 # %%
 unet, size, sentence = shipped_model("unet")
@@ -329,8 +330,8 @@ ax.set(xlabel="time", ylabel="sines, cosines")
 plt.show()
 
 # %% [markdown]
-# A block is two convolutions around a skip. Between them the time decides how strong each channel is: early steps paint
-# moods, late ones edges. Last layers begin at zero, so that an untrained block hands on what it got.
+# A block is two convolutions with a skip around them. Between the two, the time decides how strong each channel is:
+# early steps paint moods, late ones edges. Last layers begin at zero, so that an untrained block is its skip alone.
 
 # %%
 def conv(channels_in, channels_out):
@@ -416,8 +417,9 @@ print(f"{sum(p.numel() for p in net.parameters()):,} parameters; the library's n
 # %% [markdown]
 # ## 11.5 Training, and a failure worth seeing
 #
-# One step: a batch of photos, each drowned four times at random times (the U-Net's look at a photo costs as much as all
-# four); the velocity; its squared error. In one draw of ten the network sees lightness alone, for the guidance of 11.11.
+# One step takes a batch of photos and drowns each in noise four times, at random $t$ (the U-Net's look at a photo costs
+# as much as all four). The loss is the squared error of the velocity. In one draw of ten the network sees lightness
+# alone, for the guidance of 11.11.
 
 # %%
 def training_loss(network, L, ab, spread):
@@ -612,13 +614,14 @@ pd.concat([here, pd.read_csv(chapter_9, index_col="draws")]).round(4)
 # photos of the quoted run, two CPU cores.)
 #
 # **The flow dares most.** Two of its draws lie 13.5 CIE units apart, twice as far as those of notebook 09, and one draw errs more than gray does
-# (0.1008 against 0.0982). Its best of eight is at 0.0749, nearer to the truth than the Gumbel draws' (0.0949 as bold, 0.0778 as probable), not
-# as near as the variational autoencoder's (0.0718), which changes the mood of the whole picture and so needs luck only once.
+# (0.1008 against 0.0982). Its best of eight is at 0.0749, nearer to the truth than the Gumbel draws' (0.0949 when bold,
+# 0.0778 with rebalancing 0), but not as near as
+# the variational autoencoder's (0.0718), which changes the mood of the whole picture and so needs luck only once.
 #
 # ## 11.9 One seed, many photos
 #
-# Where the failure of 11.5 had the same clouds on every photo, a number will tell. What does a draw add to the mean of all
-# draws? Is it the same from photo to photo?
+# In 11.5 the network put the same clouds on every photo. Does the trained one still do so? What does a draw add to the
+# mean of all draws, and is it the same from photo to photo? A number will tell.
 
 # %%
 @torch.no_grad()
@@ -644,11 +647,12 @@ for title, own_noise in (("the same noise for all", False), ("noise of the seed 
     print(f"{title}: {correlation(added(model.velocity, own_noise)):.2f}")
 
 # %% [markdown]
-# With the same noise for all photos a draw makes much the same of every photo, 0.60 here and 0.73 on 500 test photos
-# (`results/cpu/flow.csv`). **That is no failure of training.** Euler's method tosses no coin: all chance is in the first noise. Where two
-# photos leave the same open, a warmer or a cooler light, a perfect flow makes the same of the same noise. But whoever colours a folder with one
-# seed would get one tint throughout. So the library mixes the photo itself into the seed, and nothing is left of it (0.00 on the test photos; eight
-# photos alone scatter around it).
+# With the same noise for all photos, a draw adds much the same to each: the correlation is 0.60 here and 0.73 on 500
+# test photos (`results/cpu/flow.csv`). **That is no failure of training.** Euler's method tosses no coin: all chance is
+# in the first noise. Where two photos leave the same thing open, a warmer or a cooler light, even a perfect flow turns
+# the same noise into the same tint. But then a folder coloured with one seed would get one tint throughout. So the
+# library mixes the photo itself into the seed, and the correlation vanishes: 0.00 on the test photos, with some scatter
+# around it for only eight photos.
 #
 # ## 11.10 Steps against quality
 
@@ -705,10 +709,11 @@ print(f"colourfulness of the truth: {score(ab, L, ab)[2]:.4g}")
 table.round(4)
 
 # %% [markdown]
-# More steps, more colour and more error: few steps stay near the mean, which is *careful*, not *better*. So steps are compared as models are, at equal
-# colourfulness: Euler is at 31 with 20 steps and 0.07 dB below gray, DDPM at 30.6 with 100 steps and 0.50 below. **The straight way needs a fifth of the steps.**
-# (Both walk with a network that was trained on the straight one.) `colorize` takes 40 steps, chosen on the validation photos; from there to 100 little is
-# gained.
+# More steps mean more colour and more error. Few steps stay near the mean, which is *careful*, not *better*. So we
+# compare steps as we compare models, at equal colourfulness: Euler reaches 31 with 20 steps, 0.07 dB below gray, and
+# DDPM 30.6 with 100 steps, 0.50 dB below. **The straight way needs a fifth of the steps.** (Both walk with a network
+# that was trained on the straight way.) `colorize` takes 40 steps, chosen on the validation photos; going on to 100
+# gains little.
 #
 # ## 11.11 Guidance
 #
@@ -759,7 +764,8 @@ pd.DataFrame(rows, index=pd.Index(strengths, name="strength"), columns=["MAE", "
 #
 # ## 11.12 Latent diffusion
 #
-# Diffusion on all pixels is dear. Rombach et al. (2022) first train an autoencoder, then let noise flow in its small
+# Diffusion on all pixels is expensive.
+# Rombach et al. (2022) first train an autoencoder, then let noise flow in its small
 # **latent**, and decode what comes out: Stable Diffusion's shrinks a photo eight times in each direction, to four channels. Our
 # ab at an eighth of the resolution is such a latent, made by averaging. What does it lose, and would a learnt one lose less? One
 # experiment: two small autoencoders of ab with 16 × 16 places and **four** channels, of which one decoder also sees lightness.
@@ -827,8 +833,9 @@ figures.image_row([lab.to_rgb(L_here, answer)[0] for answer in (*answers, ab_her
 # Stable Diffusion's autoencoder stands at the far end: it packs lightness and colour together into its four channels, 48 times
 # fewer numbers than pixels have, and gives back a photograph that looks right and is not the same, pixel by pixel. For colouring that will not do: the
 # lightness of the result has to be the photo's own. So whoever colours with it decodes, throws the decoded lightness away, and joins the decoded
-# ab with the photo's L at full size, as `g2g.colorize` does. **Lightness goes past the latent, not through it.** (Its weights, more than 300 MB, could not be
-# had on the machine where this was written: said from the paper, not measured.)
+# ab with the photo's L at full size, as `g2g.colorize` does. **Lightness goes past the latent, not through it.**
+# (The weights of this autoencoder, more than 300 MB, were not available: this paragraph follows the paper and is not
+# measured.)
 #
 # ## 11.13 The quoted run
 #
@@ -846,9 +853,11 @@ samples = repo_root() / "results" / "cpu" / "flow.csv"
 pd.read_csv(samples, index_col="answer")[["mae", "mae_low", "mae_high", "gain", "colorfulness"]].round(4) if samples.is_file() else None
 
 # %% [markdown]
-# The mean of k draws, on 500 of the test photos. One draw has an error above gray's. Two halve what chance adds to the squared error, and sixteen are within 0.002
-# of the U-Net, which was trained for nothing else. Were the draws spread as the truth is, one would be 3 dB below the mean of many; here it is 1.9. **Its draws are a
-# little too alike**, for the network saw in training how much the U-Net leaves open on photos that the U-Net knew.
+# The table has the mean of k draws, on 500 of the test photos. One draw has a larger error than gray. Averaging two
+# halves what chance adds to the squared error, and the mean of sixteen is within 0.002 of the U-Net, which was trained
+# for nothing but a low error. If the draws were spread as the truth is, one would be 3 dB below the mean of many; here
+# it is only 1.9. **The draws of the flow are a little too alike**,
+# for the network saw in training how much the U-Net leaves open on photos that the U-Net knew.
 #
 # ## Summary
 #

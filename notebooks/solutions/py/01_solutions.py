@@ -80,8 +80,8 @@ for divisor in (110, 128):
 
 # %% [markdown]
 # Every error shrinks by the same factor, 0.86, so *ratios* survive and *differences* do not. An MAE from a
-# paper that divides by 128 looks 14% better at once, with the same pictures. Compare two papers by their
-# gain over gray, if they tell gray's error.
+# paper that divides by 128 looks 14% better at once, with the same pictures. Compare two papers by
+# their error as a share of gray's, if they report gray's.
 #
 # ## 2. How coarse may colour be?
 

@@ -65,11 +65,11 @@ from g2g.runs import load_or_train, shipped_model
 # %%
 SEED = 42
 DEVICE = runs.device()
-STEPS = 8 if DEVICE.type == "cpu" else 200  # of each training in exercise 3
-BATCH = 4 if DEVICE.type == "cpu" else 16
+STEPS = 8 if profile.name == "smoke" else 200  # of each training in exercise 3
+BATCH = 4 if profile.name == "smoke" else 16
 
 # %% [markdown]
-# The trained U-Net, if need be trained now.
+# The trained U-Net. If there is none yet, it is trained now.
 
 # %%
 photos = prepare(profile)

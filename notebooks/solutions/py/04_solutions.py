@@ -63,13 +63,13 @@ from report.publish import gallery_photos
 
 SEED = 42
 DEVICE = runs.device()
-STEPS = 4 if DEVICE.type == "cpu" else 100  # of each training
-BATCH = 4 if DEVICE.type == "cpu" else 16
+STEPS = 4 if profile.name == "smoke" else 100  # of each training
+BATCH = 4 if profile.name == "smoke" else 16
 
 # %%
 photos = prepare(profile)
 start = load_or_train("unet", profile, photos=photos)
-run = load_or_train("cgan", profile, photos=photos, start=start, shipped=False)  # with its D
+run = load_or_train("cgan", profile, photos=photos, start=start)
 print("runs:", start.id, run.id)
 dls = dataloaders(photos, BATCH, seed=SEED, device=DEVICE)
 L, ab = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[3:5]))  # of data/gallery: authors and licences there

@@ -49,7 +49,6 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 import numpy as np
 import pandas as pd
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 from scipy.stats import binomtest
 
 from g2g import figures, lab
@@ -58,7 +57,6 @@ from g2g.models import predict
 from g2g.runs import device, load_or_train
 from report.publish import gallery_photos
 
-set_matplotlib_formats("jpeg", pil_kwargs={"quality": 90})  # photos as PNG would make the notebook heavy
 photos = prepare(profile)
 models = {stage: load_or_train(stage, profile, photos=photos).model(device=device())
           for stage in ("cnn", "unet")}
@@ -85,8 +83,8 @@ figures.qualitative_grid({"as it is": plain, "mirrored, and back": turned, "trut
 
 # %% [markdown]
 # Not the same. A convolution treats all *places* alike, but its kernel is not symmetric, so left and right are
-# different to it. Training mirrors half of the photos at random, which teaches symmetry from examples; it is
-# learned only as well as the training lasted. A remedy that costs twice the time: colour both and average.
+# different to it. Training mirrors half of the photos at random, which teaches symmetry from examples. How well it is
+# learnt depends on how long the training lasts. A remedy that costs twice the time: colour both and average.
 #
 # ## 2. How many pairs?
 #
@@ -133,5 +131,6 @@ print(f"ab changes by {change:.1f} CIE units on average; the photos' own ab are 
 # All measures that compare with the *one* true picture (MAE, PSNR, SSIM, CIEDE2000, and to a degree LPIPS)
 # rank a sampling model too low: a red car where the truth was blue costs twice the saturation, while the gray
 # compromise costs it once. Averaged over its samples, a sampler's MAE is never lower than that of the *mean* of these
-# samples (the triangle inequality); if it samples the truth's own distribution, their median is at least as good again.
+# samples (the triangle inequality); if it samples the truth's own distribution, their median is at least as good as
+# that mean.
 # Colourfulness, histograms and people do not have that bias.

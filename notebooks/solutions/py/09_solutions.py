@@ -62,7 +62,8 @@ from g2g.runs import load_or_train, shipped_model
 
 
 # %% [markdown]
-# What the network holds for true of two hundred validation photos at most. (In `smoke` they are crops of a few photographs, too few for a
+# First, what the network believes about two hundred validation photos at most.
+# (In `smoke` they are crops of a few photographs, too few for a
 # verdict: the numbers show how it is done.)
 
 # %%
@@ -151,7 +152,7 @@ plt.show()
 #
 # ## 3. Without the weights
 #
-# `uniform=1.0` trains the same network with all mistakes equally dear. Train both, ask both at T = 0.38:
+# `uniform=1.0` trains the same network with all mistakes equally costly. Train both, and ask both at T = 0.38:
 
 # %%
 recipe = get_recipe("palette", profile)
@@ -166,6 +167,8 @@ colourful["truth"] = metrics.colorfulness(lab.to_rgb(L, ab)).mean().item()
 pd.Series(colourful).round(1)
 
 # %% [markdown]
-# Without weights the colours fade. They need not: multiply the probabilities by the weights *afterwards* (`rebalancing` works in both
-# directions), and the two are asked for the same distribution. What the weights change beyond that is where the network spends its
+# Without weights the colours fade, and `rebalancing` does nothing: all class weights of this model are 1, so there is
+# nothing to divide out. The colours need not fade. Multiply the probabilities by the first model's weights
+# *afterwards*, and the two are asked for the same distribution.
+# What the weights change beyond that is where the network spends its
 # effort: on rare colours, or on getting the common ones right by a little more.

@@ -46,8 +46,6 @@ sys.path.insert(0, str(ROOT))
 from g2g.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
-# %% [markdown]
-#
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
@@ -105,7 +103,7 @@ def trained(draw):
 
 
 # %% [markdown]
-# Both networks, asked at three times, in the same noise:
+# Both networks at three values of $t$, with the same noise:
 
 # %%
 L, ab = next(batches(photos.valid[:100], 100, DEVICE))
@@ -153,9 +151,10 @@ for tau in (0.0, 0.6, 0.8, 1.0):
 pd.DataFrame(rows, index=["MAE", "colourfulness", "two draws apart, CIE units"]).T.round(4)
 
 # %% [markdown]
-# Profile `cpu`: τ = 0 is nearly the U-Net (MAE 0.0792, colourfulness 18.6). At 0.8 a draw is at 24.7 and 0.0861, and two of them lie 8.4 units apart, further than
-# notebook 09's bold ones (6.5); at 1 at 32.8, 0.0987 and 13.7. So cooler noise is the flow's temperature: it trades daring for error, and unlike guidance it
-# draws the pictures together.
+# In the profile `cpu`, τ = 0 is nearly the U-Net (MAE 0.0792, colourfulness 18.6). At 0.8 a draw has an MAE of 0.0861
+# and a colourfulness of 24.7, and two draws lie 8.4 units apart, further than notebook 09's bold ones (6.5). At 1 the
+# three numbers are 0.0987, 32.8 and 13.7. So cooler noise is the flow's temperature: it gives up daring for a smaller
+# error, and unlike guidance it brings the draws closer together.
 #
 # ## 3. Painting in
 #
@@ -193,6 +192,7 @@ figures.image_row([lab.to_rgb(gray, picture)[0].cpu() for picture in pictures.va
 # %% [markdown]
 # (*Picture_0B* by Trevor "Freespace", CC BY 4.0, recoloured.)
 #
-# Hardly. The place itself is red, the plate around it a little redder, the far side of it brown as before. The network was never shown pictures of which a part
-# was known, and two places of 256 do not outvote the features. ([Lugmayr et al. 2022](https://arxiv.org/abs/2201.09865), "RePaint", go back and forth between steps so that both parts
+# Does the rest follow? Hardly. The place itself is red, the plate around it a little redder, and its far side brown as
+# before. The network was never shown pictures of which a part was known,
+# and two places of 256 do not outvote the features. ([Lugmayr et al. 2022](https://arxiv.org/abs/2201.09865), "RePaint", go back and forth between steps so that both parts
 # come to agree.)

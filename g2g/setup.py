@@ -47,7 +47,7 @@ def setup(profile: str | None = None, use_drive: bool = False):
     from g2g.profiles import get_profile  # not above: an old Python cannot read it
 
     chosen = get_profile(profile)
-    _sharp_figures()
+    _prepare_figures()
     gpu = _gpu()
     if colab and gpu is None and chosen.name not in ("smoke", "cpu"):
         raise RuntimeError(
@@ -110,12 +110,16 @@ def _use_drive(colab):
     print("outputs:", os.environ["G2G_OUTPUTS"])
 
 
-def _sharp_figures():
-    """Twice the pixels for each figure of a notebook, shown at the same size, for dense screens."""
+def _prepare_figures():
+    """In a notebook: the course's style, and twice the pixels at the same size, for dense screens."""
     from IPython import get_ipython
+    from matplotlib import style
     from matplotlib_inline.config import InlineBackend
 
+    from g2g.figures import STYLE
+
     if get_ipython():
+        style.use(STYLE)
         InlineBackend.instance(parent=get_ipython()).figure_formats = {"retina"}
 
 

@@ -37,7 +37,7 @@
 # which splits photos into L and ab in the same way and divides ab by 110, too.
 #
 # **Before this:** nothing but Python and a little NumPy. **Minutes:** printed by the next cell. **Downloads:** on
-# Colab, the next cell fetches this repository (some 30 MB with the trained models, a minute or less). `smoke` needs
+# Colab, the next cell fetches this repository (some 40 MB with the trained models, a minute or less). `smoke` needs
 # nothing else. `class` and `report` fetch 3.2 GB of photos in section 1.2.
 
 # %% tags=["setup"]

@@ -65,9 +65,8 @@ from g2g import runs
 
 SEED = 42  # order and flips of the photos, and all weights that start at random
 DEVICE = runs.device()  # the GPU if there is one
-ON_CPU = DEVICE.type == "cpu"
-TRY_BATCH = 4 if ON_CPU else 16  # photos per step in the search for a learning rate and in the steps by hand
-SEARCH_STEPS = 24 if ON_CPU else 100  # steps of that search
+TRY_BATCH = 4 if profile.name == "smoke" else 16  # photos per step in the search for a learning rate and in the steps by hand
+SEARCH_STEPS = 24 if profile.name == "smoke" else 100  # steps of that search
 HAND_STEPS = 12 if profile.name == "smoke" else 60  # steps by hand
 
 # %%
@@ -328,13 +327,14 @@ with tempfile.TemporaryDirectory() as folder:
 # %%
 report_lrs = {"U-Net": 1e-4, "CNN": 1e-3, '"Learning Rate"': 1e-2}
 losses = torch.stack(learn.recorder.losses).cpu()
-fig, ax = plt.subplots(figsize=(6, 2.6), dpi=90)
+fig, ax = plt.subplots(figsize=(6, 2.6))
 ax.semilogx(learn.recorder.lrs, losses, color="#0072B2")
 for name, lr in report_lrs.items():
     ax.axvline(lr, color="#777777", ls=":")
     ax.text(lr, 1, f" {lr:g}\n {name}", va="top", fontsize=7, transform=ax.get_xaxis_transform())
 ax.axvline(recipe.lr, color="#D55E00", lw=1)
 ax.set(xlabel="learning rate (vermilion: this profile's recipe)", ylabel="L1, smoothed", yscale="log")
+ax.yaxis.set(major_formatter="{x:.3g}", minor_formatter="{x:.3g}")
 plt.close(fig)  # shown once, as the cell's value
 print(f"lr_find's hint (on the longest fall): {hint:.1e}; the recipe's: {recipe.lr:g}")
 fig
@@ -494,7 +494,7 @@ ends.round(4)
 @figures.figure("Validation L1 by epoch: with and without skips, with ImageNet's encoder and a random one; a line a seed.")
 def compared():
     fig, ax = plt.subplots(figsize=(4.2, 2.6))
-    colors = dict(zip(variants, ("#0072B2", "#56B4E9", "#E69F00")))
+    colors = dict(zip(variants, ("#0072B2", "#56B4E9", "#B5446E")))
     for (name, seed), run in study.groupby(["case", "seed"]):
         label = name if seed == study["seed"].min() else None
         ax.plot(run["epoch"], run["valid_loss"], "o-", color=colors[name], label=label)

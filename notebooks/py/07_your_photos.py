@@ -307,12 +307,10 @@ for way, error in errors.items():
     print(f"{way:15} lightness off by {error.abs().mean():6.3f} on average, at most {error.abs().max():5.1f} (of 100)")
 
 # %%
-fig, cells = plt.subplots(2, 2, figsize=(6, 6 * coloured.height / coloured.width), layout="constrained")
+fig, cells = plt.subplots(2, 2, figsize=(6, 6 * coloured.height / coloured.width))
 for (above, below), (way, rgb) in zip(cells.T, results.items(), strict=True):
-    above.imshow(rgb[0].permute(1, 2, 0))
-    shown = below.imshow(errors[way], cmap="RdBu", vmin=-20, vmax=20)
-    above.set(title=way, xticks=[], yticks=[])
-    below.set(title="error of L*", xticks=[], yticks=[])
+    figures.show(above, figures.image(rgb[0]), way)
+    shown = figures.show(below, errors[way], "error of L*", "RdBu", -20, 20)
 fig.colorbar(shown, ax=cells[1], shrink=0.8)
 plt.show()
 

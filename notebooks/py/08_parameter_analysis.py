@@ -150,7 +150,7 @@ pd.Series(margins).to_frame("one run must differ from the three by more than").r
 @figures.figure("One factor at a time; band: the recipe's seeds and the margin; dashed: gray.")
 def panels():
     factors = [*studies.CHANGES]
-    fig, cells = plt.subplots(len(factors), 4, figsize=(7, 6.8), sharey="col", layout="constrained")
+    fig, cells = plt.subplots(len(factors), 4, figsize=(7, 6.8), sharey="col")
     for row, factor in zip(cells, factors, strict=True):
         shown = pd.concat([base, runs[runs["factor"] == factor]]).sort_values(factor, kind="stable")
         values = sorted(shown[factor].unique())
@@ -276,7 +276,7 @@ plt.show()
 # of the gallery at 64 px; the largest is larger than the photo:
 
 # %%
-fig, ax = plt.subplots(figsize=(3, 3), layout="constrained")
+fig, ax = plt.subplots(figsize=(3, 3))
 ax.imshow(gallery_photos(64)[1])
 for field in (4, 64, 136):
     place = (64 - field) / 2 - 0.5

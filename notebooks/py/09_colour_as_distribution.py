@@ -122,7 +122,7 @@ def on_the_plane(ax, sizes, title):
 
 
 # %%
-fig, ax = plt.subplots(figsize=(3.6, 3.6), dpi=110)
+fig, ax = plt.subplots(figsize=(3.6, 3.6))
 on_the_plane(ax, 28, "the bins")
 plt.show()
 
@@ -164,7 +164,7 @@ by_hand = palette.soft_targets(F.avg_pool2d(ab_few, 4)).mean(dim=(0, 2, 3))  # e
 print(f"of 16 photos, by hand and by the library: {(by_hand - palette.prior(photos.train[:16])).abs().max():.0e} apart")
 
 # %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.3), dpi=110)
+fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.3))
 on_the_plane(left, 1500 * prior, "area: how often")
 right.semilogy(prior.sort(descending=True).values, color=figures.color("palette"))
 right.set(title="the same, sorted", xlabel="bin", ylabel="share of pixels")
@@ -197,7 +197,7 @@ z = z / z.sum()
 pd.DataFrame({"a*": bins[which, 0], "b*": bins[which, 1], "distance": nearest, "share": z[which]}).round(2)
 
 # %%
-fig, ax = plt.subplots(figsize=(3.2, 3.2), dpi=110)
+fig, ax = plt.subplots(figsize=(3.2, 3.2))
 on_the_plane(ax, 10 + 400 * z, "one pixel, shared by five bins")
 ax.plot(*colour, "kx")
 ax.set(xlim=(-10, 60), ylim=(5, 75))
@@ -226,7 +226,7 @@ torch.testing.assert_close(weights, palette.class_weights(prior, uniform=0.5))
 print(f"the library's are the same; the mean over pixels is {(prior * weights).sum():.3f}")
 
 # %%
-fig, ax = plt.subplots(figsize=(4.4, 2.8), dpi=110)
+fig, ax = plt.subplots(figsize=(4.4, 2.8))
 for uniform in (0.2, 0.5, 0.8, 1.0):
     curve = palette.class_weights(prior, uniform)
     ax.loglog(prior.sort().values, curve[prior.argsort()], label=f"λ = {uniform:g}", lw=2 if uniform == 0.5 else 1)
@@ -364,15 +364,14 @@ places = {"sky": (gallery("mountains"), (20, 64)), "grass": (gallery("meadow"), 
           "suit": (lab.photos_to_lab(square[None]), (106, 52))}
 
 # %%
-fig, cells = plt.subplots(2, 3, figsize=(7, 4.8), dpi=140)
+fig, cells = plt.subplots(2, 3, figsize=(7, 4.8))
 for (upper, lower), (name, ((L, ab), (y, x))) in zip(cells.T, places.items()):
-    upper.imshow(lab.to_rgb(L, 0 * ab)[0].permute(1, 2, 0))
-    upper.plot(x, y, "o", mfc="none", mec="#D55E00", ms=9, mew=2)
-    upper.set(xticks=[], yticks=[], title=name)
+    figures.show(upper, figures.image(lab.to_rgb(L, 0 * ab)[0]), name)
+    upper.plot(x, y, "o", mfc="none", mec="#B5446E", ms=9, mew=2)
     on_the_plane(lower, 600 * believed(L)[:, y // 4, x // 4], "")
     lower.plot(*ab[0, :, y, x] * 110, "kx")
     lower.set(xlim=(-60, 80), ylim=(-70, 90))
-fig.tight_layout()
+plt.show()
 
 # %% [markdown]
 # The sky and the meadow are nearly settled; the suit is not: it could be many things, and the network knows that it does
@@ -386,13 +385,11 @@ def entropy(p):
 
 # %%
 names = ("mountains", "meadow", "dogs", "room")
-fig, cells = plt.subplots(2, len(names), figsize=(7, 3), dpi=140, gridspec_kw={"hspace": 0.08})
+fig, cells = plt.subplots(2, len(names), figsize=(7, 3))
 for (upper, lower), name in zip(cells.T, names):
     L, ab = gallery(name)
-    upper.imshow(lab.to_rgb(L, ab)[0].permute(1, 2, 0))
-    bits = lower.imshow(entropy(believed(L)), cmap="magma", vmin=0, vmax=6)
-    upper.set(xticks=[], yticks=[])
-    lower.set(xticks=[], yticks=[])
+    figures.show(upper, figures.image(lab.to_rgb(L, ab)[0]))
+    bits = figures.show(lower, entropy(believed(L)), "", "magma", 0, 6)
 fig.colorbar(bits, ax=cells, label="bits", shrink=0.7)
 plt.show()
 
@@ -562,12 +559,12 @@ for L, ab in islice(chain.from_iterable(repeat(dls.train)), CVAE_STEPS):
 
 # %%
 errors, divergences = np.array(losses).T
-fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.4), dpi=110)
+fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.4))
 left.plot(errors, color=figures.color("palette"))
 left.set(title="squared error of ab", xlabel="step", ylim=(0, None))
 right.plot(divergences, color=figures.color("palette"))
 right.set(title="divergence, nats", xlabel="step", ylim=(0, None))
-fig.tight_layout()
+plt.show()
 
 # %% [markdown]
 # The divergence measures how much $z$ says about the colours: a few nats, so a few bits, for a whole picture. Were it
@@ -655,7 +652,7 @@ pd.read_csv(quoted, index_col="draws").round(4) if quoted.is_file() else None
 results = repo_root() / "results" / "cpu"
 dials, curves = pd.read_csv(results / "palette.csv"), pd.read_csv(results / "frontier.csv")
 truth = pd.read_csv(results / "table1.csv")["colorfulness_truth"].iloc[0]
-fig, ax = plt.subplots(figsize=(6, 4), dpi=110)
+fig, ax = plt.subplots(figsize=(6, 4))
 for row in ("unet", "cgan"):
     curve = curves[(curves["row"] == row) & (curves["saturation"] <= 2.5)]
     ax.plot(curve["colorfulness"], curve["gain"], color=figures.color(row), label=f"{figures.title(row)} × 0 … 2.5")

@@ -192,7 +192,7 @@ show_settled()
 
 # %%
 error = torch.linspace(-0.3, 0.3, 121)
-fig, axes = plt.subplots(1, 2, figsize=(6.5, 2.2), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(6.5, 2.2))
 for name, loss in (("L1", l1), ("MSE", mse), ("Huber", huber)):
     e = error.clone().requires_grad_()
     costs = torch.stack([loss(x, torch.zeros(())) for x in e])
@@ -316,7 +316,7 @@ settled["feature matching"] = settle(feature_matching, rounds=3)
 places = {}  # rounded a* and b* -> names
 for name, colour in {"60%": red, "40%": blue, **settled}.items():
     places.setdefault(tuple((lab.AB_SCALE * colour / 10).round().tolist()), []).append(name)
-fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
+fig, ax = plt.subplots(figsize=(5.5, 3))
 ax.plot(*lab.AB_SCALE * torch.stack([blue, red]).T, color="#BBBBBB", zorder=1)
 for names in places.values():
     colour = {"60%": red, "40%": blue, **settled}[names[0]]
@@ -416,7 +416,7 @@ table.round(4)
 # a constant:
 
 # %%
-COLOURS = dict(zip(studies.LOSSES, ["#0072B2", "#009E73", "#56B4E9", "#D55E00", "#E69F00", "#CC79A7", "#7B4FA3"], strict=True))
+COLOURS = dict(zip(studies.LOSSES, ["#0072B2", "#009E73", "#56B4E9", "#D55E00", "#B5446E", "#CC79A7", "#7B4FA3"], strict=True))
 
 
 @figures.figure("Each loss, mean and range of three seeds; line: L1's answer times 0 to 3; dashed: gray.")

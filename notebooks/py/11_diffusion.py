@@ -263,7 +263,8 @@ def draw_jackets(name, steps, count=2000):
 
 
 # %%
-fig, cells = plt.subplots(2, 5, figsize=(9, 3.8), dpi=130, sharex=True, sharey=True)
+fig, cells = plt.subplots(2, 5, figsize=(9, 4), sharex=True, sharey=True)
+fig.get_layout_engine().set(h_pad=0.08)  # room for the titles
 for row, name in zip(cells, samplers):
     for ax, steps in zip(row, (1, 2, 5, 20, 100)):
         x = draw_jackets(name, steps)
@@ -272,7 +273,6 @@ for row, name in zip(cells, samplers):
         ax.set_title(f"steps: {steps}, red: {is_red.double().mean():.0%}", fontsize=9)
         ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
     row[0].set_ylabel(name)
-fig.tight_layout()
 plt.show()
 
 # %% [markdown]
@@ -324,7 +324,7 @@ def time_embedding(t):
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-fig, ax = plt.subplots(figsize=(6, 2), dpi=130)
+fig, ax = plt.subplots(figsize=(6, 2))
 ax.imshow(time_embedding(torch.linspace(0, 1, 200)).T, aspect="auto", cmap="RdBu", extent=(0, 1, 64, 0))
 ax.set(xlabel="time", ylabel="sines, cosines")
 plt.show()
@@ -453,7 +453,7 @@ for L, ab in islice(chain.from_iterable(repeat(dls.train)), TRAINING_STEPS):
     losses.append(loss.item())
 
 # %%
-fig, ax = plt.subplots(figsize=(5, 2.2), dpi=130)
+fig, ax = plt.subplots(figsize=(5, 2.2))
 ax.plot(losses, color=figures.color("flow"))
 ax.set(xlabel="step", ylabel="squared error of the velocity", ylim=(0, None))
 plt.show()
@@ -581,10 +581,9 @@ grid(rows, ["gray", "draw 1", "draw 2", "draw 3", "draw 4", "mean of 16", "truth
 # Where do sixteen draws differ? Their standard deviation, in CIE units of ab:
 
 # %%
-fig, cells = plt.subplots(1, 4, figsize=(9, 2.3), dpi=130)
+fig, cells = plt.subplots(1, 4, figsize=(9, 2.3))
 for ax, picture in zip(cells, spreads):
-    shades = ax.imshow(picture, cmap="magma", vmin=0, vmax=25)
-    ax.set(xticks=[], yticks=[])
+    shades = figures.show(ax, picture, "", "magma", 0, 25)
 fig.colorbar(shades, ax=cells, label="CIE units", shrink=0.8)
 plt.show()
 

@@ -124,7 +124,7 @@ def gap(s):
 
 measured = pd.DataFrame({s: {"MAE": t["mae"].mean(), "PSNR": t["psnr"].mean(), "gap in colourfulness": gap(t)}
                          for s, t in rows.items()}).T
-fig, axes = plt.subplots(1, 3, figsize=(8, 2.3), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(8, 2.3))
 for ax, column in zip(axes, measured):
     ax.plot(measured[column], marker="o")
     ax.set(title=column, xlabel="ab multiplied by")

@@ -139,7 +139,7 @@ table = table.groupby("group").agg(said=("said", "mean"), right=("right", "mean"
 table.round(3)
 
 # %%
-fig, ax = plt.subplots(figsize=(3, 3), dpi=110)
+fig, ax = plt.subplots(figsize=(3, 3))
 ax.plot([0, 1], [0, 1], color=figures.color("gray"), ls="--")
 ax.plot(table["said"], table["right"], "o-", color=figures.color("palette"))
 ax.set(xlabel="probability of the likeliest bin", ylabel="how often it is right", aspect="equal")

@@ -104,7 +104,7 @@ print({name: round(mae, 4) for name, mae in corner.items()},
 # the length of the learning rate (Adam), so it acts somewhat like a larger rate: interaction is to be expected. A
 # one-factor-at-a-time plan never visits the fourth corner and cannot know. In profile `cpu` it has 0.0828, not 0.0839: with the
 # small rate the small batch costs nothing. But four numbers that scatter go into this difference, three of one run each. With
-# the study's $s$ its margin is $t_{0.975,2}\, s\,\sqrt{3 + 1/3}$ = 0.0013, and 0.0011 cannot be told from zero.
+# the study's $s$ its margin is $t_{0.975,2}\, s\,\sqrt{3 + 1/3}$, a little more than the difference: it cannot be told from zero.
 #
 # ## 2. No L1 at all
 #

@@ -79,7 +79,10 @@ def _digest(path):
 def _check_digest(path, record):
     expected = record.get("weights_sha256", {}).get(path.name)  # runs of an earlier version have none
     if expected and _digest(path) != expected:
-        raise ValueError(f"{path} is damaged, or of another run than its record; delete that run and train it again")
+        raise ValueError(
+            f"{path} is damaged, or of another run than its record; in results/ restore it (git checkout), in outputs/ "
+            "delete that run and train it again"
+        )
 
 
 def _model(recipe, size, weights):

@@ -229,9 +229,10 @@ def loss_curves(runs):
         ax.axhline(run.record["gray_valid_loss"], color=COLORS["gray"], ls="--", label="gray")
         ax.set(title=_in_lines(name), xlabel="epoch")
     panels[0].set_ylabel("L1 of ab/110")
-    if len(runs) == 1:
+    alone = len(runs) == 1
+    if alone:
         panels[0].margins(y=0.15)  # room for the legend, in one line
-    panels[-1].legend(*panels[0].get_legend_handles_labels(), ncols=3 if len(runs) == 1 else 1)
+    panels[-1].legend(*panels[0].get_legend_handles_labels(), ncols=3 if alone else 1)
     for ax in fig.axes:
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     return fig

@@ -178,7 +178,7 @@ def ship(run, name: str, sentence: str, root=None) -> Path:
     for file, tensors in networks.items():
         path = folder / f"{file}.safetensors"
         data = save(tensors)
-        save_atomic(lambda part, data=data: part.write_bytes(data), path)
+        save_atomic(partial(Path.write_bytes, data=data), path)
         digests[path.name] = hashlib.sha256(data).hexdigest()
     path = folder / f"{name}.safetensors"
     write_json(run.record | {"sentence": sentence, "weights_sha256": digests}, path.with_suffix(".json"))

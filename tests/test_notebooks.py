@@ -1,5 +1,7 @@
 """What a learner opens: paired, stamped, in small cells, executed in order, and fit to be shown on GitHub."""
 
+import base64
+import io
 import json
 import re
 import statistics
@@ -12,6 +14,7 @@ import jupytext
 import nbformat
 import pandas as pd
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -276,3 +279,14 @@ def test_errors_quoted_in_prose_are_in_a_table_or_in_the_output(path):
 def test_an_invented_error_would_mostly_be_noticed(path):
     invented = " ".join(f"{0.07 + step / 10_000:.4f}" for step in range(300))
     assert len(unexplained(path, invented)) > 150  # of 300; 24 when every number in results/ counted
+
+
+@each
+def test_wide_pictures_are_sharp_on_a_dense_screen(path):
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            for kind in ("image/png", "image/jpeg"):
+                shown_at = output.get("metadata", {}).get(kind, {}).get("width", 0)
+                if shown_at >= 700:
+                    picture = Image.open(io.BytesIO(base64.b64decode(output.data[kind])))
+                    assert picture.width >= 1000, f"{picture.width} px, shown at {shown_at}"

@@ -157,7 +157,7 @@ def test_shipped_weights_load_and_score_as_the_run_does(world, tmp_path, monkeyp
 
 def test_a_run_is_shipped_as_what_it_changed_in_the_run_that_it_starts_from(world, tmp_path, monkeypatch):
     _, profile, _ = world
-    monkeypatch.setattr(publishing, "gallery", lambda model, size: plt.figure())
+    monkeypatch.setattr(publishing, "gallery", lambda model, size: plt.Figure())
     own = {stage: runs.load_or_train(stage, profile) for stage in ("unet", "cgan", "palette", "flow")}
     sizes = {name: publishing.ship(run, name, name, tmp_path).stat().st_size for name, run in own.items()}
     assert max(sizes[name] for name in ("cgan", "palette")) < 0.2 * sizes["unet"], sizes  # their encoder is the U-Net's
@@ -174,7 +174,7 @@ def test_a_run_is_shipped_as_what_it_changed_in_the_run_that_it_starts_from(worl
 
 def test_a_shipped_run_does_not_take_another_start(world, tmp_path, monkeypatch):
     _, profile, _ = world
-    monkeypatch.setattr(publishing, "gallery", lambda model, size: plt.figure())
+    monkeypatch.setattr(publishing, "gallery", lambda model, size: plt.Figure())
     monkeypatch.setattr(runs, "repo_root", lambda: tmp_path)
     folder = publishing.ship(runs.load_or_train("unet", profile), "unet", "A U-Net.", tmp_path).parent
     publishing.ship(runs.load_or_train("palette", profile), "palette", "A palette.", tmp_path)

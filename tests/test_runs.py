@@ -227,7 +227,7 @@ def test_weights_that_are_gone_are_said_with_the_remedy(world):
 def clone(world, tmp_path, monkeypatch):
     """A repository in which the world's CNN is published and its weights are shipped; nothing was trained here."""
     run = world[3]
-    monkeypatch.setattr(publish, "gallery", lambda model, size: plt.figure())
+    monkeypatch.setattr(publish, "gallery", lambda model, size: plt.Figure())
     publish.ship(run, "small", "the CNN, of a test", root=tmp_path)
     shutil.copytree(run.folder, tmp_path / "results" / "smoke" / "cnn", ignore=shutil.ignore_patterns("*.safetensors"))
     monkeypatch.setattr(runs, "repo_root", lambda: tmp_path)

@@ -58,7 +58,8 @@ def predictions(model, photos, split="test", *, batch_size=32, device=None, name
     """Yield (rgb, L, ab, pred_ab) per batch, in order: sRGB in [0, 1] (B,3,H,W), normalised planes; float32.
 
     Args:
-        model: a module (used in eval mode, without gradients) or a function L -> ab such as `gray()`.
+        model: a module (used in eval mode, without gradients), a function L -> ab such as `gray()`, or the
+            `answers` to the same photos.
         device: where the batches are; None is `runs.device()`.
         name: what the model is called in the progress display, which `show` turns on, and in errors.
 
@@ -66,19 +67,30 @@ def predictions(model, photos, split="test", *, batch_size=32, device=None, name
         ValueError: the model's answer has the wrong shape, or is not finite (names the photos).
     """
     array, files = getattr(photos, split), photos.files(split)
+    remembered = isinstance(model, torch.Tensor)
+    if remembered and len(model) != len(files):
+        raise ValueError(f"{name}: {len(model):,} answers to {len(files):,} {split} photos")
     with progress(len(files), f"{name}, {split} photos", "photos", show=show) as bar:
         for start in range(0, len(files), batch_size):
             batch = np.array(array[start : start + batch_size])  # a copy: the memory map is read-only
             pixels = torch.from_numpy(batch).to(device or runs.device())
             L, ab = lab.photos_to_lab(pixels)
             try:
-                pred_ab = predict(model, L, batch_size)
+                pred_ab = model[start : start + batch_size].to(L) if remembered else predict(model, L, batch_size)
             except ValueError as error:
                 last = files[start + len(pixels) - 1]
                 raise ValueError(f"{name}, photos {files[start]} to {last}: {error}") from error
             rgb = pixels.permute(0, 3, 1, 2).float() / 255
             yield rgb, L, ab, pred_ab
             bar.update(len(pixels))
+
+
+def answers(model, photos, split="test", **options) -> torch.Tensor:
+    """A model's answers to all photos of a split, ab (N,2,S,S) on the CPU: asked once, scored in several ways.
+
+    131 MB for 1,000 photos of 128 px. `options` as in `predictions`.
+    """
+    return torch.cat([pred_ab.cpu() for *_, pred_ab in predictions(model, photos, split, **options)])
 
 
 def score(model, photos, split="test", *, lpips=None, **options) -> pd.DataFrame:

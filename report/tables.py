@@ -72,8 +72,9 @@ def evaluate_profile(profile=None, photos=None, note="", further=None) -> str:
 def _evaluate(models, photos, lpips, folder, notes):
     scores, curves = {}, {}
     for row, model in models.items():
-        scores[row] = score(model, photos, lpips=lpips, name=row)
-        curves[row] = evaluation.saturated(model, photos, name=f"{row}, from gray to vivid")
+        answers = evaluation.answers(model, photos, name=row)
+        scores[row] = score(answers, photos, lpips=lpips, name=f"{row}, scores")
+        curves[row] = evaluation.saturated(answers, photos, name=f"{row}, from gray to vivid")
     table = frontier(scores, curves)
     files = write_table(table1(scores), folder, [*notes, *equally_colorful(scores, curves)], scores)
     save_atomic(lambda part: part.write_text(_csv(table), encoding="utf-8"), folder / "frontier.csv")

@@ -110,6 +110,15 @@ def test_an_all_gray_photo_counts_without_dividing_by_zero():
     assert np.isfinite(table[["psnr", "colorfulness", "colorfulness_gap"]].to_numpy()).all()
 
 
+def test_remembered_answers_are_scored_as_the_model_is(noise):
+    model = constant((0.1, -0.2))
+    remembered = evaluation.answers(model, noise, show=False)
+    assert remembered.shape == (len(noise.test), 2, noise.size, noise.size)
+    pd.testing.assert_frame_equal(score(remembered, noise, show=False), score(model, noise, show=False))
+    with pytest.raises(ValueError, match="cgan: 2 answers to"):
+        score(remembered[:2], noise, name="cgan", show=False)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_nan_predictions_name_the_photo(noise, bad):
     def model(L, seen=[]):  # noqa: B006  (counts the calls)

@@ -82,9 +82,9 @@ from g2g.data import prepare
 from g2g.evaluation import bootstrap, compare
 from g2g.models import predict
 from g2g.runs import device, load_or_train, load_run, quoted, shipped_model
-from report.build import check, color_counts
+from report.build import check
 from report.claims import verdicts
-from report.figures import error_against_chroma, frontier
+from report.figures import count_colors, error_against_chroma, frontier
 from report.publish import gallery_photos
 from report.tables import equally_colorful, summary, table1, write_table
 from report.tables import frontier as frontier_table
@@ -316,13 +316,20 @@ display(Markdown((results / "summary.md").read_text(encoding="utf-8")))
 #
 # The last column has the report's numbers, from its own photos. The report's table has no gray row.
 #
-# Now your own runs, on all your test photos: one row for each photo, so that no mean hides anything. (This notebook was
+# Now your own runs, on all your test photos. Each model is asked once. Its answers are scored, one row for each photo,
+# so that no mean hides anything; they are multiplied by factors, for 5.7; and their colours are counted, for 5.8. (This notebook was
 # saved with the quoted runs themselves, loaded from the files in `results/weights`. As saved, "yours" is therefore a check
 # that these files have the scores above.)
 
 # %%
-scores = {row: evaluation.score(model, photos, lpips=lpips, name=row, show=False) for row, model in models.items()}
-curves = {row: evaluation.saturated(model, photos, name=row, show=False) for row, model in models.items()}
+scores, curves, colors = {}, {}, {}
+for row, model in models.items():
+    all_answers = evaluation.answers(model, photos, name=row)
+    scores[row] = evaluation.score(all_answers, photos, lpips=lpips, show=False)
+    curves[row] = evaluation.saturated(all_answers, photos, show=False)
+    colors["truth"], colors[row] = count_colors(all_answers, photos, show=False)
+
+# %%
 by_saturation = frontier_table(scores, curves)
 scores["cnn" if "cnn" in scores else "gray"].iloc[:3, :7].round(3)
 
@@ -425,8 +432,8 @@ print(*equally_colorful(scores, curves), sep="\n")
 # runs (yours are saved as `ab_histograms`):
 
 # %%
-colors = color_counts(runs, photos)
-figures.save(figures.ab_histograms(colors), "ab_histograms", profile.outputs / "figures")
+painted = {name: counts for name, counts in colors.items() if name not in ("gray", "constant")}
+figures.save(figures.ab_histograms(painted), "ab_histograms", profile.outputs / "figures")
 display(Image(results / "figures" / "ab_histograms.png", width=760))
 
 # %% [markdown]

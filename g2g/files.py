@@ -133,5 +133,5 @@ def progress(total: int, label: str, unit: str, show: bool = True) -> tqdm:
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
     if not watched or os.environ.get("G2G_PLAIN") == "1":
         line = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {elapsed} so far, {remaining} left"
-        options |= {"file": _Lines(), "mininterval": 15, "delay": 0.5, "bar_format": line}
+        options |= {"file": _Lines(), "mininterval": 15, "maxinterval": 30, "delay": 0.5, "bar_format": line}
     return tqdm(**options)

@@ -328,8 +328,9 @@ def load_or_train(
 
 def _train(recipe, photos, profile, start, folder):
     settings = training.hardware(device())  # before the first step, whose kernels they choose
+    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     print(
-        f"{TITLES[recipe.stage]}: training {recipe.epochs} epochs on {len(photos.train):,} photos "
+        f"{TITLES[recipe.stage]}: training {epochs} on {len(photos.train):,} photos "
         f"at {photos.size} px; after a few steps it says how long this will take",
         flush=True,
     )

@@ -16,7 +16,7 @@ SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime 
 # Minutes for each notebook alone, 01 to 11, with nothing trained before; for all in order; and how that is known.
 # The one place for these numbers; where they are measured it says so: "measured on <device>, <date>".
 MINUTES = {
-    "smoke": ((0.1, 0.2, 0.5, 0.6, 0.9, 0.8, 0.6, 0.3, 0.5, 0.6, 1.1), 4, "measured on 2 CPU cores, November 2026"),
+    "smoke": ((0.2, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3, 0.1, 0.6, 0.6, 1.3), 4, "measured on 2 CPU cores, November 2026"),
     "cpu": ((1, 27, 23, 32, 99, 98, 60, 1, 42, 6, 63), 163, "estimate from the quoted runs, 2 CPU cores"),
     "class": ((2, 4, 5, 8, 14, 13, 11, 2, 6, 3, 8), 48, "estimate, L4 or T4"),
     "report": ((5, 25, 20, 45, 85, 80, 75, 5, 10, 5, 30), 245, "estimate, L4"),

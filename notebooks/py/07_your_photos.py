@@ -366,7 +366,7 @@ print(f"{len(written)} files in {folder.relative_to(profile.outputs.parent)}; fa
 compare = [path for path in written if "-compare" in path.name][-1]
 with Image.open(compare) as picture:
     print(f"{compare.name}: {picture.width} x {picture.height} px")
-    picture.thumbnail((900, 900))
+    picture.thumbnail((1400, 1400))
     display(picture.convert("RGB"))
 
 # %% [markdown]

@@ -28,7 +28,7 @@ test: lint test-library test-notebooks
 
 lint: setup
 	$(PY) -m ruff check .
-	$(PY) -m ruff format --check -q g2g report demo.py tools tests benchmarks docs
+	$(PY) -m ruff format --check -q app g2g report tools tests benchmarks docs
 
 test-library: setup
 	OMP_NUM_THREADS=2 $(PY) -m pytest tests -m "not slow" --ignore=tests/after

@@ -5,7 +5,7 @@
 One draw is one possible world, and pays for it in error; the mean of many comes back to the careful answer, if the
 draws are spread as the truth is. And do draws of one seed look alike on different photos (clouds that follow the
 noise)? Writes results/cpu/flow.csv: a row for gray, for the U-Net and for the mean of 1, 2, 4, 8 and 16 draws, with MAE
-and its 95% interval over photos, dB over gray, colourfulness; in the row of one draw `correlation`, of what a draw adds
+and its 95% interval over photos, dB over gray, colorfulness; in the row of one draw `correlation`, of what a draw adds
 to the mean of 16, between photos, with the noise of its seed, and `correlation_one_noise`, with one noise for all.
 """
 
@@ -25,7 +25,8 @@ from g2g.evaluation import bootstrap, by_saturation
 from g2g.files import save_atomic
 from g2g.models import predict
 from g2g.profiles import get_profile, repo_root
-from g2g.runs import device, shipped_model
+from g2g.runs import pretrained_model
+from g2g.training import get_device
 
 DRAWS = 16
 
@@ -47,12 +48,12 @@ def main():
     parser.add_argument("--photos", type=int, help="so many test photos, the first (default: all)")
     count = parser.parse_args().photos
     photos = prepare(get_profile("cpu"))
-    model, _, _ = shipped_model("flow")
-    model = model.to(device())
+    model, _, _ = pretrained_model("flow")
+    model = model.to(get_device())
     noise_of_photo = model.noise
-    one_noise = torch.randn(1, 2, 16, 16, generator=torch.Generator().manual_seed(0)).to(device())
+    one_noise = torch.randn(1, 2, 16, 16, generator=torch.Generator().manual_seed(0)).to(get_device())
     parts, own, shared = [], [], []
-    for L, ab in tqdm(list(batches(photos.test[:count], 32, device()))):
+    for L, ab in tqdm(list(batches(photos.test[:count], 32, get_device()))):
         draws = []
         for seed in range(DRAWS):
             model.seed = seed

@@ -1,4 +1,4 @@
-"""On how many pixels should colour be predicted? The shipped cGAN on validation photos, for several sizes.
+"""On how many pixels should color be predicted? The shipped cGAN on validation photos, for several sizes.
 
     python benchmarks/prediction_size.py [--profile cpu]    # minutes on two cores
 
@@ -21,14 +21,14 @@ from g2g.data import prepare
 from g2g.files import progress, save_atomic
 from g2g.photos import read_photo
 from g2g.profiles import get_profile, repo_root
-from g2g.runs import shipped_model
+from g2g.runs import pretrained_model
 from g2g.sources import SOURCES
 
 SIZES = (32, 64, 96, 128, 160, 192, 256)
 
 
 def measures(photo, answer):
-    """Of one photo and its colouring, both PIL images: MAE of ab, dB, colourfulness."""
+    """Of one photo and its coloring, both PIL images: MAE of ab, dB, colorfulness."""
     planes = [np.asarray(image.convert("RGB"))[None] for image in (photo, answer)]
     (_, ab), (_, predicted) = (lab.photos_to_lab(pixels) for pixels in planes)
     rgb, shown = (torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2) / 255 for pixels in planes)
@@ -42,7 +42,7 @@ def main():
     profile = get_profile(parser.parse_args().profile)
     names = set(prepare(profile).files("valid"))
     items = [item for item in SOURCES[profile.source](profile)[0] if item.name in names]
-    model, _, sentence = shipped_model("cgan")
+    model, _, sentence = pretrained_model("cgan")
     print(f"{len(items)} validation photos, {sentence}")
     rows = []
     with progress(len(items), "photos", "photos") as bar:

@@ -1,12 +1,12 @@
-"""A second judge beside PSNR: how alike a classifier finds a colouring and the photograph, at equal colourfulness.
+"""A second judge beside PSNR: how alike a classifier finds a coloring and the photograph, at equal colorfulness.
 
     python benchmarks/second_judge.py [--profile cpu]    # minutes on two cores
 
 PSNR punishes one wrong hue as much as it rewards ten right ones. The judge here compares features of EfficientNet-Lite0
-(ImageNet weights) of the two pictures, as LPIPS does (Zhang et al. 2018, arXiv 1801.03924), but without weights learnt
-from people's judgements: at each of five resolutions the feature vectors are scaled to length 1, their squared
+(ImageNet weights) of the two pictures, as LPIPS does (Zhang et al. 2018, arXiv 1801.03924), but without weights learned
+from people's judgments: at each of five resolutions the feature vectors are scaled to length 1, their squared
 distances averaged over the picture, and the five added. The palette is judged at its own dials; the U-Net and the cGAN
-are multiplied by the constant that makes the test photos as colourful, read off results/PROFILE/frontier.csv.
+are multiplied by the constant that makes the test photos as colorful, read off results/PROFILE/frontier.csv.
 Writes results/PROFILE/second_judge.csv.
 """
 
@@ -26,7 +26,7 @@ from g2g.evaluation import bootstrap, predictions
 from g2g.files import save_atomic
 from g2g.models import imagenet_classifier
 from g2g.profiles import get_profile, repo_root
-from g2g.runs import shipped_model
+from g2g.runs import pretrained_model
 
 LEVELS = (1.0, 0.5)  # rebalancing of the palette, T = 0.38
 
@@ -39,7 +39,7 @@ def features(judge, rgb):
 
 @torch.no_grad()
 def judged(model, photos, judge, saturation, name):
-    """Distance and colourfulness of each test photo (N,), its colouring multiplied by `saturation`."""
+    """Distance and colorfulness of each test photo (N,), its coloring multiplied by `saturation`."""
     distances, colorfulness = [], []
     for rgb, L, _, answer in predictions(model, photos, device="cpu", name=name):
         shown = lab.to_rgb(L, saturation * answer)
@@ -50,7 +50,7 @@ def judged(model, photos, judge, saturation, name):
 
 
 def constant(curves, row, level):
-    """The factor that makes a model's answers as colourful as `level`, from the curves of table 1."""
+    """The factor that makes a model's answers as colorful as `level`, from the curves of table 1."""
     curve = curves[curves["row"] == row]
     return float(np.interp(level, curve["colorfulness"], curve["saturation"]))
 
@@ -63,14 +63,14 @@ def main():
     folder = repo_root() / "results" / profile.name
     curves = pd.read_csv(folder / "frontier.csv")
     judge = imagenet_classifier("efficientnet_lite0").eval()
-    palette, _, _ = shipped_model("palette")
+    palette, _, _ = pretrained_model("palette")
     rows = []
     for palette.rebalancing in LEVELS:
         own, level = judged(palette, photos, judge, 1.0, "palette")
         rows.append({"rebalancing": palette.rebalancing, "row": "palette", "saturation": 1.0, "colorfulness": level})
         rows[-1] |= {"distance": own.mean()}
         for row in ("unet", "cgan", "gray"):
-            model = shipped_model("unet" if row == "gray" else row)[0]
+            model = pretrained_model("unet" if row == "gray" else row)[0]
             saturation = 0.0 if row == "gray" else constant(curves, row, level)
             distance, reached = judged(model, photos, judge, saturation, row)
             mean, low, high = bootstrap(own - distance)

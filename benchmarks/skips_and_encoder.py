@@ -45,9 +45,9 @@ def train(case, seed, photos, recipe, folder):
     weights, network = CASES[case]
     torch.manual_seed(seed)
     model = network(imagenet_classifier(recipe.encoder, weights))
-    dls = dataloaders(photos, recipe.batch_size, seed, "cpu", recipe.crop)
-    rate = recipe.encoder_rate if weights else 1.0  # what knows nothing yet learns at the full rate
-    learn = training.l1_learner(dls, model, weight_decay=recipe.weight_decay, encoder_rate=rate)
+    dls = dataloaders(photos, recipe.batch_size, seed, "cpu", recipe.min_crop_side)
+    rate = recipe.encoder_lr_mult if weights else 1.0  # what knows nothing yet learns at the full rate
+    learn = training.l1_learner(dls, model, weight_decay=recipe.weight_decay, encoder_lr_mult=rate)
     learn.add_cb(AverageWeights(learn.model, 0.99))  # a shorter memory for fewer steps
     history = training.fit(learn, folder, epochs=EPOCHS, lr=recipe.lr, schedule=recipe.schedule, seed=seed)
     return history.assign(case=case, seed=seed, gray=training.gray_loss(learn.dls.valid))

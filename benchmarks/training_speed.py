@@ -31,7 +31,7 @@ from g2g.profiles import RECIPES, TITLES, get_profile
 
 def plain_step(recipe, size, device):
     """The step of the plain loop: a function of a batch (L, ab)."""
-    G = EncoderDecoder(recipe.width) if recipe.stage == "cnn" else unet(recipe.resolution, recipe.encoder, None, size)
+    G = EncoderDecoder(recipe.width) if recipe.model == "cnn" else unet(recipe.resolution, recipe.encoder, None, size)
     G = G.to(device).train()
     g_opt = torch.optim.Adam(G.parameters(), recipe.lr)
     D = PatchGAN(recipe.receptive_field or 1).to(device)
@@ -39,13 +39,13 @@ def plain_step(recipe, size, device):
 
     def step(L, ab):
         fake = G(L)
-        if recipe.stage == "cgan":
+        if recipe.model == "cgan":
             D.requires_grad_(True)
             d_opt.zero_grad()
             training.discriminator_loss(D, L, ab, fake).backward()
             d_opt.step()
             D.requires_grad_(False)
-            loss, _, _ = training.generator_loss(D, L, fake, ab, recipe.lam)
+            loss, _, _ = training.generator_loss(D, L, fake, ab, recipe.lambda_l1)
         else:
             loss = F.l1_loss(fake, ab)
         g_opt.zero_grad()
@@ -127,12 +127,12 @@ def measure(recipe, photos, paths, device, options):
         plain = plain_speed(recipe, paths, photos.size, device, options.steps)
         training.hardware(device)
         turns.append((plain, library_speed(recipe, photos, options.steps)))
-        print(f"{recipe.stage}: plain {plain:.1f}, g2g {turns[-1][1]:.1f} photos/s", flush=True)
+        print(f"{recipe.model}: plain {plain:.1f}, g2g {turns[-1][1]:.1f} photos/s", flush=True)
     return [statistics.median(values) for values in zip(*turns, strict=True)]
 
 
 def main():
-    device = runs.device()
+    device = training.get_device()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="report" if device.type == "cuda" else "cpu")
     parser.add_argument("--steps", type=int, default=30 if device.type == "cuda" else 3, help="timed, of a turn")

@@ -1,4 +1,4 @@
-"""Gray to Glory: the support library of the colourization course in `notebooks/`."""
+"""Gray to Glory: the support library of the colorization course in `notebooks/`."""
 
 import warnings
 

@@ -72,7 +72,7 @@ class SeedEpochs(Callback):
 
 
 class History(Callback):
-    """Collects `rows`, one per epoch: means over the epoch's photos of losses and colourfulness, rate, seconds."""
+    """Collects `rows`, one per epoch: means over the epoch's photos of losses and colorfulness, rate, seconds."""
 
     order = 65  # after fastai's own
 
@@ -87,7 +87,7 @@ class History(Callback):
         losses = {"valid_loss": self.learn.loss}
         if self.training:
             losses = {"train_loss": self.learn.loss} | getattr(self.learn, "terms", {})
-        else:  # does it colour? The loss does not say
+        else:  # does it color? The loss does not say
             losses["valid_colorfulness"] = colorfulness(to_rgb(self.x, self.pred.detach().float())).mean()
         for name, loss in losses.items():
             self.photos[name].append(len(self.x))

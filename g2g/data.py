@@ -257,7 +257,7 @@ def _check_any_used(rows, split, profile):
 
 
 class PhotoLoader(DataLoader):
-    """fastai `DataLoader` of (L, ab) batches: L (B,1,S,S) and ab (B,2,S,S), normalised, float32, on `device`.
+    """fastai `DataLoader` of (L, ab) batches: L (B,1,S,S) and ab (B,2,S,S), normalized, float32, on `device`.
 
     With `shuffle` order, flips and crops of an epoch are drawn from (seed, epoch): the same after a resume. `epoch`
     may be set; it counts up by itself at the end of each epoch. `crop`: the least share of the side that crops keep.
@@ -273,9 +273,9 @@ class PhotoLoader(DataLoader):
         if not names:
             raise ValueError(f"there are no {split} photos in {photos.folder}")
         # A last batch of one photo breaks batch norm: training drops it, and another photo the next epoch
-        lonely = len(names) % bs == 1 and len(names) > bs > 1
+        last_batch_is_single = len(names) % bs == 1 and len(names) > bs > 1
         n = min(len(names), bs * steps) if steps else None
-        super().__init__(names, bs=bs, shuffle=shuffle, drop_last=shuffle and lonely, n=n, device=device)
+        super().__init__(names, bs=bs, shuffle=shuffle, drop_last=shuffle and last_batch_is_single, n=n, device=device)
         self.photos, self.split, self.crop, self.seed, self.epoch = photos, split, crop, seed, 0
 
     def get_idxs(self):

@@ -7,12 +7,12 @@ import pandas as pd
 import torch
 from scipy import stats
 
-from g2g import lab, metrics, runs
+from g2g import lab, metrics
 from g2g.files import progress
 from g2g.models import predict
 from g2g.profiles import SEED
 
-# The PSNR of rounding to 8 bits, in dB: a picture cannot show more. Without this cap, gray photos coloured
+# The PSNR of rounding to 8 bits, in dB: a picture cannot show more. Without this cap, gray photos colored
 # gray (infinite, or 120 dB of float noise) would decide the mean.
 PSNR_CAP = 10 * math.log10(12 * 255**2)
 LOWER_IS_BETTER = dict.fromkeys(("mae", "mae_gray_pixels", "mae_colorful_pixels", "delta_e", "lpips"), True)
@@ -20,9 +20,9 @@ LOWER_IS_BETTER |= {"psnr": False, "ssim": False}
 
 
 def constant(ab):
-    """The model that paints every pixel in one colour: `ab` = (a, b), normalised (a*/110, b*/110)."""
-    colour = torch.tensor(ab, dtype=torch.float32).view(1, 2, 1, 1)
-    return lambda L: colour.to(L).expand(len(L), 2, *L.shape[2:])
+    """The model that paints every pixel in one color: `ab` = (a, b), normalized (a*/110, b*/110)."""
+    color = torch.tensor(ab, dtype=torch.float32).view(1, 2, 1, 1)
+    return lambda L: color.to(L).expand(len(L), 2, *L.shape[2:])
 
 
 def gray():
@@ -31,7 +31,7 @@ def gray():
 
 
 def best_constant(photos) -> tuple[float, float]:
-    """Normalised (a, b) of lowest L1 on the **training** photos: their median; no other split is opened.
+    """Normalized (a, b) of lowest L1 on the **training** photos: their median; no other split is opened.
 
     At most about 64 x 64 evenly spaced pixels per photo are used.
     """
@@ -55,12 +55,12 @@ def lpips_or_reason(device="cpu", download=True):
 
 
 def predictions(model, photos, split="test", *, batch_size=32, device=None, name="model", show=True):
-    """Yield (rgb, L, ab, pred_ab) per batch, in order: sRGB in [0, 1] (B,3,H,W), normalised planes; float32.
+    """Yield (rgb, L, ab, pred_ab) per batch, in order: sRGB in [0, 1] (B,3,H,W), normalized planes; float32.
 
     Args:
         model: a module (used in eval mode, without gradients), a function L -> ab such as `gray()`, or the
             `answers` to the same photos.
-        device: where the batches are; None is `runs.device()`.
+        device: where the batches are; None: where the model is; the CPU for a function.
         name: what the model is called in the progress display, which `show` turns on, and in errors.
 
     Raises:
@@ -73,7 +73,7 @@ def predictions(model, photos, split="test", *, batch_size=32, device=None, name
     with progress(len(files), f"{name}, {split} photos", "photos", show=show) as bar:
         for start in range(0, len(files), batch_size):
             batch = np.array(array[start : start + batch_size])  # a copy: the memory map is read-only
-            pixels = torch.from_numpy(batch).to(device or runs.device())
+            pixels = torch.from_numpy(batch).to(device or _device_of(model))
             L, ab = lab.photos_to_lab(pixels)
             try:
                 pred_ab = model[start : start + batch_size].to(L) if remembered else predict(model, L, batch_size)
@@ -85,7 +85,13 @@ def predictions(model, photos, split="test", *, batch_size=32, device=None, name
             bar.update(len(pixels))
 
 
-def answers(model, photos, split="test", **options) -> torch.Tensor:
+def _device_of(model):
+    """Where the parameters of a module are; the CPU for a function."""
+    parameters = getattr(model, "parameters", lambda: iter(()))()
+    return getattr(next(parameters, None), "device", "cpu")
+
+
+def predict_photos(model, photos, split="test", **options) -> torch.Tensor:
     """A model's answers to all photos of a split, ab (N,2,S,S) on the CPU: asked once, scored in several ways.
 
     131 MB for 1,000 photos of 128 px. `options` as in `predictions`.
@@ -96,10 +102,10 @@ def answers(model, photos, split="test", **options) -> torch.Tensor:
 def score(model, photos, split="test", *, lpips=None, **options) -> pd.DataFrame:
     """One row per photo, in the order of the split.
 
-    `file`. `mae`: of normalised ab before clipping; `mae_gray_pixels`, `mae_colorful_pixels`: over the pixels
+    `file`. `mae`: of normalized ab before clipping; `mae_gray_pixels`, `mae_colorful_pixels`: over the pixels
     where the truth's CIE chroma is below 5, or not (NaN where a photo has none). Of the picture shown, in
     sRGB: `psnr` (dB, at most 58.9), `ssim`, `delta_e` (mean CIEDE2000), `colorfulness`, `lpips`. Of the
-    truth: `colorfulness_truth`, `chroma` (mean), `near_gray` (the photo). `lpips_note`: why `lpips` is NaN.
+    truth: `colorfulness_ground_truth`, `chroma` (mean), `near_gray` (the photo). `lpips_note`: why `lpips` is NaN.
 
     Args:
         lpips: a `metrics.LPIPS`, or the reason why there is none (of `lpips_or_reason`); None: not asked.
@@ -135,7 +141,7 @@ def _measures(rgb, L, ab, pred_ab):
         "ssim": metrics.ssim(shown, rgb),
         "delta_e": metrics.delta_e(lab.rgb_to_lab(shown), true_lab),
         "colorfulness": metrics.colorfulness(shown),
-        "colorfulness_truth": metrics.colorfulness(rgb),
+        "colorfulness_ground_truth": metrics.colorfulness(rgb),
         "chroma": chroma.mean((1, 2)),
     }
 
@@ -146,7 +152,7 @@ SATURATIONS = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.25, 2.5, 3, 4, 6)
 def saturated(model, photos, split="test", saturations=SATURATIONS, **options) -> pd.DataFrame:
     """`mae`, `psnr` (dB), `colorfulness` of every photo with the answers multiplied by each saturation, one row each.
 
-    Columns `photo` (its number) and `saturation` first. A model is a curve: colourfulness can be bought by a factor.
+    Columns `photo` (its number) and `saturation` first. A model is a curve: colorfulness can be bought by a factor.
     """
     parts = [by_saturation(*batch, saturations) for batch in predictions(model, photos, split, **options)]
     curve = pd.concat(parts, ignore_index=True)
@@ -170,9 +176,9 @@ def by_saturation(rgb, L, ab, pred_ab, saturations=SATURATIONS) -> pd.DataFrame:
 
 
 def psnr_at(curve: pd.DataFrame, colorfulness: float) -> np.ndarray:
-    """PSNR of each photo (N,), dB, at the saturation at which the photos' mean colourfulness is the one asked for.
+    """PSNR of each photo (N,), dB, at the saturation at which the photos' mean colorfulness is the one asked for.
 
-    Linear between the saturations of `curve` (of `saturated`); NaN if none of them is colourful enough.
+    Linear between the saturations of `curve` (of `saturated`); NaN if none of them is colorful enough.
     """
     psnr = curve.pivot(index="photo", columns="saturation", values="psnr").to_numpy()
     means = curve.groupby("saturation")["colorfulness"].mean().to_numpy()

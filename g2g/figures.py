@@ -1,7 +1,7 @@
 """The style that all figures share, and the figures that more than one place draws.
 
 An image is (H,W,3) or (3,H,W), uint8 or float in [0, 1], an array, tensor or PIL image; a plane of floats
-(H,W) or (1,H,W) is normalised L in [-1, 1]. Names may be those of stages (`cnn` is written CNN). Figures are
+(H,W) or (1,H,W) is normalized L in [-1, 1]. Names may be those of stages (`cnn` is written CNN). Figures are
 at most 7 inches wide, two columns of a paper; `save` writes them.
 """
 
@@ -20,7 +20,7 @@ from g2g.lab import AB_SCALE, rgb_to_lab
 from g2g.profiles import TITLES
 
 STYLE = ["default", str(Path(__file__).with_name("style.mplstyle"))]
-# of Okabe & Ito's palette, which the colour-blind can tell apart
+# of Okabe & Ito's palette, which the color-blind can tell apart
 COLORS = {
     "gray": "#777777",
     "constant": "#CC79A7",
@@ -90,7 +90,7 @@ def _in_lines(name):
 
 
 def color(name: str) -> str:
-    """The colour of a stage or baseline, purple for any other name."""
+    """The color of a stage or baseline, purple for any other name."""
     return COLORS.get(name, "#7B4FA3")
 
 
@@ -167,6 +167,12 @@ def qualitative_grid(columns: dict, rows=()):
     return grid(zip(*columns.values(), strict=True), list(columns), rows)
 
 
+@figure("One column a photograph: gray, what each model answers, and the truth.")
+def across(columns: dict):
+    """name -> N images, a row for each name."""
+    return grid(columns.values(), (), [title(name) for name in columns])
+
+
 @figure("Joint density of a* and b* on one log scale; above, mean chroma; line: the gamut of sRGB, gray in its middle.")
 def ab_histograms(colors: dict):
     """Side by side: name -> ab (B,2,H,W), or counts (bins,bins) as from `report.figures.count_colors`."""
@@ -212,7 +218,7 @@ def _gamut():
 def loss_curves(runs):
     """L1 curves, a panel for each run, and the GAN's losses apart; `runs` is one `runs.Run`, or name -> Run."""
     if not isinstance(runs, dict):
-        runs = {runs.stage: runs}
+        runs = {runs.recipe.model: runs}
     gans = {name: run for name, run in runs.items() if "d_loss" in run.history}
     fig = plt.figure(figsize=(7, 4.2 if gans else 2.3))
     upper = fig

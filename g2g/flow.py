@@ -1,4 +1,4 @@
-"""Colour by flow matching (chapter 11): noise flows, step by step, to what the U-Net's one answer leaves open.
+"""Color by flow matching (chapter 11): noise flows, step by step, to what the U-Net's one answer leaves open.
 
 Lipman et al. 2023 and Liu et al. 2023 (rectified flow): on the straight line from noise (time 0) to data (time 1), a
 network learns the velocity. Data are the true ab minus the U-Net's answer, at an eighth of the resolution, divided by
@@ -63,7 +63,7 @@ def _conv(channels_in, channels_out):
 
 
 def _zeroed(layer):
-    """`layer`, which answers 0 until it has learnt: a block begins as its skip alone."""
+    """`layer`, which answers 0 until it has learned: a block begins as its skip alone."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
@@ -105,14 +105,14 @@ class Velocity(nn.Module):
 
 
 class FlowUnet(nn.Module):
-    """A trained quarter U-Net, frozen, and a flow that draws what its answer leaves open: each seed another colouring.
+    """A trained quarter U-Net, frozen, and a flow that draws what its answer leaves open: each seed another coloring.
 
     Args:
         model: a trained `g2g.models.QuarterUnet`, or a `g2g.palette.PaletteUnet`, whose mean is then the one answer.
         width: see `Velocity`.
 
     Attributes:
-        spread: standard deviation of what the answer leaves open, of normalised ab.
+        spread: standard deviation of what the answer leaves open, of normalized ab.
         seed: of the noise, to which each photo adds its own (else a folder of photos would get one tint). steps: of
             Euler's method.
     """
@@ -122,7 +122,7 @@ class FlowUnet(nn.Module):
         self.unet = getattr(model, "unet", model)
         self.velocity = Velocity(self.unet.head.in_channels + 1 + 2, width)
         self.register_buffer("spread", torch.tensor(1.0))
-        self.seed, self.steps = 0, 40  # chosen on validation photos: 20 steps are paler, 100 hardly more colourful
+        self.seed, self.steps = 0, 40  # chosen on validation photos: 20 steps are paler, 100 hardly more colorful
 
     @property
     def encoder(self) -> nn.Module:
@@ -143,24 +143,24 @@ class FlowUnet(nn.Module):
         seen = [F.interpolate(planes, size=size, mode="area") for planes in (L, 10 * answer, features)]
         return torch.cat(seen, dim=1), F.interpolate(answer, size=L.shape[2:], mode="bilinear")
 
-    def left_open(self, L: torch.Tensor, ab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def residual(self, L: torch.Tensor, ab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The condition (B,C,h,w) and ab (B,2,h,w) minus the U-Net's answer, of photos (B,1,H,W) and (B,2,H,W)."""
         condition, answer = self.condition(L)
         return condition, F.interpolate(ab - answer, size=condition.shape[2:], mode="area")
 
     def loss(self, L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
         """Mean squared error of the velocity at random times, each photo in `NOISES` noises."""
-        condition, rest = (planes.repeat(NOISES, 1, 1, 1) for planes in self.left_open(L, ab))
+        condition, rest = (planes.repeat(NOISES, 1, 1, 1) for planes in self.residual(L, ab))
         unseen = torch.rand(len(condition), device=L.device) < DROP
         condition[unseen, 1:] = 0
         data = rest / self.spread
         noise = torch.randn_like(data)
         t = torch.rand(len(data), device=L.device)
-        on_the_way = torch.lerp(noise, data, t.view(-1, 1, 1, 1))
-        return F.mse_loss(self.velocity(on_the_way, t, condition), data - noise)
+        x_t = torch.lerp(noise, data, t.view(-1, 1, 1, 1))
+        return F.mse_loss(self.velocity(x_t, t, condition), data - noise)
 
     def noise(self, L: torch.Tensor) -> torch.Tensor:
-        """The noise that flows to each photo's colours, (B,2,h,w): of `seed` and of the photo."""
+        """The noise that flows to each photo's colors, (B,2,h,w): of `seed` and of the photo."""
         height, width = (math.ceil(side / 8) for side in L.shape[2:])
         thumbnails = F.adaptive_avg_pool2d(L, 8).mul(100).round().to("cpu", torch.int8)
         noises = []
@@ -189,5 +189,5 @@ class FlowUnet(nn.Module):
 def spread(model: FlowUnet, photos) -> torch.Tensor:
     """The standard deviation of what the answer of `model` leaves open of uint8 photos (N,S,S,3)."""
     parts = [photos[start : start + 32] for start in range(0, len(photos), 32)]
-    rest = [model.left_open(*photos_to_lab(part, model.spread.device))[1] for part in parts]
+    rest = [model.residual(*photos_to_lab(part, model.spread.device))[1] for part in parts]
     return torch.cat(rest).std()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 AB_SCALE = 110.0  # a* and b* of the sRGB gamut lie in -86…98 and -108…94
-NEAR_GRAY = 5.0  # CIE chroma below which a pixel or a photo counts as near-gray: where colour begins to be noticed
+NEAR_GRAY = 5.0  # CIE chroma below which a pixel or a photo counts as near-gray: where color begins to be noticed
 XYZ_FROM_RGB = [
     [0.412453, 0.357580, 0.180423],
     [0.212671, 0.715160, 0.072169],
@@ -36,7 +36,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
     """CIE Lab to sRGB; shapes and dtypes as in `rgb_to_lab`, which it inverts.
 
-    With `clip` the result is forced into [0, 1] (gradient 0 outside of the gamut); without, colours that no
+    With `clip` the result is forced into [0, 1] (gradient 0 outside of the gamut); without, colors that no
     screen can show come out below 0 or above 1, still with finite gradients.
     """
     _check(lab, "lab")
@@ -45,7 +45,7 @@ def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
     x = y + a / 500
     z = y - b / 200
     if clip:
-        z = z.clamp(min=0)  # as skimage does for colours beyond blue's opposite
+        z = z.clamp(min=0)  # as skimage does for colors beyond blue's opposite
     xyz = [_f_inverse(plane) for plane in (x, y, z)]
     rgb = _delinearize(torch.stack(_mix(_INVERSE, xyz), -3))
     return rgb.clamp(0, 1) if clip else rgb
@@ -67,14 +67,14 @@ def denormalize(L: Tensor, ab: Tensor) -> Tensor:
 
 
 def to_rgb(L: Tensor, ab: Tensor) -> Tensor:
-    """Normalised L (B,1,H,W) and ab (B,2,H,W) to sRGB (B,3,H,W), clipped to [0, 1] for display."""
+    """Normalized L (B,1,H,W) and ab (B,2,H,W) to sRGB (B,3,H,W), clipped to [0, 1] for display."""
     return lab_to_rgb(denormalize(L, ab))
 
 
 def photos_to_lab(photos, device=None) -> tuple[Tensor, Tensor]:
-    """uint8 photos (B,H,W,3), tensor or array, to normalised L (B,1,H,W) and ab (B,2,H,W) on `device`.
+    """uint8 photos (B,H,W,3), tensor or array, to normalized L (B,1,H,W) and ab (B,2,H,W) on `device`.
 
-    The fast path of training: 256 possible values need no power function, so a table linearises sRGB.
+    The fast path of training: 256 possible values need no power function, so a table linearizes sRGB.
     """
     if not isinstance(photos, Tensor):
         photos = torch.from_numpy(np.array(photos))  # a copy: a memory map is read-only

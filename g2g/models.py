@@ -35,7 +35,7 @@ def conv_block(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Seque
 class EncoderDecoder(nn.Module):
     """The baseline: four times convolve and pool down, four times upsample and convolve up, no skips.
 
-    Upsampling is by nearest neighbour before a convolution: transposed convolutions leave checkerboards
+    Upsampling is by nearest neighbor before a convolution: transposed convolutions leave checkerboards
     (Odena et al. 2016).
 
     Args:
@@ -109,7 +109,7 @@ def _downloaded(name):
 
 
 class QuarterUnet(nn.Module):
-    """A U-Net that answers at a quarter of the resolution and enlarges its answer: colour is smoother than lightness.
+    """A U-Net that answers at a quarter of the resolution and enlarges its answer: color is smoother than lightness.
 
     Args:
         encoder: a timm network with features at strides 2, 4, 8, 16 and 32, of `imagenet_classifier`. Its first
@@ -128,7 +128,7 @@ class QuarterUnet(nn.Module):
         for below, width, skip in zip(widths, widths[1:], reversed(skips), strict=False):
             self.decoder.append(nn.Sequential(conv_block(below + skip, width, kernel=1), conv_block(width, width)))
         self.head = nn.Conv2d(widths[-1], 2, 1)
-        nn.init.zeros_(self.head.weight)  # the first answer is gray, from which colour is learnt quickly
+        nn.init.zeros_(self.head.weight)  # the first answer is gray, from which color is learned quickly
         nn.init.zeros_(self.head.bias)
 
     def features(self, L: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Colour as a distribution: bins of the ab plane, soft targets, class weights, and the U-Net that answers with them.
+"""Color as a distribution: bins of the ab plane, soft targets, class weights, and the U-Net that answers with them.
 
 After Zhang, Isola & Efros 2016, "Colorful Image Colorization" (arXiv 1603.08511), sections 2.1 to 2.3. Bins are in CIE
 units; Q is their number, 260.
@@ -13,17 +13,17 @@ from torch import nn
 from g2g import lab
 
 GRID = 10  # distance of the bins, CIE units
-NEIGHBOURS, SIGMA = 5, 5.0  # a colour is shared by so many bins, by a Gaussian of their distance, CIE units
-STEP = 2  # CIE units between the colours whose soft targets stand in a table: searching per pixel would be slow
+NEIGHBOURS, SIGMA = 5, 5.0  # a color is shared by so many bins, by a Gaussian of their distance, CIE units
+STEP = 2  # CIE units between the colors whose soft targets stand in a table: searching per pixel would be slow
 TEMPERATURE = 0.38
-CALM = 0.75  # the rebalancing of a shipped palette, chosen by eye: at 1, what could be anything gets blotches
+DEFAULT_REBALANCING = 0.75  # the rebalancing of a shipped palette, chosen by eye: at 1, what could be anything gets blotches
 
 
 @functools.cache
 def bins() -> torch.Tensor:
-    """The points of a grid on the ab plane to which some colour of sRGB is nearest: (Q,2), a* and b*.
+    """The points of a grid on the ab plane to which some color of sRGB is nearest: (Q,2), a* and b*.
 
-    The colours tried are those of a cube of 52³. Zhang et al. list 313 points, some of them beyond what sRGB shows.
+    The colors tried are those of a cube of 52³. Zhang et al. list 313 points, some of them beyond what sRGB shows.
     """
     steps = torch.linspace(0, 1, 52, dtype=torch.float64)
     cube = torch.cartesian_prod(steps, steps, steps).T  # (3,N)
@@ -34,7 +34,7 @@ def bins() -> torch.Tensor:
 
 @functools.cache
 def _table():
-    """Soft targets (side²,Q) of the colours of a square grid of `STEP`, a* by a*, and its side."""
+    """Soft targets (side²,Q) of the colors of a square grid of `STEP`, a* by a*, and its side."""
     side = round(2 * lab.AB_SCALE / STEP) + 1
     values = torch.linspace(-lab.AB_SCALE, lab.AB_SCALE, side)
     distances = torch.cdist(torch.cartesian_prod(values, values), bins())
@@ -46,14 +46,14 @@ def _table():
 
 
 def _row(ab):
-    """For normalised ab (B,2,H,W) the row of the table (B,H,W)."""
+    """For normalized ab (B,2,H,W) the row of the table (B,H,W)."""
     _, side = _table()
     a, b = ((ab.clamp(-1, 1) + 1) / 2 * (side - 1)).round().long().unbind(1)
     return a * side + b
 
 
 def soft_targets(ab: torch.Tensor) -> torch.Tensor:
-    """Normalised ab (B,2,H,W) as shares of the bins: (B,Q,H,W), summing to 1 at each pixel; to the nearest 2 units."""
+    """Normalized ab (B,2,H,W) as shares of the bins: (B,Q,H,W), summing to 1 at each pixel; to the nearest 2 units."""
     table, _ = _table()
     return table.to(ab.device)[_row(ab)].permute(0, 3, 1, 2)
 
@@ -70,7 +70,7 @@ def prior(photos) -> torch.Tensor:
 
 
 def class_weights(prior: torch.Tensor, uniform: float = 0.5) -> torch.Tensor:
-    """What a mistake in each bin costs (Q,): rare colours more; 1 on average over the pixels of the photos.
+    """What a mistake in each bin costs (Q,): rare colors more; 1 on average over the pixels of the photos.
 
     Args:
         prior: (Q,), of `prior`. uniform: share of the uniform distribution that is mixed into it first; 1: all bins
@@ -82,13 +82,13 @@ def class_weights(prior: torch.Tensor, uniform: float = 0.5) -> torch.Tensor:
 
 
 def annealed_mean(logits: torch.Tensor, temperature: float = TEMPERATURE) -> torch.Tensor:
-    """Logits (B,Q,H,W) to normalised ab (B,2,H,W): the mean of softmax(logits / T). T = 1 the mean, T → 0 the mode.
+    """Logits (B,Q,H,W) to normalized ab (B,2,H,W): the mean of softmax(logits / T). T = 1 the mean, T → 0 the mode.
 
     Raises:
         ValueError: a temperature outside of (0, 1], or not Q logits.
     """
     if not 0 < temperature <= 1:
-        raise ValueError(f"temperature: expected above 0 (the likeliest colour) to 1 (the mean), got {temperature}")
+        raise ValueError(f"temperature: expected above 0 (the likeliest color) to 1 (the mean), got {temperature}")
     if logits.shape[1] != len(bins()):
         raise ValueError(f"expected logits of {len(bins())} bins, got {logits.shape[1]}: weights of other bins?")
     shares = F.softmax(logits / temperature, dim=1)
@@ -99,7 +99,7 @@ def palette_loss(logits: torch.Tensor, ab: torch.Tensor, class_weights: torch.Te
     """Cross-entropy of logits (B,Q,h,w) against the soft targets of ab (B,2,4h,4w), each bin counted by its weight.
 
     Zhang et al. weigh a pixel by its nearest bin. Weighing each bin's own term instead has a known optimum: the
-    distribution times the weights, normalised, so that they can be divided out again.
+    distribution times the weights, normalized, so that they can be divided out again.
     """
     targets = soft_targets(F.interpolate(ab, size=logits.shape[2:], mode="area"))
     return F.cross_entropy(logits, targets, weight=class_weights)
@@ -113,7 +113,7 @@ class PaletteUnet(nn.Module):
 
     Attributes:
         class_weights: (Q,), those it was trained with. temperature: of the mean.
-        rebalancing: 1 answers as trained, as if rare colours were frequent; 0 divides the class weights out again.
+        rebalancing: 1 answers as trained, as if rare colors were frequent; 0 divides the class weights out again.
     """
 
     def __init__(self, unet: nn.Module):

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from g2g.files import save_atomic
+from g2g.profiles import repo_root
 
 # Pillow alone does not decode .heic and .heif: they are found to be named among the failures, not passed over
 SUFFIXES = frozenset(
@@ -121,7 +122,7 @@ def _open(file, max_megapixels):
         image.close()
         raise ValueError(
             f"{image.width} x {image.height} pixels are {megapixels:.0f} megapixels, the limit is {max_megapixels:g}. "
-            f"To colour it takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
+            f"To color it takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
             f"if you have that much, --max-megapixels {math.ceil(megapixels)} allows it"
         )
     return image
@@ -131,7 +132,7 @@ def _standardize(image, in_place):
     if 0 in image.size:
         raise ValueError(f"photo: no pixels in it, its size is {image.size}")
     if getattr(image, "is_animated", False) and image.format != "MPO":  # MPO: a camera's JPEG with previews
-        _warn(f"only the first of its {image.n_frames} frames was coloured")
+        _warn(f"only the first of its {image.n_frames} frames was colored")
     if image.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in getattr(image, "tile", ())):
         _warn("it has more than 8 bits per channel, the result has 8")
     image.load()
@@ -145,7 +146,7 @@ def _standardize(image, in_place):
         info["dpi"] = image.info["dpi"]
 
     image, alpha = _eight_bits(image)
-    if profile:  # numbers mean colours only through it, and Lab is computed from sRGB
+    if profile:  # numbers mean colors only through it, and Lab is computed from sRGB
         image = _to_srgb(image, profile)
         info["icc_profile"] = SRGB.tobytes()
     if image.mode == "CMYK":
@@ -195,11 +196,11 @@ def _scaled(values):
 def _to_srgb(image, profile):
     try:
         if image.mode == "L" and _opened(profile).profile.xcolor_space.strip() == "RGB":
-            image = image.convert("RGB")  # gray saved with the profile of a colour photo
+            image = image.convert("RGB")  # gray saved with the profile of a color photo
         transform = _transform(profile, image.mode)
         return ImageCms.applyTransform(image, transform) if transform else image
     except (ImageCms.PyCMSError, OSError) as error:
-        _warn(f"its colour profile cannot be used ({error}), so it was read as sRGB")
+        _warn(f"its color profile cannot be used ({error}), so it was read as sRGB")
         return image
 
 
@@ -209,7 +210,7 @@ def _opened(profile):
 
 @lru_cache(maxsize=16)
 def _transform(profile, mode):
-    """What turns colours of a profile into sRGB; None if they are that already, as in most photos off the web."""
+    """What turns colors of a profile into sRGB; None if they are that already, as in most photos off the web."""
     transform = ImageCms.buildTransform(_opened(profile), SRGB, mode, "RGB")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     probe = Image.fromarray(noise).convert(mode)
@@ -229,7 +230,7 @@ def save_photo(image: Image.Image, path: str | Path) -> None:
         RuntimeError: it cannot be written.
     """
     path = Path(path)
-    options = {"quality": 95, "subsampling": 0}  # halved colour planes would smear colour over edges
+    options = {"quality": 95, "subsampling": 0}  # halved color planes would smear color over edges
     if path.suffix == ".png":
         options = {"compress_level": 4}
         caption = image.getexif().get(ExifTags.Base.ImageDescription)
@@ -298,3 +299,9 @@ def find_photos(paths) -> tuple[list[Path], list[str]]:
         for photo in new:
             found.setdefault(photo.resolve(), photo)
     return list(found.values()), missing
+
+
+def gallery_photos(side: int) -> list[np.ndarray]:
+    """The eight photographs of `data/gallery`, on which no profile trains, cut square: uint8 (side, side, 3)."""
+    files = sorted((repo_root() / "data" / "gallery").glob("*.jpg"))
+    return [np.asarray(ImageOps.fit(Image.open(file).convert("RGB"), (side, side))) for file in files]

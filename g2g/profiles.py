@@ -15,8 +15,8 @@ TITLES = {
     "palette": "U-Net (palette)",
     "flow": "U-Net + flow",
 }
-STAGES = tuple(TITLES)
-QUOTED = ("report", "class", "cpu")  # folders of results/: the course quotes the first that is there
+MODELS = tuple(TITLES)
+PUBLISHED = ("report", "class", "cpu")  # folders of results/: the course quotes the first that is there
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Profile:
     outputs_name: str | None = None  # the folder below outputs/; None is `name`
 
     @property
-    def stages(self) -> tuple[str, ...]:
+    def models(self) -> tuple[str, ...]:
         """What this profile trains, in order."""
         return tuple(RECIPES[self.name])
 
@@ -49,7 +49,7 @@ _CPU = "the recipes of the quoted runs: half the report's size, an evening on tw
 PROFILES = {  # name, source, size, n_train, n_test, purpose
     "smoke": Profile("smoke", "bundled", 64, 48, 24, _SMOKE),
     "cpu": Profile("cpu", "coco_sample", 128, 8000, 2000, _CPU),
-    "class": Profile("class", "coco_sample", 128, 2000, 500, "a lesson on a T4 or L4: colour within minutes"),
+    "class": Profile("class", "coco_sample", 128, 2000, 500, "a lesson on a T4 or L4: color within minutes"),
     "report": Profile("report", "coco_sample", 256, 8000, 2000, "the report's protocol on an L4"),
 }
 
@@ -87,7 +87,7 @@ class Recipe:
     A run's id is made of the fields that differ from these defaults, so a new field with a default renames no run.
     """
 
-    stage: str  # one of STAGES
+    model: str  # one of MODELS
     epochs: int
     lr: float
     schedule: str = "constant"  # or one_cycle (then lr is its maximum) or linear_decay, see `g2g.training.fit`
@@ -97,15 +97,15 @@ class Recipe:
     resolution: str = "full"  # of the U-Net's answer: full or quarter, see `g2g.models.unet`
     encoder: str = "resnet18"  # of the U-Net: a key of `g2g.models.ENCODERS`
     weights: str | None = None  # unet: of the encoder: imagenet, None (random) or a path
-    encoder_rate: float = 1.0  # unet: the encoder's learning rate, as a share of lr; 0 freezes batch norm, too
+    encoder_lr_mult: float = 1.0  # unet: the encoder's learning rate, as a share of lr; 0 freezes batch norm, too
     weight_decay: float = 0.0  # of AdamW; 0: Adam
-    crop: float = 1.0  # training photos are cropped at random, to squares of this share of the side or more
-    average: float = 0.0  # decay of the moving average of the weights, which is validated and kept; 0: none
-    start: str | None = None  # the stage whose trained U-Net the run starts from
-    steps: int | None = None  # batches of an epoch; None: all
+    min_crop_side: float = 1.0  # training photos are cropped at random, to squares of this share of the side or more
+    ema_decay: float = 0.0  # decay of the moving average of the weights, which is validated and kept; 0: none
+    init_from: str | None = None  # the stage whose trained U-Net the run starts from
+    steps_per_epoch: int | None = None  # batches of an epoch; None: all
     beta1: float = 0.9  # of Adam; in the cGAN, of both
-    lam: float | None = None  # cgan: weight of the L1 term
-    d_rate: float | None = None  # cgan: D's learning rate, as a share of lr
+    lambda_l1: float | None = None  # cgan: weight of the L1 term
+    d_lr_mult: float | None = None  # cgan: D's learning rate, as a share of lr
     receptive_field: int | None = None  # cgan: of the PatchGAN, in px of what it judges
     r1: float = 0.0  # cgan: weight of the gradient penalty on D
     d_epochs: int = 0  # cgan: so many epochs, the first of all, D trains alone
@@ -116,19 +116,19 @@ class Recipe:
         optional = {field.name for field in dataclasses.fields(self) if field.default is None}
         needed = {
             "cnn": {"width"},
-            "cgan": {"lam", "d_rate", "receptive_field"},
+            "cgan": {"lambda_l1", "d_lr_mult", "receptive_field"},
             "palette": {"uniform"},
             "flow": {"width"},
         }
-        optional -= needed.get(self.stage, set())
+        optional -= needed.get(self.model, set())
         for field, (low, high) in _RANGES.items():
             value = getattr(self, field)
             if value is None and field in optional:
                 continue
             if not isinstance(value, (int, float)) or not low <= value <= high:
                 raise ValueError(f"recipe: {field} is {value!r}, expected a number from {low:g} to {high:g}")
-        if self.stage == "cgan" and (self.encoder_rate not in (0, 1) or self.weight_decay):
-            raise ValueError("recipe: the cGAN knows encoder_rate 0 (frozen) or 1, and no weight_decay")
+        if self.model == "cgan" and (self.encoder_lr_mult not in (0, 1) or self.weight_decay):
+            raise ValueError("recipe: the cGAN knows encoder_lr_mult 0 (frozen) or 1, and no weight_decay")
 
 
 # Field: least and largest value. A field that may be None is not checked then.
@@ -138,14 +138,14 @@ _RANGES = {
     "batch_size": (1, 65_536),
     "seed": (0, 2**32 - 1),
     "width": (2, 1024),
-    "encoder_rate": (0, 100),
+    "encoder_lr_mult": (0, 100),
     "weight_decay": (0, 100),
-    "crop": (0.05, 1),
-    "average": (0, 0.999999),
-    "steps": (1, 10**9),
+    "min_crop_side": (0.05, 1),
+    "ema_decay": (0, 0.999999),
+    "steps_per_epoch": (1, 10**9),
     "beta1": (0, 0.999999),
-    "lam": (0, 1e9),
-    "d_rate": (0, 1e6),
+    "lambda_l1": (0, 1e9),
+    "d_lr_mult": (0, 1e6),
     "r1": (0, 1e9),
     "d_epochs": (0, 100_000),
     "uniform": (0, 1),
@@ -153,18 +153,18 @@ _RANGES = {
 
 # 2e-4, β1 = 0.5 and λ = 100 as in pix2pix (Isola et al. 2017), the decay as in its authors' later PyTorch code;
 # the report names β1 only. unet_long, the control, is the cGAN's recipe without the adversary.
-_PIX2PIX = {"lr": 2e-4, "beta1": 0.5, "schedule": "linear_decay", "start": "unet"}
-_GAN = _PIX2PIX | {"lam": 100.0}
+_PIX2PIX = {"lr": 2e-4, "beta1": 0.5, "schedule": "linear_decay", "init_from": "unet"}
+_GAN = _PIX2PIX | {"lambda_l1": 100.0}
 _QUARTER = {"resolution": "quarter", "encoder": "efficientnet_lite0"}
 # Chosen on validation photos (docs/training.md): against overfitting, and the same for all that start untrained
-_STEADY = {"schedule": "one_cycle", "weight_decay": 0.05, "crop": 0.6, "average": 0.998}
-_PRETRAINED = {"lr": 1e-3, "weights": "imagenet", "encoder_rate": 0.3}
+_STEADY = {"schedule": "one_cycle", "weight_decay": 0.05, "min_crop_side": 0.6, "ema_decay": 0.998}
+_PRETRAINED = {"lr": 1e-3, "weights": "imagenet", "encoder_lr_mult": 0.3}
 # A gentle adversary for a U-Net that is good already; its first 40 steps are D's alone
-_GENTLE = {"steps": 40, "batch_size": 16, "lr": 1e-4, "encoder_rate": 0.0, "average": 0.98}
-_GENTLE_GAN = _GENTLE | {"lam": 30.0, "d_rate": 2.0, "receptive_field": 16, "r1": 1.0, "d_epochs": 1}
+_GENTLE = {"steps_per_epoch": 40, "batch_size": 16, "lr": 1e-4, "encoder_lr_mult": 0.0, "ema_decay": 0.98}
+_GENTLE_GAN = _GENTLE | {"lambda_l1": 30.0, "d_lr_mult": 2.0, "receptive_field": 16, "r1": 1.0, "d_epochs": 1}
 # Only what follows the encoder is trained: with crops and a free encoder the answers were worse (docs/training.md)
-_PALETTE = {"start": "unet", "uniform": 0.5, "lr": 1e-3, "schedule": "one_cycle", "encoder_rate": 0, "average": 0.99}
-_FLOW = {"start": "unet", "width": 64, "lr": 2e-3, "schedule": "one_cycle", "encoder_rate": 0, "average": 0.999}
+_PALETTE = {"init_from": "unet", "uniform": 0.5, "lr": 1e-3, "schedule": "one_cycle", "encoder_lr_mult": 0, "ema_decay": 0.99}
+_FLOW = {"init_from": "unet", "width": 64, "lr": 2e-3, "schedule": "one_cycle", "encoder_lr_mult": 0, "ema_decay": 0.999}
 _PALETTE_ALONE = _QUARTER | _PRETRAINED | _STEADY | {"uniform": 0.5}  # where the U-Net is not the quarter one
 RECIPES = {
     "smoke": {
@@ -182,23 +182,23 @@ RECIPES = {
         "unet_long": Recipe("unet_long", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE),
         "cgan": Recipe("cgan", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE_GAN),
         "palette": Recipe("palette", epochs=4, **_QUARTER, **_PALETTE),
-        "flow": Recipe("flow", epochs=18, steps=200, **_QUARTER, **_FLOW),
+        "flow": Recipe("flow", epochs=18, steps_per_epoch=200, **_QUARTER, **_FLOW),
     },
     "class": {
         "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle", width=64),
         "unet": Recipe("unet", epochs=5, lr=1e-3, schedule="one_cycle", weights="imagenet"),
         "unet_long": Recipe("unet_long", epochs=5, **_PIX2PIX),
-        "cgan": Recipe("cgan", epochs=5, d_rate=0.25, receptive_field=70, **_GAN),
+        "cgan": Recipe("cgan", epochs=5, d_lr_mult=0.25, receptive_field=70, **_GAN),
         "palette": Recipe("palette", epochs=8, **_PALETTE_ALONE),
-        "flow": Recipe("flow", epochs=40, **_QUARTER, **_FLOW | {"start": "palette"}),
+        "flow": Recipe("flow", epochs=40, **_QUARTER, **_FLOW | {"init_from": "palette"}),
     },
     "report": {
         "cnn": Recipe("cnn", epochs=100, lr=1e-3, width=64),
         "unet": Recipe("unet", epochs=20, lr=1e-4, weights="imagenet"),
         "unet_long": Recipe("unet_long", epochs=20, **_PIX2PIX),
-        "cgan": Recipe("cgan", epochs=20, d_rate=1.0, receptive_field=70, **_GAN),
+        "cgan": Recipe("cgan", epochs=20, d_lr_mult=1.0, receptive_field=70, **_GAN),
         "palette": Recipe("palette", epochs=8, **_PALETTE_ALONE),
-        "flow": Recipe("flow", epochs=40, **_QUARTER, **_FLOW | {"start": "palette"}),
+        "flow": Recipe("flow", epochs=40, **_QUARTER, **_FLOW | {"init_from": "palette"}),
     },
 }
 

@@ -34,7 +34,7 @@ BUNDLED = {
     ),
     "test": ("skimage/data/astronaut.png", "skimage/data/chelsea.png", "sklearn/datasets/images/flower.jpg"),
 }
-WAY_OUT = "Try again, or set G2G_COCO_URL to a mirror, G2G_DATA to a folder of photos, or G2G_PROFILE=smoke."
+HINT = "Try again, or set G2G_COCO_URL to a mirror, G2G_DATA to a folder of photos, or G2G_PROFILE=smoke."
 
 
 def bundled(profile: Profile) -> tuple[list[Item], list[Item]]:
@@ -149,16 +149,16 @@ def _fetch_coco(home):
             _download(url, archive)
             # fastai's record of its archives: the size, and the md5 of the first MiB
             if not fastdownload.check(fastdownload.checks_module(external), url, archive):
-                raise RuntimeError(f"{url} is not the archive it was when this was written. {WAY_OUT}")
+                raise RuntimeError(f"{url} is not the archive it was when this was written. {HINT}")
             _unpack(archive, unpacked)
-            _check_as_before(archive, home.with_suffix(".sha256"))
+            _verify_sha256(archive, home.with_suffix(".sha256"))
             os.replace(unpacked, home)
     finally:
         archive.unlink(missing_ok=True)
         shutil.rmtree(unpacked, ignore_errors=True)
 
 
-def _check_as_before(archive, kept):
+def _verify_sha256(archive, kept):
     """The sha256 of the first archive ever fetched is kept in the file `kept`; every later one has to have it."""
     with open(archive, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -192,7 +192,7 @@ def _download(url, path, tries=3):
                 raise
             problem = str(getattr(error, "reason", error)) or type(error).__name__
         print(f"COCO sample: {problem} (try {attempt} of {tries})")
-    raise RuntimeError(f"could not download {url}: {problem}. {WAY_OUT}")
+    raise RuntimeError(f"could not download {url}: {problem}. {HINT}")
 
 
 def _unpack(archive, target):
@@ -209,6 +209,6 @@ def _unpack(archive, target):
             while plain.read(1 << 20):
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise RuntimeError(f"the archive is not whole, or no .tgz of photos ({error}). {WAY_OUT}") from error
+        raise RuntimeError(f"the archive is not whole, or no .tgz of photos ({error}). {HINT}") from error
     if not any(target.iterdir()):
-        raise RuntimeError(f"the archive is not whole: there are no photos in it. {WAY_OUT}")
+        raise RuntimeError(f"the archive is not whole: there are no photos in it. {HINT}")

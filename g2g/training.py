@@ -20,6 +20,11 @@ from torch import nn
 from g2g import checkpoints
 
 
+def get_device() -> torch.device:
+    """The CUDA GPU if there is one, else the CPU (fastai's own choice would take an untested MPS)."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def precision(device) -> str:
     """`bf16` from compute capability 8.0 up, `fp16` below (a T4 claims bf16 but emulates it), `fp32` without CUDA."""
     if torch.device(device).type != "cuda":
@@ -60,21 +65,21 @@ def _options(dls, betas, weight_decay=0.0):
     }
 
 
-def l1_learner(dls, model, betas=(0.9, 0.999), weight_decay=0.0, encoder_rate=1.0, kind=Learner) -> Learner:
+def l1_learner(dls, model, betas=(0.9, 0.999), weight_decay=0.0, encoder_lr_mult=1.0, kind=Learner) -> Learner:
     """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's AdamW, in the precision of the hardware.
 
     Args:
-        encoder_rate: learning rate of `model.encoder`, as a share of the others'; 0 freezes it, and batch norm.
+        encoder_lr_mult: learning rate of `model.encoder`, as a share of the others'; 0 freezes it, and batch norm.
         kind: the class of the learner.
     """
     options = _options(dls, betas, weight_decay)
-    two_rates = encoder_rate not in (0, 1)
+    two_rates = encoder_lr_mult not in (0, 1)
     if two_rates:
         options["splitter"] = _encoder_and_rest
     learn = kind(dls, _prepare(model, dls.device), **options)
     learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
-    learn.shares = [encoder_rate, 1.0] if two_rates else [1.0]
-    if encoder_rate == 0:
+    learn.shares = [encoder_lr_mult, 1.0] if two_rates else [1.0]
+    if encoder_lr_mult == 0:
         freeze_features(learn)
     return learn
 
@@ -109,7 +114,7 @@ def discriminator_loss(D, L, real_ab, fake_ab) -> torch.Tensor:
 
 
 def gradient_penalty(D, L, real_ab) -> torch.Tensor:
-    """R1 (Mescheder et al. 2018): how steep D is at real colours, so that it stays a slope that G can walk.
+    """R1 (Mescheder et al. 2018): how steep D is at real colors, so that it stays a slope that G can walk.
 
     The squared length of the gradient of D's mean verdict on a photo, averaged over photos.
     """
@@ -119,24 +124,24 @@ def gradient_penalty(D, L, real_ab) -> torch.Tensor:
     return slope.square().sum((1, 2, 3)).mean()
 
 
-def generator_loss(D, L, fake_ab, real_ab, lam=100.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """pix2pix's generator loss BCE(D(L, G(L)), 1) + lam * L1. Returns (total, adversarial term, L1 term)."""
+def generator_loss(D, L, fake_ab, real_ab, lambda_l1=100.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """pix2pix's generator loss BCE(D(L, G(L)), 1) + lambda_l1 * L1. Returns (total, adversarial term, L1 term)."""
     verdict = D(L, fake_ab)
     adversarial = F.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict))
     l1 = F.l1_loss(fake_ab, real_ab)
-    return adversarial + lam * l1, adversarial, l1
+    return adversarial + lambda_l1 * l1, adversarial, l1
 
 
 class GANLearner(Learner):
     """A conditional GAN as pix2pix trains it: per batch one step of D, then one step of G against the new D.
 
     `self.model` is the generator, so saving, prediction and validation (L1) work as for any `Learner`. D judges, and
-    L1 corrects, at the resolution at which G answers: a D that sees finer colour than G can paint wins by that alone.
+    L1 corrects, at the resolution at which G answers: a D that sees finer color than G can paint wins by that alone.
 
     Args:
         dls: batches (L, ab).
         generator, discriminator: `L -> ab` and `(L, ab) -> logits`.
-        lam: weight of the L1 term. betas: of both Adams. d_rate: D's learning rate, as a share of G's.
+        lambda_l1: weight of the L1 term. betas: of both Adams. d_lr_mult: D's learning rate, as a share of G's.
         r1: weight of `gradient_penalty` in D's step, halved as usual.
         d_epochs: so many epochs, the first of all, D trains alone. freeze: see `freeze_features`.
     """
@@ -147,9 +152,9 @@ class GANLearner(Learner):
         generator,
         discriminator,
         *,
-        lam=100.0,
+        lambda_l1=100.0,
         betas=(0.5, 0.999),
-        d_rate=1.0,
+        d_lr_mult=1.0,
         r1=0.0,
         d_epochs=0,
         freeze=False,
@@ -157,8 +162,8 @@ class GANLearner(Learner):
         super().__init__(dls, _prepare(generator, dls.device), **_options(dls, betas))
         self.remove_cb(ProgressCallback)
         self.discriminator = _prepare(discriminator, dls.device)
-        self.lam = lam
-        self.d_rate = d_rate
+        self.lambda_l1 = lambda_l1
+        self.d_lr_mult = d_lr_mult
         self.r1 = r1
         self.d_epochs, self.epoch = d_epochs, 0  # a single step, without `fit`, counts as of epoch 0
         if freeze:
@@ -172,7 +177,7 @@ class GANLearner(Learner):
 
     def _discriminator_step(self, L, ab, fake):
         for group in self.d_opt.param_groups:
-            group["lr"] = self.d_rate * self.opt.hypers[-1]["lr"]  # both follow one schedule
+            group["lr"] = self.d_lr_mult * self.opt.hypers[-1]["lr"]  # both follow one schedule
         self.discriminator.requires_grad_(True)
         self.d_loss = loss = discriminator_loss(self.discriminator, L, ab, fake)
         if self.r1:
@@ -192,7 +197,7 @@ class GANLearner(Learner):
         L, ab = (F.interpolate(planes, size=self.pred.shape[2:], mode="area") for planes in (L, ab))
         self("after_pred")
         self._discriminator_step(L, ab, self.pred)
-        self.loss_grad, adversarial, l1 = generator_loss(self.discriminator, L, self.pred, ab, self.lam)
+        self.loss_grad, adversarial, l1 = generator_loss(self.discriminator, L, self.pred, ab, self.lambda_l1)
         self.loss = self.loss_grad.clone()
         self.terms = {"d_loss": self.d_loss.detach(), "g_adv": adversarial.detach(), "g_l1": l1.detach()}
         self("after_loss")

@@ -15,7 +15,8 @@ from g2g.evaluation import compare
 from g2g.files import save_atomic
 from g2g.models import count_parameters, predict
 from g2g.profiles import TITLES, Profile, get_profile, repo_root
-from g2g.runs import device, load_or_train
+from g2g.runs import load_or_train
+from g2g.training import get_device
 from report.claims import verdicts
 from report.figures import best_and_worst, count_colors, error_against_chroma, frontier, preprocessing
 from report.tables import evaluate_profile, formatted, notes, read_scores
@@ -38,7 +39,7 @@ def make_report(profile: Profile | str | None = None) -> Path:
     """
     profile = get_profile(profile)
     photos = prepare(profile)
-    runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.stages}
+    runs = {stage: load_or_train(stage, profile, photos=photos) for stage in profile.models}
     for run in runs.values():
         check(run, profile, photos)
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
@@ -47,7 +48,7 @@ def make_report(profile: Profile | str | None = None) -> Path:
         colors = color_counts(runs, photos)
         drawn = draw(runs, photos, scores, colors)
     drawn["frontier"] = frontier(
-        pd.read_csv(profile.outputs / "results" / "frontier.csv"), table.colorfulness_truth["gray"]
+        pd.read_csv(profile.outputs / "results" / "frontier.csv"), table.colorfulness_ground_truth["gray"]
     )
     for name, fig in drawn.items():
         figures.save(fig, name, profile.outputs / "figures")
@@ -81,7 +82,7 @@ def check(run, profile, photos):
         if found != here:
             raise ValueError(
                 f"run {run.id} has {what} {found}, here it is {here}: it is not evaluated; train "
-                f"one here with `python -m g2g train {run.stage}`"
+                f"one here with `python -m g2g train {run.recipe.model}`"
             )
 
 
@@ -93,10 +94,10 @@ def pictures(models: dict, photos) -> dict:
 
 
 def color_counts(runs: dict, photos) -> dict:
-    """How often each colour occurs in the test photos and in the runs' answers: name -> (bins, bins)."""
+    """How often each color occurs in the test photos and in the runs' answers: name -> (bins, bins)."""
     counts = {"truth": None}
     for stage, run in runs.items():
-        counts["truth"], counts[stage] = count_colors(run.model(device=device()), photos, name=stage)
+        counts["truth"], counts[stage] = count_colors(run.model(device=get_device()), photos, name=stage)
     return counts
 
 
@@ -112,7 +113,7 @@ def draw(runs: dict, photos, scores: dict, colors: dict) -> dict:
         return lambda i: pictures({stage: models[stage]}, test[i : i + 1])[stage][0]
 
     teaser = figures.image_row([images[0] for images in columns.values()], list(columns))
-    teaser.caption = "One photograph as the models see it and as they colour it."
+    teaser.caption = "One photograph as the models see it and as they color it."
     return {
         "teaser": teaser,
         "preprocessing": preprocessing(test[0]),
@@ -130,19 +131,19 @@ def runs_table(runs: dict) -> pd.DataFrame:
     for stage, run in runs.items():
         record, recipe = run.record, run.recipe
         rate = f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
-        if recipe.d_rate:
-            rate += f", D: {recipe.d_rate * recipe.lr:g}"
+        if recipe.d_lr_mult:
+            rate += f", D: {recipe.d_lr_mult * recipe.lr:g}"
         encoder = f"{recipe.encoder}, {recipe.weights or 'random weights'}"
         if stage == "cnn":
             encoder = "none"
-        if recipe.start:
+        if recipe.init_from:
             encoder = f"of {record['start']}"
         row = {
             "model": TITLES[stage],
             "run": run.id,
             "photos": f"{record['train']:,}",
             "px": record["size"],
-            "epochs": f"{recipe.epochs} (of {recipe.steps} steps each)" if recipe.steps else recipe.epochs,
+            "epochs": f"{recipe.epochs} (of {recipe.steps_per_epoch} steps each)" if recipe.steps_per_epoch else recipe.epochs,
             "learning rate": rate,
             "batch": recipe.batch_size,
             "seed": recipe.seed,

@@ -85,9 +85,9 @@ def gains(scores, column, *pairs):
 
 
 def vividness(table):
-    """Colourfulness as a share of the truth's, (mean, low, high), and in words."""
-    mean, low, high = np.array(bootstrap(table["colorfulness"])) / table["colorfulness_truth"].mean()
-    return (mean, low, high), f"colourfulness is {mean:.0%} of the truth's ({low:.0%} to {high:.0%})"
+    """Colorfulness as a share of the truth's, (mean, low, high), and in words."""
+    mean, low, high = np.array(bootstrap(table["colorfulness"])) / table["colorfulness_ground_truth"].mean()
+    return (mean, low, high), f"colorfulness is {mean:.0%} of the truth's ({low:.0%} to {high:.0%})"
 
 
 def brown_share(counts):
@@ -101,7 +101,7 @@ def brown_share(counts):
 
 @claim(
     "CNN-based encoder-decoders often produce desaturated, brownish tones",
-    "Held if the CNN's pictures are less colourful than the truth and, of their coloured pixels, more than half, and "
+    "Held if the CNN's pictures are less colorful than the truth and, of their colored pixels, more than half, and "
     "more than in the truth, are orange to yellow (hue 30° to 90°).",
 )
 def _brown(scores, colors, **_):
@@ -112,12 +112,12 @@ def _brown(scores, colors, **_):
         verdict = HELD
     elif low > 1 or cnn < truth:
         verdict = FAILED
-    return verdict, f"{words}; orange to yellow are {cnn:.0%} of its coloured pixels (truth: {truth:.0%})"
+    return verdict, f"{words}; orange to yellow are {cnn:.0%} of its colored pixels (truth: {truth:.0%})"
 
 
 @claim(
     "U-Nets … still lean toward grayish hues",
-    "Held if the U-Net's pictures have less than half of the truth's colourfulness.",
+    "Held if the U-Net's pictures have less than half of the truth's colorfulness.",
 )
 def _gray(scores, **_):
     share, words = vividness(scores["unet"])
@@ -134,7 +134,7 @@ def _converged(scores, runs, **_):
     unet, longer = scores["unet"]["mae"], scores["unet_long"]["mae"]
     mean, low, high = bootstrap((unet - longer) / unet.mean())
     verdict = all_positive([below(0.01, (mean, low, high))]) if before >= 20 else UNKNOWN
-    steps = runs["unet_long"].recipe.steps
+    steps = runs["unet_long"].recipe.steps_per_epoch
     of = f" (of {steps} steps each)" if steps else ""
     return verdict, f"after {before} epochs, {more} more{of} lower the test MAE by {mean:.1%} ({low:.1%} to {high:.1%})"
 
@@ -153,16 +153,16 @@ def _artifacts(scores, **_):
 @claim(
     "Conditional GAN: Produced the most realistic and visually consistent outputs",
     "Realism is for people to judge (the game of notebook 06). As far as numbers go: held if LPIPS and the gap in "
-    "colourfulness, photo by photo, surely beat all other models', not held if one is surely worse; without LPIPS it "
+    "colorfulness, photo by photo, surely beat all other models', not held if one is surely worse; without LPIPS it "
     "cannot be held.",
 )
 def _most_realistic(scores, **_):
-    gap = {row: (table["colorfulness"] - table["colorfulness_truth"]).abs() for row, table in scores.items()}
+    gap = {row: (table["colorfulness"] - table["colorfulness_ground_truth"]).abs() for row, table in scores.items()}
     others = [row for row in ("cnn", "unet", "unet_long") if row in scores]
     lpips, words = gains(scores, "lpips", *(("cgan", row) for row in others))
     narrower = [bootstrap(gap[row] - gap["cgan"]) for row in others]
     names = ", ".join(f"{TITLES[row]} {gap[row].mean():.1f}" for row in ["cgan", *others])
-    return all_positive(narrower + lpips), f"mean gap in colourfulness: {names}. {words}"
+    return all_positive(narrower + lpips), f"mean gap in colorfulness: {names}. {words}"
 
 
 @claim(
@@ -185,7 +185,7 @@ def _several_test_sets(scores, test_sets, **_):
 
 @claim(
     "grayscale image stores data in reduced data space … potential for data storage techniques",
-    "Held if the best model's colours surely come within 2 units of CIEDE2000 (1 is about just noticeable) on "
+    "Held if the best model's colors surely come within 2 units of CIEDE2000 (1 is about just noticeable) on "
     "average, not held if they surely do not.",
 )
 def _storage(scores, **_):

@@ -24,7 +24,7 @@ BINS = 44  # of the histograms over a* and b*, each 5 CIE units wide
     "Preprocessing: a photograph, its L*a*b* planes in CIE units, below them what models see (L) and answer (a, b)."
 )
 def preprocessing(rgb):
-    """The photo and its Lab planes; under them the normalised ones; each with the range that it really spans."""
+    """The photo and its Lab planes; under them the normalized ones; each with the range that it really spans."""
     photo = image(rgb)
     L, a, b = rgb_to_lab(torch.from_numpy(photo).movedim(-1, 0))
     most = 10 * math.ceil(max(a.abs().max(), b.abs().max()) / 10)
@@ -100,11 +100,11 @@ def error_against_chroma(scores: dict):
 
 
 @figure(
-    "What colour costs: PSNR over gray against colourfulness, the answers multiplied by 0 to at most 2.5; dots: as "
-    "they are; dashed: the truth's colourfulness."
+    "What color costs: PSNR over gray against colorfulness, the answers multiplied by 0 to at most 2.5; dots: as "
+    "they are; dashed: the truth's colorfulness."
 )
 def frontier(curves: pd.DataFrame, truth: float):
-    """`curves`: a table of `report.tables.frontier`; `truth`: the mean colourfulness of the photos."""
+    """`curves`: a table of `report.tables.frontier`; `truth`: the mean colorfulness of the photos."""
     fig, ax = plt.subplots(figsize=(4.6, 3.2))
     shown = curves[curves["row"].isin(TITLES) & (curves["saturation"] <= 2.5) & (curves["colorfulness"] < 1.3 * truth)]
     for row, curve in shown.groupby("row", sort=False):
@@ -113,13 +113,13 @@ def frontier(curves: pd.DataFrame, truth: float):
         ax.plot(plain["colorfulness"], plain["gain"], "o", color=color(row))
     ax.axhline(0, color=color("gray"), lw=0.8)
     ax.axvline(truth, color=color("gray"), ls="--")
-    ax.set(xlabel="colourfulness", ylabel="PSNR over gray, dB", xlim=(0, None))
+    ax.set(xlabel="colorfulness", ylabel="PSNR over gray, dB", xlim=(0, None))
     ax.legend()
     return fig
 
 
 def count_colors(model, photos, split="test", **options):
-    """How often each colour occurs: (truth, predicted), counts (44, 44) over a* (first axis) and b*, -110 to 110.
+    """How often each color occurs: (truth, predicted), counts (44, 44) over a* (first axis) and b*, -110 to 110.
 
     Predictions beyond count in the outermost bin. `options` as in `evaluation.predictions`.
     """

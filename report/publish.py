@@ -14,12 +14,12 @@ from PIL import Image, ImageOps
 from safetensors.torch import save
 
 from g2g import figures
-from g2g.colorize import colorize
+from g2g.colorize import colorize_all
 from g2g.data import prepare
 from g2g.files import save_atomic, write_json
-from g2g.photos import decode
-from g2g.profiles import QUOTED, STAGES, Profile, get_profile, get_recipe, repo_root
-from g2g.runs import find_run, shipped_start
+from g2g.photos import decode, gallery_photos
+from g2g.profiles import MODELS, PUBLISHED, Profile, get_profile, get_recipe, repo_root
+from g2g.runs import find_run, pretrained_init
 from g2g.sources import bundled
 from report.build import check, color_counts, pictures, runs_table
 from report.claims import verdicts
@@ -29,7 +29,7 @@ from report.tables import evaluate_profile, read_scores, summary
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth: bundled photographs "
     "and those of data/gallery.",
-    "teaser": "The gallery through `g2g.colorize`: full-size lightness, colour predicted small and enlarged.",
+    "teaser": "The gallery through `g2g.colorize`: full-size lightness, color predicted small and enlarged.",
 }
 
 
@@ -52,11 +52,11 @@ def publish(
     profile = get_profile(profile)
     root, name = Path(root or repo_root()), name or profile.name
     photos = prepare(profile)
-    found = {stage: find_run(get_recipe(stage, profile), photos, profile) for stage in profile.stages}
+    found = {stage: find_run(get_recipe(stage, profile), photos, profile) for stage in profile.models}
     runs = {stage: run for stage, run in found.items() if run}
     for run in runs.values():
         check(run, profile, photos)
-    missing = ", ".join(stage for stage in profile.stages if stage not in runs)
+    missing = ", ".join(stage for stage in profile.models if stage not in runs)
     if not runs:
         raise FileNotFoundError(
             f"nothing to publish: {profile.outputs} has no run of {missing} on {photos}. "
@@ -85,14 +85,14 @@ def publish(
         ready.mkdir()
         _collect(ready, runs, profile, texts)
         _draw(ready / "figures", runs, profile, colors)
-        curves = frontier(pd.read_csv(measured / "frontier.csv"), table.colorfulness_truth["gray"])
+        curves = frontier(pd.read_csv(measured / "frontier.csv"), table.colorfulness_ground_truth["gray"])
         figures.save(curves, "frontier", ready / "figures")
         if further:
             shutil.copytree(measured / "further", ready / "further", ignore=shutil.ignore_patterns("scores_*"))
-        for part in (*STAGES, "further"):  # nothing of an earlier publication may stay among these
+        for part in (*MODELS, "further"):  # nothing of an earlier publication may stay among these
             shutil.rmtree(folder / part, ignore_errors=True)
         shutil.copytree(ready, folder, dirs_exist_ok=True)
-    if name == quoted_name(root):
+    if name == published_name(root):
         for page in pages(root):
             for marker, text in texts.items():
                 if f"<!-- g2g:{marker} -->" in page.read_text(encoding="utf-8"):
@@ -119,36 +119,19 @@ def _draw(folder, runs, profile, colors):
     figures.save(figures.ab_histograms(colors), "ab_histograms", folder)
     photographs = {"qualitative_grid": pictures(models, showcase(profile)), "teaser": teaser(models, profile)}
     for name, columns in photographs.items():
-        fig = across(columns)
+        fig = figures.across(columns)
         path = figures.save(fig, name, folder, CAPTIONS[name])
         fig.savefig(path, dpi=150)  # again, small: photographs make large files, and a repository keeps them for ever
         path.with_suffix(".pdf").unlink()
 
 
-@figures.figure("One column a photograph: gray, what each model answers, and the truth.")
-def across(columns: dict):
-    """name -> N images, a row for each name."""
-    return figures.grid(columns.values(), (), [figures.title(name) for name in columns])
-
-
 def teaser(models: dict, profile: Profile) -> dict:
-    """The photographs of `data/gallery` at 400 px, coloured as one's own would be: colour is predicted small."""
+    """The photographs of `data/gallery` at 400 px, colored as one's own would be: color is predicted small."""
     photos = gallery_photos(400)
     columns = {"gray": pictures({}, np.stack(photos))["gray"]}
     for name, model in models.items():
-        columns[name] = coloured(photos, model, profile.size)
+        columns[name] = colorize_all(photos, model, profile.size)
     return columns | {"truth": photos}
-
-
-def coloured(photos, model, size: int, saturation=1.0) -> list[np.ndarray]:
-    """Photographs at their own size in a model's colours, predicted on `size`² pixels."""
-    return [np.asarray(colorize(photo, model, size=size, saturation=saturation)) for photo in photos]
-
-
-def gallery_photos(side: int) -> list[np.ndarray]:
-    """The eight photographs of `data/gallery`, on which no profile trains, cut square: uint8 (side, side, 3)."""
-    files = sorted((repo_root() / "data" / "gallery").glob("*.jpg"))
-    return [np.asarray(ImageOps.fit(Image.open(file).convert("RGB"), (side, side))) for file in files]
 
 
 def showcase(profile: Profile) -> np.ndarray:
@@ -165,14 +148,14 @@ def ship(run, name: str, sentence: str, root=None) -> Path:
 
     Convolutions go in half precision; not so biases and batch norm, whose small variances would lose digits. Of a run
     that starts from another one, only the weights that it changed are written. Beside it come NAME.json, by which
-    `runs.shipped_model` loads it, NAME.jpg, the gallery in its colours, and of a cGAN NAME_discriminator.safetensors.
+    `runs.pretrained_model` loads it, NAME.jpg, the gallery in its colors, and of a cGAN NAME_discriminator.safetensors.
     NAME.md, the card for people, is written by hand.
     """
     folder = Path(root or repo_root()) / "results" / "weights"
     folder.mkdir(parents=True, exist_ok=True)
-    before = shipped_start(run.record, folder).state_dict() if run.recipe.start else {}
+    before = pretrained_init(run.record, folder).state_dict() if run.recipe.init_from else {}
     networks = {name: _halved(run.model(), before)}
-    if run.stage == "cgan":
+    if run.recipe.model == "cgan":
         networks[f"{name}_discriminator"] = _halved(run.discriminator(), {})
     digests = {}
     for file, tensors in networks.items():
@@ -199,21 +182,21 @@ def _halved(network, before):
 
 
 @figures.figure(
-    "The photographs of data/gallery: gray, coloured by a model at full size, more vividly, and as they were."
+    "The photographs of data/gallery: gray, colored by a model at full size, more vividly, and as they were."
 )
 def gallery(model, size: int):
-    """Eight photographs that nothing was trained on, cut square; colour is predicted on `size`² pixels."""
+    """Eight photographs that nothing was trained on, cut square; color is predicted on `size`² pixels."""
     photos = gallery_photos(400)
-    saturations = {"gray": 0, "coloured": 1, "× 1.6": 1.6}
-    rows = {name: coloured(photos, model, size, saturation) for name, saturation in saturations.items()}
+    saturations = {"gray": 0, "colored": 1, "× 1.6": 1.6}
+    rows = {name: colorize_all(photos, model, size, saturation) for name, saturation in saturations.items()}
     rows["as it was"] = photos
     return figures.grid(rows.values(), (), list(rows))
 
 
-def quoted_name(root: Path | None = None) -> str | None:
+def published_name(root: Path | None = None) -> str | None:
     """Which of the folders in `results/` the course quotes; None if there is none."""
     results = Path(root or repo_root()) / "results"
-    return next((name for name in QUOTED if (results / name / "table1.md").is_file()), None)
+    return next((name for name in PUBLISHED if (results / name / "table1.md").is_file()), None)
 
 
 def pages(root: Path | None = None) -> list[Path]:

@@ -1,6 +1,6 @@
 """What notebooks 08 and 10 study: losses, augmentation, and one recipe of which a study changes one thing at a time.
 
-Everything is at the photos' size: answer and ab (B,2,H,W), L (B,1,H,W), normalised as in `g2g.lab`.
+Everything is at the photos' size: answer and ab (B,2,H,W), L (B,1,H,W), normalized as in `g2g.lab`.
 """
 
 import functools
@@ -17,14 +17,14 @@ from g2g.checkpoints import AverageWeights
 from g2g.data import Photos, dataloaders
 from g2g.lab import denormalize, lab_to_rgb
 from g2g.models import PatchGAN, imagenet_classifier, unet
-from g2g.runs import device
+from g2g.training import get_device
 
 CELL = 4  # px of the photo for each answer of the quarter U-Net; D judges at its resolution
 SEEDS = (42, 43, 44)
 
 
 def l1(answer, ab, *_):
-    """Mean absolute error: of several possible colours, the median."""
+    """Mean absolute error: of several possible colors, the median."""
     return F.l1_loss(answer, ab)
 
 
@@ -44,17 +44,17 @@ def adversary(answer, ab, L, D, *_):
     return F.softplus(-verdict).mean()
 
 
-def l1_adversary(answer, ab, L, D, lam):
+def l1_adversary(answer, ab, L, D, lambda_l1):
     """pix2pix's loss (Isola et al. 2017)."""
-    return adversary(answer, ab, L, D) + lam * l1(answer, ab)
+    return adversary(answer, ab, L, D) + lambda_l1 * l1(answer, ab)
 
 
-def mse_adversary(answer, ab, L, D, lam):
+def mse_adversary(answer, ab, L, D, lambda_l1):
     """The same with MSE, four times heavier, which pulls as hard at the answer.
 
     Of N errors e, the gradient of L1 is 1/√N long, that of MSE 2·RMS(e)/√N; and RMS(e) is near 1/8.
     """
-    return adversary(answer, ab, L, D) + 4 * lam * mse(answer, ab)
+    return adversary(answer, ab, L, D) + 4 * lambda_l1 * mse(answer, ab)
 
 
 def perceptual(answer, ab, L, *_):
@@ -82,15 +82,15 @@ NEED_D = ("L1 + adversary", "MSE + adversary", "feature matching")
 
 
 @functools.cache
-def namer():
+def feature_extractor():
     """EfficientNet-Lite0, frozen, with its ImageNet weights."""
     return imagenet_classifier("efficientnet_lite0").eval().requires_grad_(False)
 
 
 def seen(L, ab) -> list[torch.Tensor]:
-    """Its features at strides 2, 4 and 8. Colours beyond sRGB are not clipped, for a clipped one has no gradient."""
+    """Its features at strides 2, 4 and 8. Colors beyond sRGB are not clipped, for a clipped one has no gradient."""
     rgb = lab_to_rgb(denormalize(L, ab), clip=False)
-    return namer().forward_intermediates(2 * rgb - 1, indices=[0, 1, 2], intermediates_only=True, stop_early=True)
+    return feature_extractor().forward_intermediates(2 * rgb - 1, indices=[0, 1, 2], intermediates_only=True, stop_early=True)
 
 
 def inner(D, L, ab) -> list[torch.Tensor]:
@@ -131,7 +131,7 @@ def some(photos: Photos, n: int, least: int, seed: int) -> Photos:
 
 
 @dataclass(frozen=True)
-class Job:
+class StudyConfig:
     """All that decides a training, beside its photos; the defaults are the one recipe. Network: the quarter U-Net."""
 
     loss: str = "L1 + adversary"  # of LOSSES
@@ -140,7 +140,7 @@ class Job:
     crop: float = 0.6  # least share of the side that random crops keep
     jitter: float = 0.0  # see `jitter`
     lr: float = 1e-3  # constant for half of the epochs, then falling to zero; the encoder's is 0.3 times, D's 0.2 times
-    lam: float = 30.0  # weight of the L1 term beside the adversary
+    lambda_l1: float = 30.0  # weight of the L1 term beside the adversary
     receptive_field: int = 16  # of D, in cells
     beta1: float = 0.5  # of both Adams
     batch_size: int = 32
@@ -148,10 +148,10 @@ class Job:
     epoch: int = 2000  # photos in an epoch, however many there are
 
 
-class Cost(Callback):
+class LossCallback(Callback):
     """Trains by one of LOSSES, and, where it needs D, D one step before. Validation stays L1."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: StudyConfig):
         self.job = job
 
     def before_batch(self):
@@ -164,7 +164,7 @@ class Cost(Callback):
         (L,), (ab,), D = self.xb, self.yb, getattr(self.learn, "discriminator", None)
         if D is not None:
             self.step(D, *(F.avg_pool2d(planes, CELL) for planes in (L, ab, self.pred.detach())))
-        cost = LOSSES[self.job.loss](self.pred, ab, L, D, self.job.lam)
+        cost = LOSSES[self.job.loss](self.pred, ab, L, D, self.job.lambda_l1)
         self.learn.loss_grad, self.learn.loss = cost, cost.clone()
 
     def step(self, D, L, ab, answer):
@@ -180,17 +180,17 @@ class Cost(Callback):
         self.learn.terms = {"d_loss": loss.detach()}
 
 
-def learner(job: Job, photos: Photos):
+def learner(job: StudyConfig, photos: Photos):
     """The fastai `Learner` of a job, seeded, for `g2g.training.fit`."""
     torch.manual_seed(job.seed)
     chosen = some(photos, job.photos, job.epoch, job.seed)
-    dls = dataloaders(chosen, job.batch_size, job.seed, device(), job.crop, max(job.epoch // job.batch_size, 1))
+    dls = dataloaders(chosen, job.batch_size, job.seed, get_device(), job.crop, max(job.epoch // job.batch_size, 1))
     betas = (job.beta1, 0.999)
-    learn = training.l1_learner(dls, unet(), betas, weight_decay=0.05, encoder_rate=0.3)
+    learn = training.l1_learner(dls, unet(), betas, weight_decay=0.05, encoder_lr_mult=0.3)
     if job.loss in NEED_D:
-        learn.discriminator = PatchGAN(job.receptive_field).to(device())
+        learn.discriminator = PatchGAN(job.receptive_field).to(get_device())
         learn.d_opt = training.adam(betas)(learn.discriminator.parameters())
-    learn.add_cbs([Cost(job), AverageWeights(learn.model, 0.99)])
+    learn.add_cbs([LossCallback(job), AverageWeights(learn.model, 0.99)])
     return learn
 
 
@@ -198,7 +198,7 @@ FLIPS, ALL = {"crop": 1.0, "jitter": 0.0}, {"crop": 0.6, "jitter": 0.2}
 COUNTS = (250, 1000, 2500, 8000)
 CHANGES = {
     "lr": (1e-4, 1e-2),
-    "lam": (10.0, 100.0, 1000.0),
+    "lambda_l1": (10.0, 100.0, 1000.0),
     "receptive_field": (1, 34),
     "beta1": (0.0, 0.9),
     "batch_size": (8, 128),
@@ -207,20 +207,20 @@ CHANGES = {
 
 def losses(seeds=SEEDS):
     """Every loss with every seed: (factor, value, job)."""
-    return [("loss", loss, Job(loss, seed)) for seed in seeds for loss in LOSSES]
+    return [("loss", loss, StudyConfig(loss, seed)) for seed in seeds for loss in LOSSES]
 
 
 def photos(seeds=SEEDS):
     """Four numbers of photos with flips alone and with all augmentation, as many steps each, and every seed."""
     arms = [("flips", FLIPS), ("all", ALL)]
-    return [(name, n, Job("L1", seed, n, epochs=3, **arm)) for seed in seeds for n in COUNTS for name, arm in arms]
+    return [(name, n, StudyConfig("L1", seed, n, epochs=3, **arm)) for seed in seeds for n in COUNTS for name, arm in arms]
 
 
 def parameters(seeds=SEEDS):
     """The one recipe with every seed, then every change, each by itself, with the first."""
-    base = Job(seed=seeds[0])
+    base = StudyConfig(seed=seeds[0])
     changes = [(factor, value, replace(base, **{factor: value})) for factor in CHANGES for value in CHANGES[factor]]
-    return [("seed", seed, Job(seed=seed)) for seed in seeds] + changes
+    return [("seed", seed, StudyConfig(seed=seed)) for seed in seeds] + changes
 
 
 STUDIES = {"losses": losses, "photos": photos, "parameters": parameters}

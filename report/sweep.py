@@ -12,13 +12,14 @@ from scipy.stats import t as student
 
 from g2g import evaluation, figures, metrics, training
 from g2g.checkpoints import TrainingDiverged
+from g2g.colorize import colorize_all
 from g2g.data import prepare
 from g2g.files import locked, save_atomic, write_json
 from g2g.models import load_weights, unet
+from g2g.photos import gallery_photos
 from g2g.profiles import Profile, get_profile, repo_root
-from g2g.runs import device
+from g2g.training import get_device
 from report import studies
-from report.publish import coloured, gallery_photos
 
 SIZE = 64  # px
 SHOWN = [
@@ -32,7 +33,7 @@ SHOWN = [
     "device",
 ]  # what a table begins with
 
-WORDS = {"loss": "", "lr": "rate", "lam": "λ", "receptive_field": "patch", "beta1": "β1", "batch_size": "batch"}
+WORDS = {"loss": "", "lr": "rate", "lambda_l1": "λ", "receptive_field": "patch", "beta1": "β1", "batch_size": "batch"}
 
 
 def planned(study: str, profile: Profile, seeds=studies.SEEDS) -> list:
@@ -56,8 +57,8 @@ def sweep(study: str, profile: Profile | str | None = None, seeds=studies.SEEDS)
     Resumable: a finished run is found again, whichever study it was made for, and a broken one goes on.
 
     Returns:
-        one row a run: factor, value, run, the fields of its `studies.Job`, what `measure` says of it (nothing where the
-        loss became NaN), minutes and device. curves.csv has each run's PSNR and colourfulness by saturation.
+        one row a run: factor, value, run, the fields of its `studies.StudyConfig`, what `measure` says of it (nothing where the
+        loss became NaN), minutes and device. curves.csv has each run's PSNR and colorfulness by saturation.
     """
     profile = get_profile(profile)
     jobs, target = planned(study, profile, seeds), folder_of(study, profile)
@@ -86,20 +87,20 @@ def sweep(study: str, profile: Profile | str | None = None, seeds=studies.SEEDS)
     return tables["runs.csv"]
 
 
-def run_folder(job: studies.Job, photos, profile):
+def run_folder(job: studies.StudyConfig, photos, profile):
     """Of a job on these photos: named by a hash of both."""
     name = hashlib.sha256(f"{job} {photos.hash}".encode()).hexdigest()[:10]
     return profile.outputs / "sweep" / name
 
 
-def run(job: studies.Job, photos, folder) -> dict:
+def run(job: studies.StudyConfig, photos, folder) -> dict:
     """What is known of a job: read if it is finished, else trained now, going on where it was interrupted."""
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         if (folder / "run.json").is_file():
             return json.loads((folder / "run.json").read_text())
         learn = studies.learner(job, photos)
-        record = dataclasses.asdict(job) | training.hardware(device())
+        record = dataclasses.asdict(job) | training.hardware(get_device())
         record |= {"photos": min(job.photos, len(photos.train)), "valid": len(photos.valid), "px": photos.size}
         record |= {"mae": np.nan, "gray_mae": training.gray_loss(learn.dls.valid)}
         options = {"epochs": job.epochs, "lr": job.lr, "schedule": "linear_decay", "seed": job.seed}
@@ -116,15 +117,15 @@ def run(job: studies.Job, photos, folder) -> dict:
 
 def trained(folder):
     """The network of a finished run."""
-    return load_weights(unet(weights=None), folder / "last.safetensors").to(device()).eval()
+    return load_weights(unet(weights=None), folder / "last.safetensors").to(get_device()).eval()
 
 
 def measure(model, photos) -> dict:
     """What a model does on the validation photos, as means over photos; `model` as in `evaluation.predictions`.
 
-    `mae`, `rms`: mean and root-mean-square error of normalised ab. `structure`: the mae after averaging blocks of 1/8
+    `mae`, `rms`: mean and root-mean-square error of normalized ab. `structure`: the mae after averaging blocks of 1/8
     of the side, the large areas. `detail`: total variation of predicted ab over the truth's. `psnr` (dB) and
-    `colorfulness` of the picture, `gray_psnr`, `colorfulness_truth`. `curve`: mae, psnr, colorfulness by saturation.
+    `colorfulness` of the picture, `gray_psnr`, `colorfulness_ground_truth`. `curve`: mae, psnr, colorfulness by saturation.
     """
     parts = []
     for rgb, _, ab, answer in evaluation.predictions(model, photos, "valid", show=False):
@@ -134,7 +135,7 @@ def measure(model, photos) -> dict:
             "structure": metrics.mae_ab(F.avg_pool2d(answer, block), F.avg_pool2d(ab, block)),
             "detail": _variation(answer),
             "detail_truth": _variation(ab),
-            "colorfulness_truth": metrics.colorfulness(rgb),
+            "colorfulness_ground_truth": metrics.colorfulness(rgb),
         }
         parts.append(pd.DataFrame({name: values.double().cpu().numpy() for name, values in measures.items()}))
     means = pd.concat(parts).mean().to_dict()
@@ -146,7 +147,7 @@ def measure(model, photos) -> dict:
 
 
 def _variation(ab):
-    """Mean absolute difference between neighbouring pixels, of each photo."""
+    """Mean absolute difference between neighboring pixels, of each photo."""
     return ab.diff(dim=2).abs().mean(dim=(1, 2, 3)) + ab.diff(dim=3).abs().mean(dim=(1, 2, 3))
 
 
@@ -159,12 +160,12 @@ def margin(seeds, *counts) -> float:
     return float(student.ppf(0.975, len(seeds) - 1) * spread)
 
 
-@figures.figure("Photographs of data/gallery: gray, coloured by one run of each setting, and as they were.")
+@figures.figure("Photographs of data/gallery: gray, colored by one run of each setting, and as they were.")
 def pictures(places: dict):
     """A row a photograph, a column for each of `places`, setting -> folder of its run; none for one that diverged."""
     photographs = gallery_photos(200)
     columns = {name: trained(place) for name, place in places.items() if (place / "last.safetensors").is_file()}
-    columns = {name: coloured(photographs, model, SIZE) for name, model in columns.items()}
-    gray = coloured(photographs, evaluation.gray(), SIZE, 0)
+    columns = {name: colorize_all(photographs, model, SIZE) for name, model in columns.items()}
+    gray = colorize_all(photographs, evaluation.gray(), SIZE, 0)
     columns = {"gray": gray} | columns | {"truth": photographs}
     return figures.grid(zip(*columns.values(), strict=True), [name.replace(" ", "\n") for name in columns])

@@ -12,8 +12,9 @@ from g2g.data import prepare
 from g2g.evaluation import best_constant, bootstrap, constant, gray, lpips_or_reason, same_photos, score
 from g2g.files import save_atomic
 from g2g.profiles import TITLES, get_profile, get_recipe
+from g2g.training import get_device
 
-ROWS = {"gray": "gray (ab = 0)", "constant": "best constant colour"} | TITLES
+ROWS = {"gray": "gray (ab = 0)", "constant": "best constant color"} | TITLES
 # Column: title, digits
 MEASURES = {
     "mae": ("MAE ↓", 4),
@@ -21,9 +22,9 @@ MEASURES = {
     "ssim": ("SSIM ↑", 4),
     "delta_e": ("CIEDE2000 ↓", 2),
     "lpips": ("LPIPS (VGG) ↓", 4),
-    "colorfulness": ("colourfulness", 1),
+    "colorfulness": ("colorfulness", 1),
     "colorfulness_gap": ("its gap to the truth ↓", 1),
-    "vivid_gain": ("dB over gray, made as colourful as the truth ↑", 2),
+    "psnr_gain_matched": ("dB over gray, made as colorful as the truth ↑", 2),
 }
 REPORTED = pd.DataFrame(  # the course report's Table 1
     {"reported_mae": [0.0848, 0.0846, 0.0807], "reported_lpips": [0.148, 0.141, 0.132]},
@@ -49,17 +50,17 @@ def evaluate_profile(profile=None, photos=None, note="", further=None) -> str:
     photos = photos or prepare(profile)
     models = {"gray": gray(), "constant": constant(best_constant(photos))}
     ids, missing = [], []
-    for stage in profile.stages:
+    for stage in profile.models:
         run = runs.find_run(get_recipe(stage, profile), photos, profile)
         if run:
-            models[stage] = run.model(device=runs.device())
+            models[stage] = run.model(device=get_device())
             ids.append(run.id)
         else:
             missing.append(TITLES[stage])
     notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(ids) or 'none'}."]
     if missing:
         notes.append(f"Missing rows, not scored: {', '.join(missing)}.")
-    lpips = lpips_or_reason(runs.device(), download=profile.name != "smoke")  # 528 MB: not for a first look
+    lpips = lpips_or_reason(get_device(), download=profile.name != "smoke")  # 528 MB: not for a first look
     folder = profile.outputs / "results"
     text = _evaluate(models, photos, lpips, folder, notes + [note] * bool(note))
     if further:
@@ -72,7 +73,7 @@ def evaluate_profile(profile=None, photos=None, note="", further=None) -> str:
 def _evaluate(models, photos, lpips, folder, notes):
     scores, curves = {}, {}
     for row, model in models.items():
-        answers = evaluation.answers(model, photos, name=row)
+        answers = evaluation.predict_photos(model, photos, name=row)
         scores[row] = score(answers, photos, lpips=lpips, name=f"{row}, scores")
         curves[row] = evaluation.saturated(answers, photos, name=f"{row}, from gray to vivid")
     table = frontier(scores, curves)
@@ -98,13 +99,13 @@ def frontier(scores: dict, curves: dict) -> pd.DataFrame:
 
     Args:
         scores, curves: row -> result of `evaluation.score`, of `evaluation.saturated`. Each score table gets the
-            column `vivid_gain`: dB over gray when all answers are multiplied until the photos are on average as
-            colourful as the truth; NaN where no factor gets there.
+            column `psnr_gain_matched`: dB over gray when all answers are multiplied until the photos are on average as
+            colorful as the truth; NaN where no factor gets there.
     """
-    truth, gray_psnr = scores["gray"]["colorfulness_truth"].mean(), scores["gray"]["psnr"]
+    truth, gray_psnr = scores["gray"]["colorfulness_ground_truth"].mean(), scores["gray"]["psnr"]
     parts = []
     for row, curve in curves.items():
-        scores[row]["vivid_gain"] = evaluation.psnr_at(curve, truth) - gray_psnr
+        scores[row]["psnr_gain_matched"] = evaluation.psnr_at(curve, truth) - gray_psnr
         means = curve.groupby("saturation", as_index=False)[["colorfulness", "psnr"]].mean()
         means.insert(0, "row", row)
         means["gain"] = means.pop("psnr") - gray_psnr.mean()
@@ -112,15 +113,15 @@ def frontier(scores: dict, curves: dict) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-DIALS = [(temperature, share) for share in (1, 0.75, 0.5, 0.25, 0) for temperature in (0.2, 0.38, 0.6, 1)]
+PARAMETERS = [(temperature, share) for share in (1, 0.75, 0.5, 0.25, 0) for temperature in (0.2, 0.38, 0.6, 1)]
 
 
 def palette_dials(model, photos, gray_scores, unet_curve) -> pd.DataFrame:
-    """What the two dials of a `PaletteUnet` buy and cost on the test photos, one row a pair of `DIALS`.
+    """What the two dials of a `PaletteUnet` buy and cost on the test photos, one row a pair of `PARAMETERS`.
 
     `temperature`, `rebalancing`, `mae`, `gain` (dB over gray), `colorfulness`; with 95% intervals (`_low`, `_high`):
-    `vivid_gain`, dB over gray when multiplied to the truth's colourfulness, `against_unet` and `vivid_against_unet`, dB
-    over the U-Net times the constant that makes it as colourful as this row, and as the truth.
+    `psnr_gain_matched`, dB over gray when multiplied to the truth's colorfulness, `against_unet` and `vivid_against_unet`, dB
+    over the U-Net times the constant that makes it as colorful as this row, and as the truth.
 
     Args:
         gray_scores: of `evaluation.score`. unet_curve: of `evaluation.saturated`, of the same photos.
@@ -130,13 +131,13 @@ def palette_dials(model, photos, gray_scores, unet_curve) -> pd.DataFrame:
     for rgb, L, ab, _ in evaluation.predictions(model, photos, name="palette, from calm to vivid"):
         with torch.no_grad():
             logits = model.logits(L)
-        for model.temperature, model.rebalancing in DIALS:
+        for model.temperature, model.rebalancing in PARAMETERS:
             answer = model.paint(logits, L.shape[2:]).detach()
             points = evaluation.by_saturation(rgb, L, ab, answer, (0.75, 1, 1.5, 2, 3))
             parts.append(points.assign(temperature=model.temperature, rebalancing=model.rebalancing))
     model.temperature, model.rebalancing = asked
     rows = []
-    truth, gray_psnr = gray_scores["colorfulness_truth"].mean(), gray_scores["psnr"]
+    truth, gray_psnr = gray_scores["colorfulness_ground_truth"].mean(), gray_scores["psnr"]
     for (temperature, share), curve in pd.concat(parts).groupby(["temperature", "rebalancing"]):
         curve = curve.assign(photo=curve.groupby("saturation").cumcount())
         plain = curve[curve["saturation"] == 1].reset_index(drop=True)
@@ -145,7 +146,7 @@ def palette_dials(model, photos, gray_scores, unet_curve) -> pd.DataFrame:
         row = {"temperature": temperature, "rebalancing": share, "mae": plain["mae"].mean()}
         row |= {"gain": (plain["psnr"] - gray_psnr).mean(), "colorfulness": level}
         differences = {
-            "vivid_gain": vivid - gray_psnr,
+            "psnr_gain_matched": vivid - gray_psnr,
             "against_unet": plain["psnr"] - evaluation.psnr_at(unet_curve, level),
             "vivid_against_unet": vivid - evaluation.psnr_at(unet_curve, truth),
         }
@@ -156,7 +157,7 @@ def palette_dials(model, photos, gray_scores, unet_curve) -> pd.DataFrame:
 
 
 def equally_colorful(scores: dict, curves: dict) -> list[str]:
-    """Sentences on models one against the other, the other times a constant that makes it as colourful."""
+    """Sentences on models one against the other, the other times a constant that makes it as colorful."""
     sentences = []
     pairs = [("unet_long", "unet"), ("cgan", "unet"), ("cgan", "unet_long"), ("palette", "unet_long"), ("flow", "unet")]
     for row, other in pairs:
@@ -165,8 +166,8 @@ def equally_colorful(scores: dict, curves: dict) -> list[str]:
         level = scores[row]["colorfulness"].mean()
         mean, low, high = bootstrap(scores[row]["psnr"] - evaluation.psnr_at(curves[other], level))
         sentences.append(
-            f"{TITLES[row]}, colourfulness {level:.1f}, against {TITLES[other]} times the constant that makes it as "
-            f"colourful: {mean:+.3f} dB [{low:+.3f}, {high:+.3f}]."
+            f"{TITLES[row]}, colorfulness {level:.1f}, against {TITLES[other]} times the constant that makes it as "
+            f"colorful: {mean:+.3f} dB [{low:+.3f}, {high:+.3f}]."
         )
     return sentences
 
@@ -175,7 +176,7 @@ def table1(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The table of all models from their `evaluation.score`, measured beside reported, in the order of `ROWS`.
 
     Columns: `row` (the key in `ROWS`), `model`, `photos`; each measure with `_low` and `_high` (95% bootstrap
-    interval over photos); `lpips_note`; `colorfulness_truth` with its interval; the report's own numbers.
+    interval over photos); `lpips_note`; `colorfulness_ground_truth` with its interval; the report's own numbers.
     `colorfulness_gap` is the mean over photos of |prediction - truth|.
 
     Raises:
@@ -189,11 +190,11 @@ def table1(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _row(row, scores):
-    gap = scores["colorfulness"] - scores["colorfulness_truth"]
+    gap = scores["colorfulness"] - scores["colorfulness_ground_truth"]
     scores = scores.assign(colorfulness_gap=gap.abs())
     facts = {"row": row, "model": ROWS[row], "photos": len(scores)}
-    for column in (*MEASURES, "colorfulness_truth"):
-        if column not in scores:  # `vivid_gain`, where no frontier was computed
+    for column in (*MEASURES, "colorfulness_ground_truth"):
+        if column not in scores:  # `psnr_gain_matched`, where no frontier was computed
             continue
         facts[column], facts[f"{column}_low"], facts[f"{column}_high"] = bootstrap(scores[column])
     facts["lpips_note"] = "" if scores["lpips"].notna().all() else scores["lpips_note"].iloc[0]
@@ -215,7 +216,7 @@ def formatted(table: pd.DataFrame) -> pd.DataFrame:
 def _interval(row, column, digits):
     mean, low, high = row[column], row[f"{column}_low"], row[f"{column}_high"]
     if math.isnan(mean):
-        return "not measured" if column != "vivid_gain" else "never as colourful"
+        return "not measured" if column != "psnr_gain_matched" else "never as colorful"
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
@@ -226,7 +227,7 @@ def summary(table: pd.DataFrame) -> str:
     cells["MAE ↓"] = [_interval(row, "mae", 4) for _, row in table.iterrows()]
     cells["PSNR over gray, dB ↑"] = [f"{psnr - gray_psnr:+.2f}" for psnr in table["psnr"]]
     cells["CIEDE2000 ↓"] = [f"{error:.2f}" for error in table["delta_e"]]
-    cells["colourfulness"] = [f"{value:.1f}" for value in table["colorfulness"]]
+    cells["colorfulness"] = [f"{value:.1f}" for value in table["colorfulness"]]
     cells["MAE, reported"] = ["" if math.isnan(number) else f"{number:.4f}" for number in table["reported_mae"]]
     return cells.to_markdown(index=False, disable_numparse=True)
 
@@ -237,7 +238,7 @@ def notes(table: pd.DataFrame) -> list[str]:
     sentences = [
         f"{truth['photos']:,} photos; in brackets: 95% bootstrap intervals over photos, not seeds.",
         "MAE is of a*/110 and b*/110 before clipping, all else of the picture shown, clipped to sRGB.",
-        f"Colourfulness (Hasler and Süsstrunk) of the truth: {_interval(truth, 'colorfulness_truth', 1)}. Its gap: "
+        f"Colorfulness (Hasler and Süsstrunk) of the truth: {_interval(truth, 'colorfulness_ground_truth', 1)}. Its gap: "
         "the mean over photos of the absolute difference.",
         "Reported: the course report's numbers, measured on its own photos.",
     ]
@@ -286,13 +287,3 @@ def read_scores(folder) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     for row in table.index:
         scores[row] = pd.read_csv(folder / f"scores_{row}.csv", keep_default_na=False, na_values=[""])
     return table, scores
-
-
-def quoted_score(run) -> str:
-    """One line on a run of `runs.quoted`: its test MAE and gray's with their intervals, and the report's."""
-    table = pd.read_csv(run.folder.parent / "table1.csv").set_index("row")
-    its, gray = table.loc[run.stage], table.loc["gray"]
-    sentence = f"test MAE {_interval(its, 'mae', 4)}, gray {_interval(gray, 'mae', 4)}, on {gray['photos']:,} photos"
-    if math.isnan(its["reported_mae"]):
-        return sentence
-    return f"{sentence}; the report, on its own photos: {its['reported_mae']:.4f}"

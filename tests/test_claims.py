@@ -22,14 +22,14 @@ def scores(n=200, noise=0.001, **means):
         "delta_e": 8.0,
         "lpips": np.nan,
         "colorfulness": 30.0,
-        "colorfulness_truth": 40.0,
+        "colorfulness_ground_truth": 40.0,
     } | means
     frame = pd.DataFrame({k: v * (1 + noise * rng.standard_normal(n)) for k, v in table.items()})
     return frame.assign(file=[f"{i}.jpg" for i in range(n)], chroma=20.0)
 
 
 def counts(a, b):
-    """All pixels of one colour."""
+    """All pixels of one color."""
     grid = np.zeros((44, 44))
     grid[int((a + 110) / 5), int((b + 110) / 5)] = 1000
     return grid

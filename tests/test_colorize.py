@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, features
 from g2g import colorize as module
 from g2g import lab
 from g2g import photos as photofiles
-from g2g.__main__ import main
+from app.__main__ import main
 from g2g.colorize import colorize, colorize_files, guided_filter, to_gamut_rgb
 from g2g.photos import claim_path
 
@@ -27,7 +27,7 @@ ORANGE, VIOLET, GRAY = (0.3, 0.5), (0.7, -0.9), (0.0, 0.0)
 
 
 def paints(ab):
-    """A model that sees one colour everywhere."""
+    """A model that sees one color everywhere."""
     return lambda L: torch.tensor(ab).view(1, 2, 1, 1).expand(-1, -1, *L.shape[-2:])
 
 
@@ -36,7 +36,7 @@ def lightness(image):
 
 
 def photo(width=90, height=60):
-    """Gradients of colour and a hard edge, black and white among them."""
+    """Gradients of color and a hard edge, black and white among them."""
     y, x = np.mgrid[:height, :width]
     red, green = x * 255 // max(width - 1, 1), y * 255 // max(height - 1, 1)
     pixels = np.stack([red, green, (x * 2 > width) * 255], -1)
@@ -57,11 +57,11 @@ def profile(swapped=False):
     return data
 
 
-# ------------------------------------------------------------------------------------ lightness and colour
+# ------------------------------------------------------------------------------------ lightness and color
 
 
 @pytest.mark.parametrize("ab", [ORANGE, VIOLET, (-0.9, 0.9), (0.0, -1.0), (3.0, 3.0)])
-def test_lightness_is_that_of_the_photo_even_for_colours_beyond_srgb(ab):
+def test_lightness_is_that_of_the_photo_even_for_colors_beyond_srgb(ab):
     source = Image.fromarray(skimage.data.astronaut()[:200])
     assert abs(lightness(colorize(source, paints(ab))) - lightness(source)).max() < 0.35  # half an 8-bit step
 
@@ -87,7 +87,7 @@ def test_gamut_keeps_hue_and_as_much_chroma_as_fits():
     assert ((more.amin(1) < 0) | (more.amax(1) > 1))[reduced].all()
 
 
-def test_colours_within_srgb_are_not_touched():
+def test_colors_within_srgb_are_not_touched():
     L, ab = lab.photos_to_lab(skimage.data.coffee()[None, ::4, ::4])
     assert torch.allclose(to_gamut_rgb(L, ab), lab.to_rgb(L, ab), atol=1e-5)
 
@@ -97,11 +97,11 @@ def test_gray_prediction_gives_back_the_gray_photo(value):
     source = Image.new("L", (40, 30), value)
     assert (np.asarray(colorize(source, paints(GRAY))) == value).all()
     assert (np.asarray(colorize(source, paints(VIOLET), saturation=0)) == value).all()
-    if value in (0, 255):  # black and white stay so in any colour
+    if value in (0, 255):  # black and white stay so in any color
         assert abs(np.asarray(colorize(source, paints(VIOLET)), int) - value).max() <= 2
 
 
-def test_saturation_scales_the_colour():
+def test_saturation_scales_the_color():
     source = Image.new("L", (40, 40), 128)
     chroma = [
         np.hypot(*skimage.color.rgb2lab(np.asarray(colorize(source, paints((0.1, 0.1)), saturation=s)))[0, 0, 1:])
@@ -110,7 +110,7 @@ def test_saturation_scales_the_colour():
     assert np.allclose(chroma, np.array([0.5, 1, 1.5]) * 11 * 2**0.5, atol=0.6)
 
 
-def test_colour_of_the_photo_is_ignored():
+def test_color_of_the_photo_is_ignored():
     gray = colorize(photo(), paints(GRAY))
     assert np.asarray(gray).std(axis=-1).max() < 0.6
 
@@ -131,7 +131,7 @@ def error(ab, truth):
     return (ab - truth).abs().mean().item()
 
 
-def test_colour_bleeds_less_over_an_edge_of_lightness_than_with_bilinear_enlarging():
+def test_color_bleeds_less_over_an_edge_of_lightness_than_with_bilinear_enlarging():
     """Two halves, dark blue and light orange, their edge inside of a low-resolution pixel."""
     L, ab = torch.full((1, 1, 320, 320), -0.4), torch.zeros(1, 2, 320, 320)
     ab[:, 1] = -0.3
@@ -310,7 +310,7 @@ def test_sixteen_bits(tmp_path):
         colorize(tmp_path / "scientific.tif", paints(GRAY))
 
 
-def test_first_frame_of_an_animation_is_coloured_and_that_is_said(tmp_path, capsys):
+def test_first_frame_of_an_animation_is_colored_and_that_is_said(tmp_path, capsys):
     frames = [Image.new("L", (40, 30), value) for value in (200, 100, 50)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     (written,), _ = colorize_files([tmp_path / "a.gif"], tmp_path, paints(ORANGE))
@@ -370,7 +370,7 @@ def test_broken_exif_is_left_out_and_said(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_photo_in_another_colour_space_is_converted(tmp_path, mode):
+def test_photo_in_another_color_space_is_converted(tmp_path, mode):
     red, green = Image.new("RGB", (20, 20), (220, 20, 30)), Image.new("RGB", (20, 20), (20, 220, 30))
     path = saved(red.convert(mode), tmp_path / "a.png", icc_profile=profile(swapped=True))
     result = colorize(path, paints(GRAY))
@@ -454,7 +454,7 @@ def test_files_folders_and_patterns_are_found_once(tmp_path):
     assert found(inside / "a-color.jpg", tmp_path / "none", str(tmp_path / "*.gif")) == (["a-color.jpg"], 2)
 
 
-def test_compare_puts_gray_beside_colour(tmp_path):
+def test_compare_puts_gray_beside_color(tmp_path):
     alpha = Image.new("L", (90, 60), 200)
     path = saved(Image.merge("RGBA", (*photo().split(), alpha)), tmp_path / "a.png")
     written, failed = colorize_files([path], tmp_path / "out", paints(ORANGE), compare=True)
@@ -516,7 +516,7 @@ def test_twelve_megapixels_take_seconds_and_little_memory(tmp_path):
     assert measured["cpu"] < 20 and measured["gib"] < 2, measured  # 10 s on each of two cores
 
 
-def test_two_that_colour_into_one_folder_never_take_the_same_name(tmp_path):
+def test_two_that_color_into_one_folder_never_take_the_same_name(tmp_path):
     source = tmp_path / "a.jpg"
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(lambda _: claim_path(source, tmp_path, "color", "JPEG"), range(64)))
@@ -533,7 +533,7 @@ def test_a_result_that_cannot_be_written_leaves_no_empty_file(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("stem", ["line\nfailed: b.jpg", "\x1b[2Jgone", os.fsdecode(b"caf\xe9"), "n" * 246])
-def test_any_name_is_coloured_and_printed_safely(stem, tmp_path, capsys):
+def test_any_name_is_colored_and_printed_safely(stem, tmp_path, capsys):
     source = tmp_path / f"{stem}.jpg"
     picture = saved(photo(), tmp_path / "plain.jpg")
     os.rename(picture, source)
@@ -549,14 +549,14 @@ def test_the_command_takes_a_model_by_name_and_names_those_that_are_there(tmp_pa
     assert cli(picture, "-o", tmp_path / "out", "--model", "dall-e") == 2
     assert "no model 'dall-e' in results/weights; there are: " in capsys.readouterr().err
     assert cli(picture, "-o", tmp_path / "out", "--model", "unet") == 0
-    assert "colouring with the U-Net" in capsys.readouterr().out
+    assert "coloring with the U-Net" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
-def test_the_file_says_that_its_colours_are_a_guess(tmp_path, name):
+def test_the_file_says_that_its_colors_are_a_guess(tmp_path, name):
     path = saved(photo(), tmp_path / name)
     (written,), _ = colorize_files([path], tmp_path, paints(ORANGE), by="a model that paints orange")
-    words = "Colours predicted by a model that paints orange: a guess, not a record."
+    words = "Colors predicted by a model that paints orange: a guess, not a record."
     with Image.open(written) as result:
         assert result.getexif()[0x010E] == words and result.getexif()[0x0131].startswith("Gray to Glory")
         assert name == "a.jpg" or result.text["Description"] == words
@@ -577,7 +577,7 @@ def test_the_palette_has_dials_and_other_models_say_that_they_have_none(tmp_path
     assert "1.5: expected a number from 0.01 to 1" in capsys.readouterr().err
 
 
-def test_the_seed_of_the_flow_is_a_number_and_another_one_another_colouring(tmp_path, capsys):
+def test_the_seed_of_the_flow_is_a_number_and_another_one_another_coloring(tmp_path, capsys):
     picture = saved(Image.fromarray(skimage.data.chelsea()), tmp_path / "a.jpg")
     results = []
     for number, seed in enumerate((7, 7, 8)):

@@ -33,7 +33,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def make(folder, names, seed=0):
-    """Small photos of their own blotches of colour."""
+    """Small photos of their own blotches of color."""
     rng = np.random.default_rng([seed, len(names)])
     for name in names:
         path = folder / name
@@ -200,11 +200,11 @@ def test_near_gray_photos_are_known_and_can_be_left_out_of_training(tmp_path):
         if is_gray
     ]
     assert sorted(gray) == ["test/gray2.png", "train/gray0.png", "train/gray1.png"]
-    colourful = prepare(profile, min_chroma=5)
-    assert len(colourful.train) + len(colourful.valid) == 10
-    assert colourful.files("test") == photos.files("test"), "whatever training leaves out"
-    assert colourful.hash != photos.hash
-    reasons = colourful.manifest.set_index("file")["skipped"]
+    colorful = prepare(profile, min_chroma=5)
+    assert len(colorful.train) + len(colorful.valid) == 10
+    assert colorful.files("test") == photos.files("test"), "whatever training leaves out"
+    assert colorful.hash != photos.hash
+    reasons = colorful.manifest.set_index("file")["skipped"]
     assert "below 5" in reasons["train/gray0.png"]
 
 

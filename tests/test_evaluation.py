@@ -46,7 +46,7 @@ def frame(mae, **columns):
         "lpips": math.nan,
         "lpips_note": "no VGG_16 & 100% sure",
         "colorfulness": 10.0,
-        "colorfulness_truth": 30.0,
+        "colorfulness_ground_truth": 30.0,
         "chroma": 12.0,
     }
     return pd.DataFrame({"file": [f"{i}.jpg" for i in range(len(mae))], "mae": mae} | plain | columns)
@@ -61,10 +61,10 @@ def test_scores_of_gray_by_another_route(noise):
     assert scores["file"].tolist() == noise.files("test")
     assert scores["mae"].to_numpy() == pytest.approx(error.mean((1, 2)), abs=1e-4)
     assert scores["chroma"].to_numpy() == pytest.approx(chroma.mean((1, 2)), abs=1e-2)
-    colourful = [e[c >= 5].mean() for e, c in zip(error, chroma, strict=True)]
-    assert scores["mae_colorful_pixels"].to_numpy() == pytest.approx(colourful, abs=1e-4)
+    colorful = [e[c >= 5].mean() for e, c in zip(error, chroma, strict=True)]
+    assert scores["mae_colorful_pixels"].to_numpy() == pytest.approx(colorful, abs=1e-4)
     assert (scores["mae_gray_pixels"].fillna(0) < 5 / 110).all()
-    assert (scores["colorfulness"] < 0.1).all() and (scores["colorfulness_truth"] > 50).all()
+    assert (scores["colorfulness"] < 0.1).all() and (scores["colorfulness_ground_truth"] > 50).all()
     assert scores["lpips"].isna().all() and set(scores["lpips_note"]) == {"not asked for"}
 
 
@@ -102,7 +102,7 @@ def test_a_module_is_scored_in_eval_mode_without_gradients(noise):
 def test_an_all_gray_photo_counts_without_dividing_by_zero():
     levels = np.random.default_rng(1).integers(0, 256, (2, 16, 16, 1), dtype=np.uint8)
     scores = score(gray(), made_photos(levels.repeat(3, 3)), show=False)
-    assert (scores["colorfulness_truth"] == 0).all()
+    assert (scores["colorfulness_ground_truth"] == 0).all()
     assert scores["mae_colorful_pixels"].isna().all()  # it has none
     rest = scores.drop(columns=["mae_colorful_pixels", "lpips", "file", "lpips_note"])
     assert np.isfinite(rest.to_numpy(dtype=float)).all()
@@ -112,7 +112,7 @@ def test_an_all_gray_photo_counts_without_dividing_by_zero():
 
 def test_remembered_answers_are_scored_as_the_model_is(noise):
     model = constant((0.1, -0.2))
-    remembered = evaluation.answers(model, noise, show=False)
+    remembered = evaluation.predict_photos(model, noise, show=False)
     assert remembered.shape == (len(noise.test), 2, noise.size, noise.size)
     pd.testing.assert_frame_equal(score(remembered, noise, show=False), score(model, noise, show=False))
     with pytest.raises(ValueError, match="cgan: 2 answers to"):
@@ -207,7 +207,7 @@ def test_error_by_chroma_puts_each_photo_in_one_bin():
     assert math.isnan(bins.loc[10, "mean"]) and bins.loc[30, "mean"] == 5
 
 
-def test_colours_are_counted_pixel_by_pixel(noise):
+def test_colors_are_counted_pixel_by_pixel(noise):
     truth, predicted = report_figures.count_colors(constant((0.5, 9)), noise, show=False)
     edges = np.linspace(-110, 110, 45)
     ab = color.rgb2lab(noise.test)[..., 1:].reshape(-1, 2)
@@ -222,7 +222,7 @@ def test_table_has_the_rows_in_order_and_the_reports_numbers_apart():
     table = table1(scores)
     assert table["model"].tolist() == [
         "gray (ab = 0)",
-        "best constant colour",
+        "best constant color",
         "CNN",
         "U-Net",
         "U-Net (trained on)",
@@ -240,7 +240,7 @@ def test_table_has_the_rows_in_order_and_the_reports_numbers_apart():
 
 
 def test_the_gap_in_colorfulness_is_taken_photo_by_photo():
-    values = {"colorfulness": [40.0, 20.0] * 20, "colorfulness_truth": [30.0, 31.0] * 20}
+    values = {"colorfulness": [40.0, 20.0] * 20, "colorfulness_ground_truth": [30.0, 31.0] * 20}
     row = table1({"gray": frame(np.zeros(40), **values)}).iloc[0]
     assert row["colorfulness_gap"] == pytest.approx(10.5)  # (10 + 11) / 2, though the means differ by 0.5 only
 
@@ -279,12 +279,12 @@ def test_the_csv_has_numbers_and_gaps(written):
 
 
 def test_a_quoted_run_is_told_beside_gray_and_the_report(written):
-    line = tables.quoted_score(SimpleNamespace(stage="unet", folder=written / "unet"))
+    line = tables.published_score(SimpleNamespace(stage="unet", folder=written / "unet"))
     assert line == (
         "test MAE 0.0800 [0.0700, 0.0900], gray 0.0850 [0.0800, 0.0900], on 2 photos; "
         "the report, on its own photos: 0.0846"
     )
-    assert "report" not in tables.quoted_score(SimpleNamespace(stage="gray", folder=written / "gray"))
+    assert "report" not in tables.published_score(SimpleNamespace(stage="gray", folder=written / "gray"))
 
 
 def test_the_markdown_says_what_is_missing(written):
@@ -364,14 +364,14 @@ def test_a_second_test_set_must_not_have_been_trained_on(photos, no_lpips, tmp_p
 
 
 def linear_curve(factor=1.0):
-    """Two photos: colourfulness 10 s and 30 s times the factor at saturation s, PSNR 20 + s and 22 - s."""
+    """Two photos: colorfulness 10 s and 30 s times the factor at saturation s, PSNR 20 + s and 22 - s."""
     rows = []
     for s in (0, 1, 2):
         rows += [(0, s, 20 + s, 10 * s * factor), (1, s, 22 - s, 30 * s * factor)]
     return pd.DataFrame(rows, columns=["photo", "saturation", "psnr", "colorfulness"])
 
 
-def test_psnr_at_a_colourfulness_is_that_of_each_photo_between_two_saturations():
+def test_psnr_at_a_colorfulness_is_that_of_each_photo_between_two_saturations():
     assert evaluation.psnr_at(linear_curve(), 25).tolist() == pytest.approx([21.25, 20.75])  # means 0, 20, 40: s = 1.25
     assert evaluation.psnr_at(linear_curve(), 20).tolist() == pytest.approx([21, 21])
     assert np.isnan(evaluation.psnr_at(linear_curve(), 41)).all(), "no factor of the curve is enough"
@@ -388,23 +388,23 @@ def test_a_saturated_model_is_gray_at_zero_and_itself_at_one(noise):
             assert rows[column].to_numpy() == pytest.approx(scores[column].to_numpy(), rel=1e-4, abs=1e-3)
 
 
-def test_the_gain_at_the_truths_colourfulness_enters_the_table():
+def test_the_gain_at_the_truths_colorfulness_enters_the_table():
     scores = {
-        "gray": frame([0.1, 0.1], colorfulness=0.0, psnr=20.0, colorfulness_truth=30.0),
-        "unet": frame([0.1, 0.1], colorfulness=20.0, psnr=[21.0, 21.0], colorfulness_truth=30.0),
-        "cgan": frame([0.1, 0.1], colorfulness=30.0, psnr=[22.0, 21.0], colorfulness_truth=30.0),
+        "gray": frame([0.1, 0.1], colorfulness=0.0, psnr=20.0, colorfulness_ground_truth=30.0),
+        "unet": frame([0.1, 0.1], colorfulness=20.0, psnr=[21.0, 21.0], colorfulness_ground_truth=30.0),
+        "cgan": frame([0.1, 0.1], colorfulness=30.0, psnr=[22.0, 21.0], colorfulness_ground_truth=30.0),
     }
     curves = {"gray": linear_curve(0), "unet": linear_curve(), "cgan": linear_curve(1.5)}
     curve = tables.frontier(scores, curves)
     assert curve.loc[(curve["row"] == "unet") & (curve["saturation"] == 2), "gain"].item() == pytest.approx(1)
     table = table1(scores).set_index("row")
-    assert math.isnan(table.loc["gray", "vivid_gain"])
-    assert table.loc["unet", "vivid_gain"] == pytest.approx(1)  # psnr 21.5 and 20.5 at s = 1.5, of gray's 20
+    assert math.isnan(table.loc["gray", "psnr_gain_matched"])
+    assert table.loc["unet", "psnr_gain_matched"] == pytest.approx(1)  # psnr 21.5 and 20.5 at s = 1.5, of gray's 20
     cells = formatted(table1(scores)).set_index("model")
-    column = "dB over gray, made as colourful as the truth ↑"
-    assert cells.loc["gray (ab = 0)", column] == "never as colourful"
+    column = "dB over gray, made as colorful as the truth ↑"
+    assert cells.loc["gray (ab = 0)", column] == "never as colorful"
     (sentence,) = tables.equally_colorful(scores, curves)
-    assert "cGAN, colourfulness 30.0" in sentence and "+0.500 dB [+0.500, +0.500]" in sentence
+    assert "cGAN, colorfulness 30.0" in sentence and "+0.500 dB [+0.500, +0.500]" in sentence
 
 
 def test_the_best_photos_by_psnr_are_those_of_highest_psnr_and_say_it():

@@ -139,7 +139,7 @@ def test_the_noise_is_of_the_seed_and_of_the_photo_alone(net):
     assert not torch.allclose(noise, net.noise(L))
     net.seed = 0
     alone, together = predict(net, L, batch_size=1), predict(net, L, batch_size=3)
-    torch.testing.assert_close(alone, together, atol=1e-3, rtol=1e-3)  # a colouring does not depend on its batch
+    torch.testing.assert_close(alone, together, atol=1e-3, rtol=1e-3)  # a coloring does not depend on its batch
 
 
 def test_features_of_another_network_are_an_error(net, tmp_path):
@@ -199,7 +199,7 @@ class TrainedPalette:
 
 def test_a_flow_on_the_palette_as_class_and_report_train_it_comes_back_from_its_weights(photos, tmp_path):
     recipe = get_recipe("flow", "class")
-    assert recipe.start == "palette" == get_recipe("flow", "report").start
+    assert recipe.init_from == "palette" == get_recipe("flow", "report").init_from
     learn = runs.learner(recipe, photos, TrainedPalette())
     learn.fit(1, 1e-3)
     torch.save(learn.model.state_dict(), tmp_path / "w.pth")

@@ -90,7 +90,7 @@ def test_seven_hundred_fuzzed_files_are_prepared(tmp_path):
     assert all(len(reason) > 3 for reason in rows.loc[skipped, "skipped"])
 
 
-def test_three_hundred_fuzzed_files_are_coloured(tmp_path, capsys):
+def test_three_hundred_fuzzed_files_are_colored(tmp_path, capsys):
     make_fuzzed(tmp_path / "photos", 300, seed=2)
     files = sorted((tmp_path / "photos").iterdir())
     written, failed = colorize_files(

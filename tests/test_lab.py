@@ -1,4 +1,4 @@
-"""Lab against scikit-image, on every 8-bit colour, and its gradients where they are hard."""
+"""Lab against scikit-image, on every 8-bit color, and its gradients where they are hard."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def colors(values, dtype=torch.float64):
 
 def test_every_8bit_color_agrees_with_skimage_and_comes_back():
     levels = np.arange(256, dtype=np.uint8)
-    for r in range(0, 256, 16):  # 16 chunks of 1,048,576 colours
+    for r in range(0, 256, 16):  # 16 chunks of 1,048,576 colors
         cube = np.stack(np.meshgrid(levels[r : r + 16], levels, levels, indexing="ij"), axis=-1)
         cube = cube.reshape(1024, 1024, 3)
         rgb = torch.from_numpy(cube.transpose(2, 0, 1).astype(np.float32) / 255)
@@ -70,7 +70,7 @@ def test_gradients_are_finite_everywhere(dtype):
         rgb = lab.lab_to_rgb(wild, clip=clip)
         rgb.sum().backward()
         assert rgb.isfinite().all() and wild.grad.isfinite().all()
-    assert (wild.grad != 0).any(dim=1).all()  # unclipped, every colour still has a way back
+    assert (wild.grad != 0).any(dim=1).all()  # unclipped, every color still has a way back
 
 
 def test_gradcheck():

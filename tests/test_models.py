@@ -214,7 +214,7 @@ def test_names_that_do_not_exist_are_said():
 @pytest.mark.parametrize(
     "photograph, answers", [("coffee", {504, 967, 968}), ("chelsea", {281, 282, 285})]
 )  # coffee mug, espresso, cup; tabby, tiger cat, Egyptian cat
-def test_the_shipped_encoder_names_photographs_in_colour_and_in_gray(photograph, answers):
+def test_the_shipped_encoder_names_photographs_in_color_and_in_gray(photograph, answers):
     network = imagenet_classifier("efficientnet_lite0").eval()
     photo = torch.from_numpy(getattr(data, photograph)().copy()).permute(2, 0, 1)[None] / 127.5 - 1
     photo = torch.nn.functional.interpolate(photo, (224, 224), mode="bilinear", antialias=True)

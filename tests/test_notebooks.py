@@ -31,12 +31,12 @@ CHAPTERS = {
     "06_qualitative_grids",
     "07_your_photos",
     "08_parameter_analysis",
-    "09_colour_as_distribution",
+    "09_color_as_distribution",
     "10_losses",
     "11_diffusion",
 }
 NOTEBOOKS = execute.numbered(solutions=True)
-# Folders that exist on one machine only; spelt in pieces, so that no committed file names them
+# Folders that exist on one machine only; spelled in pieces, so that no committed file names them
 FOLDERS = "|".join(("ho" + "me", "Use" + "rs", "ro" + "ot", "wo" + "rk", "tmp", "private", "var/folders"))
 MACHINE_PATH = re.compile(rf"(?<![\w.~-])/(?:{FOLDERS})/|[A-Z]:\\Users")
 RUN = re.compile(r"\b(cnn|unet|unet_long|cgan|palette|flow)-[0-9a-f]{8,}\b")
@@ -144,18 +144,18 @@ def test_machine_paths_are_found_and_cleaned():
 
 
 def test_an_address_changed_in_one_place_reaches_badge_and_cell(monkeypatch):
-    monkeypatch.setattr(stamp, "REPOSITORY", "https://github.com/ada/colour")
+    monkeypatch.setattr(stamp, "REPOSITORY", "https://github.com/ada/color")
     new = nbformat.v4
     notebook = new.new_notebook(
         cells=[new.new_markdown_cell("# Title\n\ntext"), new.new_code_cell("", metadata={"tags": ["setup"]})]
     )
     assert stamp.stamp(notebook, "notebooks/01_x.ipynb") == ["badge", "setup cell"]
     assert stamp.stamp(notebook, "notebooks/01_x.ipynb") == []
-    assert "github/ada/colour/blob/main/notebooks/01_x.ipynb" in notebook.cells[0].source
-    assert 'https://github.com/ada/colour"' in notebook.cells[1].source
+    assert "github/ada/color/blob/main/notebooks/01_x.ipynb" in notebook.cells[0].source
+    assert 'https://github.com/ada/color"' in notebook.cells[1].source
     assert "@NAME" not in notebook.cells[1].source and "@REPO" not in notebook.cells[1].source
     page = "[b](https://colab.research.google.com/github/old/name/blob/main/notebooks/01_x.ipynb)"
-    assert "github/ada/colour/blob" in stamp.stamp_text(page)
+    assert "github/ada/color/blob" in stamp.stamp_text(page)
 
 
 def test_setup_cell_is_short_plain_python():
@@ -236,7 +236,7 @@ def test_setup_cell_outside_a_clone_says_so(tmp_path):
 UNKEPT = {
     "03_unet_finetune": {0.0890},
     "05_evaluation": {0.0939},
-    "09_colour_as_distribution": {0.0668, 0.0642, 0.0636, 0.0768, 0.0875},
+    "09_color_as_distribution": {0.0668, 0.0642, 0.0636, 0.0768, 0.0875},
 }
 RATES_AND_REPORTED = {0.0001, 0.0002, 0.0848, 0.0846, 0.0807}  # learning rates; MAEs of the report
 # The tables whose errors a chapter may quote, beside the models' own: few, else any number would be found in one

@@ -18,18 +18,18 @@ import pytest
 import requests
 from PIL import Image
 
-from g2g.__main__ import main
+from app.__main__ import main
 from g2g.colorize import colorize_files
 from g2g.photos import MAX_MEGAPIXELS
 from g2g.profiles import repo_root
-from g2g.runs import shipped_model, shipped_models
+from g2g.runs import pretrained_model, pretrained_models
 
 gradio_client = pytest.importorskip("gradio_client", reason="the page needs Gradio: pip install gradio")
-demo = pytest.importorskip("demo", reason="the page needs Gradio: pip install gradio", exc_type=ModuleNotFoundError)
+demo = pytest.importorskip("app.page", reason="the page needs Gradio: pip install gradio", exc_type=ModuleNotFoundError)
 GALLERY = repo_root() / "data" / "gallery"
 
 
-DIALS = 0.38, 0.75, 0  # temperature and rebalancing of the palette, seed of the flow: as they are shipped
+PARAMETERS = 0.38, 0.75, 0  # temperature and rebalancing of the palette, seed of the flow: as they are shipped
 
 
 @pytest.fixture(scope="module")
@@ -40,68 +40,68 @@ def page():
 
 
 @pytest.fixture(scope="module")
-def colour(page, tmp_path_factory):
-    """What the page answers to (file, model, saturation, dials): gray and coloured picture, file, sentence."""
+def color(page, tmp_path_factory):
+    """What the page answers to (file, model, saturation, dials): gray and colored picture, file, sentence."""
     folder = tmp_path_factory.mktemp("downloads")
     client = gradio_client.Client(page.local_url, verbose=False, download_files=folder)
 
     def ask(file, model="cgan", saturation=1.0, *dials):
         upload = gradio_client.handle_file(str(file))
-        (gray, coloured), download, about = client.predict(
-            upload, model, saturation, *(dials or DIALS), api_name="/colour"
+        (gray, colored), download, about = client.predict(
+            upload, model, saturation, *(dials or PARAMETERS), api_name="/color"
         )
         assert download["interactive"]
-        return Image.open(gray), Image.open(coloured), Path(download["value"]), about
+        return Image.open(gray), Image.open(colored), Path(download["value"]), about
 
     return ask
 
 
-@pytest.mark.parametrize("model", shipped_models())
-def test_the_file_is_the_one_that_colorize_writes(colour, tmp_path, model):
+@pytest.mark.parametrize("model", pretrained_models())
+def test_the_file_is_the_one_that_colorize_writes(color, tmp_path, model):
     photo = GALLERY / "dandelion.jpg"
-    gray, coloured, written, about = colour(photo, model, 1.3)
-    network, size, sentence = shipped_model(model)
+    gray, colored, written, about = color(photo, model, 1.3)
+    network, size, sentence = pretrained_model(model)
     (expected,), _ = colorize_files([photo], tmp_path, network, size=size, saturation=1.3, by=sentence)
     assert written.name == "dandelion-color.jpg" and written.read_bytes() == expected.read_bytes()
-    assert f"Colours predicted by {sentence}" in Image.open(written).getexif()[0x010E]
-    assert gray.size == coloured.size == Image.open(photo).size
+    assert f"Colors predicted by {sentence}" in Image.open(written).getexif()[0x010E]
+    assert gray.size == colored.size == Image.open(photo).size
     assert np.ptp(np.asarray(gray.convert("RGB")).astype(int), axis=2).mean() < 1
-    assert np.ptp(np.asarray(coloured.convert("RGB")).astype(int), axis=2).mean() > 3
+    assert np.ptp(np.asarray(colored.convert("RGB")).astype(int), axis=2).mean() > 3
     assert sentence in about and "a guess" in about
 
 
-def test_the_dials_of_the_palette_are_passed_on(colour):
+def test_the_dials_of_the_palette_are_passed_on(color):
     photo = GALLERY / "dogs.jpg"
-    vivid, calm = (np.asarray(colour(photo, "palette", 1.0, 0.38, share, 0)[1]).astype(int) for share in (1.0, 0.0))
+    vivid, calm = (np.asarray(color(photo, "palette", 1.0, 0.38, share, 0)[1]).astype(int) for share in (1.0, 0.0))
     assert np.ptp(vivid, axis=2).mean() > 1.3 * np.ptp(calm, axis=2).mean()
 
 
-def test_another_seed_is_another_colouring_of_the_flow(colour):
+def test_another_seed_is_another_coloring_of_the_flow(color):
     photo = GALLERY / "room.jpg"
     first, second, again = (
-        np.asarray(colour(photo, "flow", 1.0, *DIALS[:2], seed)[1]).astype(int) for seed in (0, 1, 0)
+        np.asarray(color(photo, "flow", 1.0, *PARAMETERS[:2], seed)[1]).astype(int) for seed in (0, 1, 0)
     )
     assert np.array_equal(first, again)
-    emptied = np.asarray(colour(photo, "flow", 1.0, *DIALS[:2], None)[1]).astype(int)
+    emptied = np.asarray(color(photo, "flow", 1.0, *PARAMETERS[:2], None)[1]).astype(int)
     assert np.array_equal(first, emptied)
     assert np.abs(first - second).mean() > 2
 
 
-def test_a_large_photo_is_shown_small_and_written_large(colour, tmp_path):
+def test_a_large_photo_is_shown_small_and_written_large(color, tmp_path):
     large = Image.open(GALLERY / "room.jpg").convert("L").resize((1600, 1200))
     Image.fromarray(257 * np.asarray(large, np.uint16)).save(tmp_path / "mine.png")  # 16 bits: more than is kept
-    gray, coloured, written, about = colour(tmp_path / "mine.png", saturation=0)
-    assert gray.size == coloured.size == (1280, 960)
+    gray, colored, written, about = color(tmp_path / "mine.png", saturation=0)
+    assert gray.size == colored.size == (1280, 960)
     with Image.open(written) as result:
         assert result.format == "PNG" and result.size == large.size
-        assert result.text["Description"].startswith("Colours predicted by the cGAN")
-    assert "1600 × 1200 px" in about and "recoloured" not in about
+        assert result.text["Description"].startswith("Colors predicted by the cGAN")
+    assert "1600 × 1200 px" in about and "recolored" not in about
 
 
-def test_an_example_names_author_licence_and_that_it_is_recoloured(colour):
+def test_an_example_names_author_license_and_that_it_is_recolored(color):
     assert {path.name for path, _ in demo.examples()} == {path.name for path in GALLERY.glob("*.jpg")}
     assert sum("CC BY 4.0" in credit for _, credit in demo.examples()) == 7
-    assert "Photograph: Jakub Mede, 2018, CC BY 4.0, recoloured." in colour(GALLERY / "room.jpg", "cnn")[3]
+    assert "Photograph: Jakub Mede, 2018, CC BY 4.0, recolored." in color(GALLERY / "room.jpg", "cnn")[3]
 
 
 def broken(folder, kind):
@@ -116,33 +116,33 @@ def broken(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["cut", "empty", "text", "huge", "<b>bold"])
-def test_what_is_no_photo_is_said_in_the_words_of_colorize(colour, tmp_path, kind):
+def test_what_is_no_photo_is_said_in_the_words_of_colorize(color, tmp_path, kind):
     path = broken(tmp_path, kind)
-    _, failed = colorize_files([path], tmp_path / "out", shipped_model("cnn")[0])
+    _, failed = colorize_files([path], tmp_path / "out", pretrained_model("cnn")[0])
     with pytest.raises(gradio_client.exceptions.AppError) as refused:
-        colour(path, "cnn")
+        color(path, "cnn")
     said = str(refused.value)
     assert "<b>" not in said, "what Gradio takes for HTML"
     expected = failed[path].replace(str(path), path.name)
     assert kind == "<b>bold" or said == expected
     assert str(demo.FOLDER.name) not in said
     if kind == "empty":
-        assert colour(GALLERY / "fig.jpg", "cnn")[2].is_file(), "and the page goes on"
+        assert color(GALLERY / "fig.jpg", "cnn")[2].is_file(), "and the page goes on"
 
 
-def test_too_many_megabytes_are_refused_while_they_come(page, colour, monkeypatch):
+def test_too_many_megabytes_are_refused_while_they_come(page, color, monkeypatch):
     monkeypatch.setattr(page, "max_file_size", 60_000)
-    assert colour(GALLERY / "sunset.jpg", "cnn")
+    assert color(GALLERY / "sunset.jpg", "cnn")
     with pytest.raises(Exception, match="413|size"):
-        colour(GALLERY / "stream.jpg", "cnn")
+        color(GALLERY / "stream.jpg", "cnn")
 
 
-def test_an_unknown_model_is_refused(colour):
+def test_an_unknown_model_is_refused(color):
     with pytest.raises(gradio_client.exceptions.AppError, match="not in the list of choices"):
-        colour(GALLERY / "fig.jpg", "dall-e")
+        color(GALLERY / "fig.jpg", "dall-e")
 
 
-def test_two_at_once_are_coloured_one_after_the_other(colour, monkeypatch):
+def test_two_at_once_are_colored_one_after_the_other(color, monkeypatch):
     at_work, most = threading.Semaphore(1), []
     real = demo.colorize
 
@@ -154,7 +154,7 @@ def test_two_at_once_are_coloured_one_after_the_other(colour, monkeypatch):
 
     monkeypatch.setattr(demo, "colorize", alone)
     with ThreadPoolExecutor(2) as two:
-        answers = list(two.map(colour, [GALLERY / "fig.jpg", GALLERY / "dogs.jpg"]))
+        answers = list(two.map(color, [GALLERY / "fig.jpg", GALLERY / "dogs.jpg"]))
     assert [written.name for _, _, written, _ in answers] == ["fig-color.jpg", "dogs-color.jpg"]
     assert most == [True] * 4, "twice two pictures, never two at a time"
 
@@ -162,8 +162,8 @@ def test_two_at_once_are_coloured_one_after_the_other(colour, monkeypatch):
 def test_no_file_but_the_pages_own_can_be_asked_for(page):
     for file in (repo_root() / "README.md", "/etc/passwd", f"{demo.FOLDER.name}/../../etc/passwd"):
         assert requests.get(f"{page.local_api_url}file={file}").status_code in (403, 404), file
-        data = {"data": [{"path": str(file), "meta": {"_type": "gradio.FileData"}}, "cnn", 1.0, *DIALS]}
-        assert requests.post(f"{page.local_api_url}run/colour", json=data).status_code >= 400, file
+        data = {"data": [{"path": str(file), "meta": {"_type": "gradio.FileData"}}, "cnn", 1.0, *PARAMETERS]}
+        assert requests.post(f"{page.local_api_url}run/color", json=data).status_code >= 400, file
 
 
 def test_it_listens_to_this_machine_alone(page):
@@ -180,7 +180,7 @@ def watch(event, args):
         if host not in ("127.0.0.1", "localhost", None):
             print("NETWORK", host, flush=True)
 sys.addaudithook(watch)
-from g2g.__main__ import main
+from app.__main__ import main
 sys.exit(main(["demo"]))
 """
 
@@ -200,7 +200,7 @@ def test_a_session_asks_the_network_for_nothing_and_leaves_no_file(tmp_path, end
         address = line.split()[1]
         assert line == f"open {address} in a browser; Ctrl-C ends it\n"
         client = gradio_client.Client(address, verbose=False, download_files=tmp_path / "downloads")
-        client.predict(gradio_client.handle_file(str(GALLERY / "dogs.jpg")), "cnn", 1.0, *DIALS, api_name="/colour")
+        client.predict(gradio_client.handle_file(str(GALLERY / "dogs.jpg")), "cnn", 1.0, *PARAMETERS, api_name="/color")
         assert list(temporary.iterdir()), "while it is open"
         session.send_signal(end)
         said, _ = session.communicate(timeout=20)
@@ -214,7 +214,7 @@ def test_a_session_asks_the_network_for_nothing_and_leaves_no_file(tmp_path, end
 
 def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setenv("GRADIO_TEMP_DIR", os.environ["GRADIO_TEMP_DIR"])  # which a second import sets anew
-    monkeypatch.delitem(sys.modules, "demo")
+    monkeypatch.delitem(sys.modules, "app.page")
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["demo"]) == 1
     assert "the page needs Gradio" in (said := capsys.readouterr().err) and "pip install gradio" in said
@@ -297,15 +297,15 @@ def test_a_browser_drops_a_photo_and_takes_an_example(page, browser, tmp_path):
     dropped = tmp_path / "mine.jpg"
     shutil.copy(GALLERY / "fig.jpg", dropped)
     browser.drop(dropped)
-    browser.wait("document.body.innerText.includes('coloured by the palette')")
+    browser.wait("document.body.innerText.includes('colored by the palette')")
     assert "Trevor" in browser.run("return document.body.innerText"), "known by its contents"
     time.sleep(1)
     browser.screenshot(shots / "dropped.png")
 
     browser.click("[aria-label='Thumbnail 2 of 8']")
-    browser.wait("document.body.innerText.includes('Aitzol Berasategi, 2018, CC BY 4.0, recoloured')")
+    browser.wait("document.body.innerText.includes('Aitzol Berasategi, 2018, CC BY 4.0, recolored')")
     browser.click("input[type=radio][value=unet]")
-    browser.wait("document.body.innerText.includes('coloured by the U-Net')")
+    browser.wait("document.body.innerText.includes('colored by the U-Net')")
     time.sleep(1)
     browser.screenshot(shots / "example.png")
     buttons = "[...document.querySelectorAll('button, a')]"
@@ -315,11 +315,11 @@ def test_a_browser_drops_a_photo_and_takes_an_example(page, browser, tmp_path):
         if downloaded.is_file():
             break
         time.sleep(0.1)
-    assert "Colours predicted by the U-Net" in Image.open(downloaded).getexif()[0x010E]
+    assert "Colors predicted by the U-Net" in Image.open(downloaded).getexif()[0x010E]
 
     (tmp_path / "text.jpg").write_text("no photo")
     browser.click("[aria-label=Clear]")
-    browser.wait("!document.body.innerText.includes('coloured by')")
+    browser.wait("!document.body.innerText.includes('colored by')")
     browser.drop(tmp_path / "text.jpg")
     browser.wait("document.body.innerText.includes(\"cannot identify image file 'text.jpg'\")")
     time.sleep(1)

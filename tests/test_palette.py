@@ -1,4 +1,4 @@
-"""Colour as a distribution: bins, soft targets, prior, weights, mean and noise against values worked out by hand."""
+"""Color as a distribution: bins, soft targets, prior, weights, mean and noise against values worked out by hand."""
 
 import ast
 import dataclasses
@@ -20,7 +20,7 @@ def index(a, b):
 
 
 def plane(a, b):
-    """One pixel of normalised ab (1,2,1,1) of CIE values."""
+    """One pixel of normalized ab (1,2,1,1) of CIE values."""
     return torch.tensor([a, b]).view(1, 2, 1, 1) / lab.AB_SCALE
 
 
@@ -39,7 +39,7 @@ def test_bins_are_a_grid_over_what_srgb_can_show():
     corners = lab.rgb_to_lab(torch.eye(3)[:, None].transpose(1, 2))[1:].flatten(1).T  # pure red, green, blue
     for a, b in (corners / 10).round() * 10:
         index(float(a), float(b))
-    assert not (bins() == torch.tensor([-80.0, -80.0])).all(dim=1).any()  # sRGB has no such colour
+    assert not (bins() == torch.tensor([-80.0, -80.0])).all(dim=1).any()  # sRGB has no such color
 
 
 def test_soft_targets_against_values_worked_out_by_hand():
@@ -59,16 +59,16 @@ def test_targets_sum_to_one_everywhere_even_beyond_the_gamut():
     torch.testing.assert_close(shares.sum(1), torch.ones(3, 16, 16))
 
 
-def test_the_mean_of_the_targets_is_the_colour():
+def test_the_mean_of_the_targets_is_the_color():
     ab = (torch.rand(1, 2, 40, 40) - 0.5) * 0.6  # within the gamut
     back = annealed_mean(soft_targets(ab).clamp(min=1e-30).log(), 1.0)
-    assert (back - ab).abs().mean() * lab.AB_SCALE < 2.0  # five bins are not all around a colour; the table is of 2
+    assert (back - ab).abs().mean() * lab.AB_SCALE < 2.0  # five bins are not all around a color; the table is of 2
 
 
 # ------------------------------------------------------------------------------------- prior and weights
 
 
-def test_prior_of_photos_of_one_colour_is_its_target():
+def test_prior_of_photos_of_one_color_is_its_target():
     photos = torch.zeros(70, 8, 8, 3, dtype=torch.uint8)
     photos[..., 0] = 255  # pure red
     _, ab = lab.photos_to_lab(photos[:1])
@@ -84,7 +84,7 @@ def test_class_weights_by_hand():
     torch.testing.assert_close(class_weights(prior, 1.0), torch.ones(3))
 
 
-def test_loss_by_hand_and_what_minimises_it():
+def test_loss_by_hand_and_what_minimizes_it():
     ab = plane(2.0, 4.0).expand(1, 2, 4, 4)
     target = soft_targets(ab)[0, :, 0, 0]
     weights = class_weights(torch.full((260,), 1 / 260) + torch.linspace(0, 1e-3, 260), 0.5)
@@ -97,7 +97,7 @@ def test_loss_by_hand_and_what_minimises_it():
     assert slope.abs().max() < 1e-4  # so the weights can be divided out again
 
 
-# ---------------------------------------------------------------------------------- from logits to colours
+# ---------------------------------------------------------------------------------- from logits to colors
 
 
 def test_annealed_mean_goes_from_the_mode_to_the_mean():
@@ -147,7 +147,7 @@ def test_any_size_from_32_px(net):
 
 def of_notebook(name):
     """The function of that name as notebook 09 defines it."""
-    source = (repo_root() / "notebooks" / "py" / "09_colour_as_distribution.py").read_text(encoding="utf-8")
+    source = (repo_root() / "notebooks" / "py" / "09_color_as_distribution.py").read_text(encoding="utf-8")
     (found,) = [node for node in ast.parse(source).body if getattr(node, "name", "") == name]
     scope = {"torch": torch, "F": F, "math": math}
     exec(ast.unparse(found), scope)
@@ -167,7 +167,7 @@ def test_two_thousand_draws_at_a_pixel_match_its_softmax():
     assert (found - shares).abs().max() < 0.035  # three standard errors of a share of one half
 
 
-def test_neighbours_draw_alike_and_distant_pixels_do_not():
+def test_neighbors_draw_alike_and_distant_pixels_do_not():
     noise = gumbel_noise(40, 1, 40, 4.0, seed=0)
     first, second, far = noise[:, :, 0, 0], noise[:, :, 0, 1], noise[:, :, 0, 39]
     assert torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1] > 0.9
@@ -205,7 +205,7 @@ def test_the_stage_starts_from_the_unet_and_knows_the_prior(photos):
 
 
 def test_training_lowers_the_cross_entropy_and_validates_by_l1(photos, tmp_path):
-    recipe = dataclasses.replace(get_recipe("palette", "smoke"), start=None, weights="imagenet")
+    recipe = dataclasses.replace(get_recipe("palette", "smoke"), init_from=None, weights="imagenet")
     learn = runs.learner(recipe, photos)
     history = training.fit(learn, tmp_path, epochs=3, lr=2e-3)
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]

@@ -1,4 +1,4 @@
-"""Whatever a folder of photos may hold: used right to train, or skipped with a reason. (To colour: test_colorize.)"""
+"""Whatever a folder of photos may hold: used right to train, or skipped with a reason. (To color: test_colorize.)"""
 
 import io
 import os
@@ -55,7 +55,7 @@ def test_resize_is_bicubic_with_antialiasing(tmp_path):
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_exif_rotation_is_honoured(tmp_path, turn):
+def test_exif_rotation_is_honored(tmp_path, turn):
     undo = {
         2: "FLIP_LEFT_RIGHT",
         3: "ROTATE_180",
@@ -166,8 +166,8 @@ def test_the_callers_limit_counts_and_not_pillows(tmp_path):
             assert large.size == (12500, 12500)
 
 
-def test_colours_are_read_through_the_photos_profile(tmp_path):
-    """The same colours, once in numbers of Display P3 and once of sRGB, are the same pixels."""
+def test_colors_are_read_through_the_photos_profile(tmp_path):
+    """The same colors, once in numbers of Display P3 and once of sRGB, are the same pixels."""
     p3 = display_p3()
     srgb = ImageCms.createProfile("sRGB")
     noise = np.random.default_rng(0).integers(60, 196, (8, 8, 3), dtype=np.uint8)
@@ -201,6 +201,6 @@ def test_both_readers_find_the_same_files(tmp_path):
     (tmp_path / "notes.txt").touch()
     to_train, _ = sources.folder(Profile("smoke", "folder", SIZE, 100, 0, "", data_dir=tmp_path))
     _, held_out = sources.folder(Profile("smoke", "folder", SIZE, 0, 100, "", data_dir=tmp_path))
-    to_colour, _ = photos.find_photos([tmp_path])
-    assert sorted(item.path for item in to_train + held_out) == to_colour
-    assert {path.suffix for path in to_colour} == photos.SUFFIXES > {".jfif", ".tga", ".heic"}
+    to_color, _ = photos.find_photos([tmp_path])
+    assert sorted(item.path for item in to_train + held_out) == to_color
+    assert {path.suffix for path in to_color} == photos.SUFFIXES > {".jfif", ".tga", ".heic"}

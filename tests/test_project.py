@@ -53,7 +53,7 @@ def test_constraints_pin_every_requirement_and_no_requirement_is_pinned():
 
 
 def test_the_setup_cell_looks_for_every_dependency():
-    from g2g.setup import INSTALLABLE, OF_COLAB
+    from app.setup import INSTALLABLE, OF_COLAB
 
     packages = {"PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"}
     looked_for = {packages.get(module, module) for module in OF_COLAB + INSTALLABLE}
@@ -85,7 +85,7 @@ def test_version_is_the_same_everywhere():
 
 
 def test_committed_text_names_no_machine():
-    # spelt in pieces, so that this file does not name them either
+    # spelled in pieces, so that this file does not name them either
     forbidden = re.compile("/wo" + "rk/|/ro" + "ot/|/ho" + r"me/\w|/Use" + r"rs/\w|pypi" + r"\.org")
     found = [
         f"{path.relative_to(ROOT)}: {match[0]}"

@@ -48,7 +48,7 @@ def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
     text = page.read_text(encoding="utf-8")
     assert page == profile.outputs / "report" / "index.html"
     table = pd.read_csv(profile.outputs / "results" / "table1.csv").set_index("row")
-    for row in ("gray", "constant", *profile.stages):
+    for row in ("gray", "constant", *profile.models):
         assert text.count(f"{table.loc[row, 'mae']:.4f}") >= 2  # in a sentence and in the table
     for run in runs.list_runs(profile)["run"]:
         assert run in text
@@ -114,14 +114,14 @@ def test_publish_writes_what_is_quoted_and_no_photo_of_ones_own(world, tmp_path,
         "runs.md",
         "claims.md",
         "figures/captions.md",
-        *(f"{stage}/{file}" for stage in profile.stages for file in ("history.csv", "run.json")),
+        *(f"{stage}/{file}" for stage in profile.models for file in ("history.csv", "run.json")),
         "figures/qualitative_grid.png",
         "figures/teaser.png",
         *(f"figures/{name}.{kind}" for name in ("loss_curves", "ab_histograms", "frontier") for kind in ("png", "pdf")),
     }
     assert sum((folder / name).stat().st_size for name in names) < 4_000_000
     assert folder.stat().st_mode & 0o077
-    for stage in profile.stages:
+    for stage in profile.models:
         assert json.loads((folder / stage / "run.json").read_text())["run"] in (folder / "runs.md").read_text()
     readme = (tmp_path / "README.md").read_text()
     assert (folder / "table1.md").read_text().strip() in readme and "old" not in readme
@@ -164,10 +164,10 @@ def test_a_run_is_shipped_as_what_it_changed_in_the_run_that_it_starts_from(worl
     monkeypatch.setattr(runs, "repo_root", lambda: tmp_path)
     L = torch.rand(1, 1, 64, 64)
     for name, run in own.items():
-        model = runs.shipped_model(name)[0]
+        model = runs.pretrained_model(name)[0]
         for key, tensor in run.model().state_dict().items():
             torch.testing.assert_close(model.state_dict()[key], tensor, rtol=1e-3, atol=1e-4)
-    shipped = dataclasses.replace(own["cgan"], shipped=tmp_path / "results" / "weights" / "cgan.json")
+    shipped = dataclasses.replace(own["cgan"], pretrained=tmp_path / "results" / "weights" / "cgan.json")
     judges = (run.discriminator()(L, torch.zeros(1, 2, 64, 64)) for run in (shipped, own["cgan"]))
     torch.testing.assert_close(*judges, rtol=1e-2, atol=1e-3)
 
@@ -182,12 +182,12 @@ def test_a_shipped_run_does_not_take_another_start(world, tmp_path, monkeypatch)
     whole = card.read_text()
     card.write_text(json.dumps(json.loads(whole) | {"run": "unet-0123456789"}))
     with pytest.raises(ValueError, match=r"palette-.* starts from unet-.*unet.json is of unet-0123456789: ship its"):
-        runs.shipped_model("palette")
+        runs.pretrained_model("palette")
     card.write_text(whole)
     file = folder / "unet.safetensors"
     file.write_bytes(file.read_bytes()[:-4] + b"\1\2\3\4")
     with pytest.raises(ValueError, match="unet.safetensors is damaged, or of another run"):
-        runs.shipped_model("palette")
+        runs.pretrained_model("palette")
 
 
 def test_shipping_a_run_that_is_not_there_names_those_that_are(world, capsys):
@@ -213,7 +213,7 @@ def test_numbers_in_readme_and_docs_are_those_in_results():
     ]
     if not stamped:
         pytest.skip("no page has a marker <!-- g2g:table1 --> yet")
-    name = publishing.quoted_name()
+    name = publishing.published_name()
     assert name, "pages have markers, but results/ has nothing to quote: python -m report publish"
     folder = publishing.repo_root() / "results" / name
     for page, marker in stamped:

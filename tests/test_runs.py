@@ -11,7 +11,7 @@ import torch
 from torchvision.models import resnet18
 
 from g2g import runs
-from g2g.__main__ import _edited, main
+from app.__main__ import _edited, main
 from g2g.data import prepare
 from g2g.files import locked
 from g2g.profiles import RECIPES, Recipe, get_profile, get_recipe, repo_root
@@ -155,11 +155,11 @@ def test_recipes_follow_the_report():
         assert rows.pop(name).encoder == "efficientnet_lite0"
     assert [rows[s].epochs for s in rows] == [100, 20, 20, 20]
     assert (rows["cnn"].lr, rows["unet"].lr) == (1e-3, 1e-4)
-    assert rows["cgan"].beta1 == 0.5 and rows["cgan"].lam == 100 and rows["cgan"].start == "unet"
+    assert rows["cgan"].beta1 == 0.5 and rows["cgan"].lambda_l1 == 100 and rows["cgan"].init_from == "unet"
     assert all(r.batch_size == 32 for r in rows.values())
     assert [r.schedule for r in rows.values()] == ["constant", "constant", "linear_decay", "linear_decay"]
     for table in RECIPES.values():
-        adversary = {"lam": None, "d_rate": None, "receptive_field": None, "r1": 0, "d_epochs": 0}
+        adversary = {"lambda_l1": None, "d_lr_mult": None, "receptive_field": None, "r1": 0, "d_epochs": 0}
         assert table["unet_long"] == dataclasses.replace(table["cgan"], stage="unet_long", **adversary), "the control"
 
 
@@ -217,7 +217,7 @@ def test_weights_that_are_gone_are_said_with_the_remedy(world):
     weights = run.folder / "weights.safetensors"
     weights.rename(run.folder / "elsewhere")
     try:
-        with pytest.raises(FileNotFoundError, match=rf"{run.id} has no weights.*load_or_train\('cnn', shipped=False\)"):
+        with pytest.raises(FileNotFoundError, match=rf"{run.id} has no weights.*load_or_train\('cnn', pretrained=False\)"):
             run.model()
     finally:
         (run.folder / "elsewhere").rename(weights)
@@ -247,7 +247,7 @@ def test_a_shipped_run_is_found_and_need_not_be_trained(world, clone, capsys):
     with pytest.raises(FileNotFoundError, match="has no last.safetensors"):
         found.model("last")
     assert runs.find_run(recipe, photos, profile).id == run.id
-    assert runs.load_or_train("cnn", profile, recipe=recipe, photos=photos, shipped=False) == "trained"
+    assert runs.load_or_train("cnn", profile, recipe=recipe, photos=photos, pretrained=False) == "trained"
 
 
 def test_a_shipped_weight_is_none_of_another_recipe(world, clone):
@@ -275,7 +275,7 @@ def test_a_shipped_weight_is_none_of_another_start(world, clone):
     record = clone / "smoke" / "cgan" / "run.json"
     record.parent.mkdir()
     record.write_text(json.dumps(about))
-    assert runs.find_run(cgan, photos, profile, run).shipped
+    assert runs.find_run(cgan, photos, profile, run).pretrained
     assert runs.load_or_train("cgan", profile, photos=photos, start=start) == "trained"
 
 
@@ -293,8 +293,8 @@ def test_a_shipped_weight_is_none_of_a_run_published_since_nor_one_that_was_exch
 
 def test_the_quoted_runs_that_are_shipped_are_found_by_their_ids():
     for card in repo_root().glob("results/weights/*.json"):
-        found = runs._shipped(json.loads(card.read_text())["run"])
-        assert found.stage == card.stem and len(found.history) and found.model()
+        found = runs._find_pretrained(json.loads(card.read_text())["run"])
+        assert found.recipe.model == card.stem and len(found.history) and found.model()
 
 
 def test_command_line_edits_a_recipe_and_names_errors(world, capsys):
@@ -305,7 +305,7 @@ def test_command_line_edits_a_recipe_and_names_errors(world, capsys):
         ("epoch=5", "no such field; known: epochs"),
         ("epochs=ten", "--set epochs=ten: epochs is of type int, which 'ten' is not"),
         ("epochs=none", "type int, which 'none' is not"),
-        ("lam=much", r"lam is of type float \| None, which 'much' is not"),
+        ("lambda_l1=much", r"lambda_l1 is of type float \| None, which 'much' is not"),
     ):
         with pytest.raises(ValueError, match=message):
             _edited(recipe, [change])
@@ -314,7 +314,7 @@ def test_command_line_edits_a_recipe_and_names_errors(world, capsys):
         field, _, value = change.partition("=")
         said = capsys.readouterr().err
         assert f"recipe: {field} is " in said or f"{field} is of type" in said, change
-    for change in ("encoder_rate=0.3", "weight_decay=0.1"):  # which its learner would pass over in silence
+    for change in ("encoder_lr_mult=0.3", "weight_decay=0.1"):  # which its learner would pass over in silence
         assert main(["train", "cgan", "--profile", "smoke", "--set", change]) == 2
         assert "the cGAN knows" in capsys.readouterr().err
     assert main(["train", "cnn", "--profile", "nope"]) == 2
@@ -340,5 +340,5 @@ def test_record_is_json_a_reader_can_trace(world):
 
 
 def test_the_shipped_palette_is_the_first_and_calm():
-    assert runs.shipped_models() == ["palette", "flow", "cgan", "unet_long", "unet", "cnn"]
-    assert runs.shipped_model("palette")[0].rebalancing == 0.75, "the README and its card say so"
+    assert runs.pretrained_models() == ["palette", "flow", "cgan", "unet_long", "unet", "cnn"]
+    assert runs.pretrained_model("palette")[0].rebalancing == 0.75, "the README and its card say so"

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from g2g import setup as module
+from app import setup as module
 from g2g.profiles import PROFILES
 
 setup = module.setup

@@ -61,7 +61,7 @@ def test_mse_pulls_as_hard_as_l1_where_the_error_is_an_eighth():
     assert lengths[0] == pytest.approx(lengths[1], rel=1e-4)
 
 
-def test_perceptual_compares_features_and_knows_colours_beyond_srgb():
+def test_perceptual_compares_features_and_knows_colors_beyond_srgb():
     answer = (AB + 0.9).requires_grad_()
     cost = studies.perceptual(answer, AB, L)
     by_hand = [(x - y).abs().mean() for x, y in zip(studies.seen(L, answer), studies.seen(L, AB), strict=True)]
@@ -69,7 +69,7 @@ def test_perceptual_compares_features_and_knows_colours_beyond_srgb():
     assert cost.item() == pytest.approx(sum(by_hand).item(), rel=1e-5) and float(studies.perceptual(AB, AB, L)) == 0
     (slope,) = torch.autograd.grad(cost, answer)
     assert slope.isfinite().all() and slope.abs().sum() > 0
-    assert not any(weights.requires_grad for weights in studies.namer().parameters())
+    assert not any(weights.requires_grad for weights in studies.feature_extractor().parameters())
 
 
 def test_feature_matching_compares_what_the_inner_layers_answer():
@@ -100,7 +100,7 @@ def test_some_photos_over_and_over(photos):
 
 
 def test_every_parameter_run_is_the_recipe_with_one_change():
-    base = dataclasses.asdict(studies.Job())
+    base = dataclasses.asdict(studies.StudyConfig())
     rows = sweep.planned("parameters", get_profile("cpu"))
     assert len(rows) == 3 + 11 and [value for factor, value, _ in rows if factor == "seed"] == [42, 43, 44]
     for factor, value, job in rows:
@@ -123,7 +123,7 @@ def quick(monkeypatch):
     """A smoke profile of a few small crops, and a study of two losses, two epochs of a batch or two each."""
 
     def two(seeds):
-        short = studies.Job(epochs=2, epoch=16, batch_size=8)
+        short = studies.StudyConfig(epochs=2, epoch=16, batch_size=8)
         return [
             ("loss", loss, dataclasses.replace(short, loss=loss, seed=seeds[0])) for loss in ("L1", "L1 + adversary")
         ]
@@ -142,7 +142,7 @@ def test_a_loss_trains_g_and_d_only_where_it_needs_one(photos):
             seen["L1"] = float((self.pred - self.y).abs().mean())
 
     for loss in studies.LOSSES:
-        learn = studies.learner(studies.Job(loss, epoch=8, batch_size=4, jitter=0.2), photos)
+        learn = studies.learner(studies.StudyConfig(loss, epoch=8, batch_size=4, jitter=0.2), photos)
         assert hasattr(learn, "discriminator") == (loss in studies.NEED_D)
         before = [p.clone() for p in learn.model.parameters()]
         d_before = [p.clone() for p in learn.discriminator.parameters()] if loss in studies.NEED_D else []
@@ -184,7 +184,7 @@ def test_an_interrupted_study_goes_on_and_ends_where_the_other_does(quick, monke
         if whole["run"][1] in str(path) and path.is_file():
             path.unlink()
 
-    step, steps = studies.Cost.step, []
+    step, steps = studies.LossCallback.step, []
 
     def breaks(self, *args):
         steps.append(1)
@@ -192,7 +192,7 @@ def test_an_interrupted_study_goes_on_and_ends_where_the_other_does(quick, monke
             raise KeyboardInterrupt
         return step(self, *args)
 
-    monkeypatch.setattr(studies.Cost, "step", breaks)
+    monkeypatch.setattr(studies.LossCallback, "step", breaks)
     with pytest.raises(KeyboardInterrupt):
         sweep.sweep("losses", quick)
     capsys.readouterr()
@@ -221,7 +221,7 @@ def test_measure_knows_gray_and_the_truth(photos):
     assert best["mae"] == best["structure"] == best["rms"] == 0 and best["detail"] == pytest.approx(1)
     assert none["detail"] == 0 and none["mae"] == pytest.approx(float(truth.abs().mean()), rel=1e-5)
     assert none["rms"] == pytest.approx(float(truth.square().mean().sqrt()), rel=1e-4)
-    assert none["structure"] < none["mae"] and none["colorfulness"] < 1 < none["colorfulness_truth"]
+    assert none["structure"] < none["mae"] and none["colorfulness"] < 1 < none["colorfulness_ground_truth"]
     assert none["psnr"] == pytest.approx(none["gray_psnr"]) == pytest.approx(best["gray_psnr"])
 
 

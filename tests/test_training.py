@@ -52,9 +52,9 @@ def one_batch(learn, L, ab, **kwargs):
     learn._do_one_batch()
 
 
-def gan(tiny, g=None, d=None, lam=100.0):
+def gan(tiny, g=None, d=None, lambda_l1=100.0):
     dls = dataloaders(tiny, 4, device="cpu")
-    return training.GANLearner(dls, g or generator(), d or discriminator(), lam=lam)
+    return training.GANLearner(dls, g or generator(), d or discriminator(), lambda_l1=lambda_l1)
 
 
 def batch():
@@ -64,7 +64,7 @@ def batch():
 
 def test_gan_step_equals_steps_written_by_hand(tiny):
     L, ab = batch()
-    g, d, learn = generator(), discriminator(), gan(tiny, lam=10.0)
+    g, d, learn = generator(), discriminator(), gan(tiny, lambda_l1=10.0)
     g_opt = torch.optim.Adam(g.parameters(), lr=1e-2, betas=(0.5, 0.999))
     d_opt = torch.optim.Adam(d.parameters(), lr=1e-2, betas=(0.5, 0.999))
     one_batch(learn, L, ab)
@@ -127,7 +127,7 @@ class Interrupt(Callback):
 
 def recipe_for(stage):
     return dataclasses.replace(
-        get_recipe(stage, "smoke"), epochs=3, batch_size=4, receptive_field=16, width=8, start=None
+        get_recipe(stage, "smoke"), epochs=3, batch_size=4, receptive_field=16, width=8, init_from=None
     )
 
 
@@ -290,7 +290,7 @@ def test_one_cycle_is_that_of_fastai(tiny, tmp_path):
 
 
 def test_linear_decay_is_constant_then_falls_to_zero_for_both_networks(tiny, tmp_path):
-    learn = training.GANLearner(dataloaders(tiny, 4, device="cpu"), generator(), discriminator(), d_rate=0.25)
+    learn = training.GANLearner(dataloaders(tiny, 4, device="cpu"), generator(), discriminator(), d_lr_mult=0.25)
     assert len(learn.dls.train) == 3
     history = training.fit(learn, tmp_path, epochs=4, lr=1e-2, schedule="linear_decay")
     third_batch = [1e-2, 1e-2, 1e-2 * 2 / 3, 1e-2 / 6]  # which starts at 2/3 of its epoch
@@ -402,7 +402,7 @@ class WithEncoder(nn.Module):
 def averaged(tiny):
     torch.manual_seed(0)
     dls = dataloaders(tiny, 4, device="cpu", crop=0.7)
-    learn = training.l1_learner(dls, WithEncoder(), weight_decay=0.1, encoder_rate=0.25)
+    learn = training.l1_learner(dls, WithEncoder(), weight_decay=0.1, encoder_lr_mult=0.25)
     learn.add_cb(checkpoints.AverageWeights(learn.model, 0.9))
     return learn
 
@@ -420,7 +420,7 @@ def test_the_encoder_learns_at_its_share_of_the_rate(tiny, tmp_path):
 @pytest.mark.parametrize("resolution", ["quarter", "full"])
 def test_both_unets_have_two_rates(resolution, tiny):
     model = unet(resolution, "efficientnet_lite0", None, 32)
-    learn = training.l1_learner(dataloaders(tiny, 4, device="cpu"), model, encoder_rate=0.25)
+    learn = training.l1_learner(dataloaders(tiny, 4, device="cpu"), model, encoder_lr_mult=0.25)
     learn.create_opt()
     encoder, rest = (group["params"] for group in learn.opt.opt.param_groups)
     assert {*map(id, encoder)} == {*map(id, model.encoder.parameters())}
@@ -459,7 +459,7 @@ def test_a_frozen_encoder_and_batch_norm_stay_as_they_are(kind, tiny, tmp_path):
     torch.manual_seed(0)
     dls, model = dataloaders(tiny, 4, device="cpu"), WithEncoder()
     if kind == "l1":
-        learn = training.l1_learner(dls, model, encoder_rate=0)
+        learn = training.l1_learner(dls, model, encoder_lr_mult=0)
     else:
         learn = training.GANLearner(dls, model, discriminator(), freeze=True)
     before = copy.deepcopy(model.state_dict())
@@ -528,7 +528,7 @@ def test_d_judges_and_l1_corrects_at_the_resolution_of_the_answer(tiny):
     assert learn.terms["g_l1"].item() == pytest.approx(F.l1_loss(model.quarter(L), F.avg_pool2d(ab, 4)).item())
 
 
-def test_the_history_says_how_colourful_the_validation_answers_are(tiny, tmp_path):
+def test_the_history_says_how_colorful_the_validation_answers_are(tiny, tmp_path):
     learn = training.l1_learner(dataloaders(tiny, 4, device="cpu"), generator())
     history = training.fit(learn, tmp_path, epochs=2, lr=1e-3)
     L, ab = next(iter(learn.dls.valid))

@@ -118,7 +118,7 @@ def clean(text: str, outputs: Path, cache: Path) -> str:
 
 
 def lighten(output: nbformat.NotebookNode) -> None:
-    """Make a picture small: a drawing is left with 256 colours, a photo becomes a JPEG; the smaller of the two is kept.
+    """Make a picture small: a drawing is left with 256 colors, a photo becomes a JPEG; the smaller of the two is kept.
 
     Figures are shown at half their pixels (`g2g.setup`). A photo is sharp enough with three quarters of them.
     """

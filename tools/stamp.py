@@ -10,7 +10,7 @@ from jupytext.cli import jupytext as command_line
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from g2g.setup import MINUTES  # noqa: E402
+from app.setup import MINUTES  # noqa: E402
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 REPOSITORY = PROJECT["urls"]["Repository"].rstrip("/")

@@ -126,7 +126,7 @@ def canvas(height):
 
 
 def generator(blocks, words, height, skips=()):
-    """The diagram of one generator; `words` explain the colours, in their order."""
+    """The diagram of one generator; `words` explain the colors, in their order."""
     fig, ax = canvas(height)
     places = valley(blocks, 1.3, 8.6, height - 0.3, 0.9)
     draw(ax, blocks, places, skips)

@@ -18,18 +18,18 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/01_data_prep.ipynb)
 #
-# A colorization model looks at a gray photo and paints it. To train one, we need photos whose colours we know,
+# A colorization model looks at a gray photo and paints it. To train one, we need photos whose colors we know,
 # and we split each into *what the model sees* and *what it has to answer*. This notebook goes all the way, from
 # files on a disk to batches on a GPU.
 #
 # **You will learn**
 #
 # - where the photos come from, and how they are prepared once instead of once per epoch;
-# - how a colour becomes L\*a\*b\*, built here from its formulas and checked against two libraries;
-# - what the three planes hold, how they are normalised, and what that choice does to every number in this
+# - how a color becomes L\*a\*b\*, built here from its formulas and checked against two libraries;
+# - what the three planes hold, how they are normalized, and what that choice does to every number in this
 #   course;
-# - which colours photos really have, and why they pull models toward gray and brown;
-# - the first number to beat: the error of a model that does not colour at all.
+# - which colors photos really have, and why they pull models toward gray and brown;
+# - the first number to beat: the error of a model that does not color at all.
 #
 # The course rebuilds the report *Gray to Glory: Performance Analysis of Image Coloration Models* (Virginia Tech,
 # 2024). Its protocol resembles that of moein-shariatnia's tutorial
@@ -49,7 +49,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -59,11 +59,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
@@ -85,10 +85,10 @@ from skimage import color
 from g2g import evaluation, figures, lab, metrics
 from g2g.data import batches, dataloaders, prepare
 from g2g.profiles import get_recipe
-from g2g.runs import device
+from g2g.training import get_device
 from g2g.evaluation import bootstrap
 from report.figures import preprocessing
-from report.publish import gallery_photos
+from g2g.photos import gallery_photos
 
 # %% [markdown]
 # ## 1.1 The photos
@@ -145,7 +145,7 @@ print(f"{photos.train.shape} {photos.train.dtype}, the whole cache is {size / 1e
 # every choice of an epoch or a learning rate is made on them.
 #
 # Beside the arrays lies a manifest. It has one row per photo: its size, the hash of its file, its mean chroma (how
-# colourful it is), its split, and, if it could not be used, the reason. Broken files, files that are not photos and
+# colorful it is), its split, and, if it could not be used, the reason. Broken files, files that are not photos and
 # exact copies of a test photo are skipped and listed.
 
 # %%
@@ -161,7 +161,7 @@ skipped[["file", "split", "skipped"]].head(10)
 # COCO's photos are fine to study and not ours to show. What we *look* at in this course are the eight photographs of
 # [data/gallery](../data/gallery/README.md), prepared in the same way. No profile trains on them. They are by Aitzol
 # Berasategi (dogs, meadow, mountains, stream, sunset), Trevor "Freespace" (fig) and Jakub Mede (room), all CC BY 4.0,
-# and by Clemens Engelhardt (dandelion, CC0). They are cut square, and wherever their colours are changed, we say so.
+# and by Clemens Engelhardt (dandelion, CC0). They are cut square, and wherever their colors are changed, we say so.
 
 # %%
 gallery = np.stack(gallery_photos(photos.size))
@@ -173,12 +173,12 @@ figures.image_row(gallery)
 # %% [markdown]
 # ## 1.3 From RGB to Lab, step by step
 #
-# RGB is a poor way to pose our question. Red, green and blue each hold brightness *and* colour, so a gray photo gives
+# RGB is a poor way to pose our question. Red, green and blue each hold brightness *and* color, so a gray photo gives
 # the model none of the three channels. **CIE L\*a\*b\*** takes the two apart:
 #
 # - **L\*** is lightness, from 0 (black) to 100 (white). It is the gray photo.
-# - **a\*** runs from green (−) to magenta (+) and **b\*** from blue (−) to yellow (+). They are the colour, and 0 is
-#   no colour.
+# - **a\*** runs from green (−) to magenta (+) and **b\*** from blue (−) to yellow (+). They are the color, and 0 is
+#   no color.
 #
 # It was also designed so that equal distances look about equally different, which is not so in RGB. Getting there
 # takes three steps, and we take them by hand with one photo.
@@ -211,7 +211,7 @@ print(f"a stored value of 0.5 is {float(linearize(0.5)):.3f} of full light")
 
 # %% [markdown]
 # **Step 2: from the screen's primaries to XYZ.** A fixed matrix turns linear RGB into the response of a
-# standard observer. Its rows sum to the colour of white, here daylight, **D65**. The middle row is
+# standard observer. Its rows sum to the color of white, here daylight, **D65**. The middle row is
 # luminance: green counts for 72%, blue for 7%.
 #
 # $$\begin{pmatrix}X\\Y\\Z\end{pmatrix} = \begin{pmatrix}0.412453&0.357580&0.180423\\0.212671&0.715160&0.072169\\0.019334&0.119193&0.950227\end{pmatrix}\begin{pmatrix}R\\G\\B\end{pmatrix}$$
@@ -225,7 +225,7 @@ print("white becomes", (np.ones(3) @ M.T).round(5), "and D65 is", WHITE)
 # %% [markdown]
 # **Step 3: a cube root, and differences.** Divide by white, so that gray has three equal numbers. Take a cube root,
 # because we sense ratios of light rather than amounts. (Near black a straight line replaces it, since its slope would
-# grow without bound.) Then lightness is the middle number, and colour is made of the differences, which are zero for
+# grow without bound.) Then lightness is the middle number, and color is made of the differences, which are zero for
 # gray:
 #
 # $$f(t) = \begin{cases}\sqrt[3]{t} & t > \left(\tfrac{6}{29}\right)^3 \\ \tfrac13\left(\tfrac{29}{6}\right)^2 t + \tfrac{4}{29} & \text{else}\end{cases}\qquad
@@ -242,7 +242,7 @@ def to_lab(rgb):
 
 # %% [markdown]
 # Before we trust it, we compare it with `g2g.lab`, which does the same for whole batches on a GPU, and with
-# scikit-image. A photo contains few colours, so we also check 100,000 random ones.
+# scikit-image. A photo contains few colors, so we also check 100,000 random ones.
 
 # %%
 def as_batch(rgb):
@@ -250,10 +250,10 @@ def as_batch(rgb):
 
 
 random = np.random.default_rng(SEED).random((250, 400, 3))
-for name, colours in (("the photo", rgb), ("100,000 random colours", random)):
-    ours, library = to_lab(colours), lab.rgb_to_lab(as_batch(colours)).movedim(-3, -1).numpy()
+for name, colors in (("the photo", rgb), ("100,000 random colors", random)):
+    ours, library = to_lab(colors), lab.rgb_to_lab(as_batch(colors)).movedim(-3, -1).numpy()
     print(f"{name}: largest difference to g2g.lab {np.abs(ours - library).max():.1e}, "
-          f"to scikit-image {np.abs(ours - color.rgb2lab(colours)).max():.1e}")
+          f"to scikit-image {np.abs(ours - color.rgb2lab(colors)).max():.1e}")
 
 # %% [markdown]
 # The difference to `g2g.lab` is the rounding of 64-bit numbers. scikit-image rounds the slope of the straight line and
@@ -263,7 +263,7 @@ for name, colours in (("the photo", rgb), ("100,000 random colours", random)):
 # ## 1.4 The three planes
 #
 # The upper row shows the photo and its planes in CIE units. The lower row shows what the models get and what they must
-# answer, after the normalisation of the next section. (This is the report's figure *preprocessing*; it is saved under
+# answer, after the normalization of the next section. (This is the report's figure *preprocessing*; it is saved under
 # that name.)
 
 # %%
@@ -273,7 +273,7 @@ fig
 
 # %% [markdown]
 # All the outlines are in L\*. In a\* and b\* the objects are only soft patches. To see what each plane carries, we put
-# the photo together again with some planes left out: L\* alone, L\* with one colour plane, and the colours alone at one
+# the photo together again with some planes left out: L\* alone, L\* with one color plane, and the colors alone at one
 # lightness.
 
 # %%
@@ -288,7 +288,7 @@ pictures = {"L*": join(L, zero, zero), "L* and a*": join(L, a, zero), "L* and b*
 figures.image_row(pictures.values(), pictures)
 
 # %% [markdown]
-# How much detail do the colour planes need? Here they are shrunk to a quarter of their width, enlarged again and put
+# How much detail do the color planes need? Here they are shrunk to a quarter of their width, enlarged again and put
 # under the untouched L\*. This is where JPEG and television have always economised. For a model this is good news: it
 # may paint with a broad brush, because the gray photo draws the lines.
 
@@ -298,13 +298,13 @@ import torch.nn.functional as F
 coarse = F.interpolate(torch.stack([a, b])[None], scale_factor=1 / 4, mode="area")
 coarse = F.interpolate(coarse, size=L.shape, mode="bilinear")[0]
 figures.image_row([join(L, a, b), join(L, *coarse), join(middle, *coarse)],
-                  ["the photo", "its colours, 4 times coarser", "those colours alone"])
+                  ["the photo", "its colors, 4 times coarser", "those colors alone"])
 
 # %% [markdown]
-# ## 1.5 Normalisation, and a number that changes every other number
+# ## 1.5 Normalization, and a number that changes every other number
 #
 # Networks like inputs and targets between about −1 and 1. For L\* the choice is plain: $L = L^*/50 - 1$. For a\* and
-# b\* we need a divisor. How far do the colours of a screen reach? Try a fine grid over the whole RGB cube:
+# b\* we need a divisor. How far do the colors of a screen reach? Try a fine grid over the whole RGB cube:
 
 # %%
 steps = torch.linspace(0, 1, 86, dtype=torch.float64)
@@ -313,10 +313,10 @@ _, all_a, all_b = lab.rgb_to_lab(cube)
 print(f"a* from {all_a.min():.1f} to {all_a.max():.1f}, b* from {all_b.min():.1f} to {all_b.max():.1f}")
 
 # %% [markdown]
-# So **110** brings every colour into −1…1 with hardly any room to spare, and 110 it is. Much code divides by 128, a
+# So **110** brings every color into −1…1 with hardly any room to spare, and 110 it is. Much code divides by 128, a
 # habit from 8-bit images. That does no harm to a model, but it changes the *loss*: the same picture with the same
 # mistakes scores 110/128 = 0.86 times as much. **An MAE of ab means nothing without its divisor**, and the report
-# does not name its own. Here is the error of "no colour at all" on the photo above, in three currencies:
+# does not name its own. Here is the error of "no color at all" on the photo above, in three currencies:
 
 # %%
 error = torch.stack([a, b]).abs().mean()
@@ -345,23 +345,23 @@ print(f"largest error before rounding: {steps_off.max():.1e} of an 8-bit step")
 print("after rounding, equal to the original:", bool((np.rint(back.numpy() * 255) == some).all()))
 
 # %% [markdown]
-# The round trip is safe as long as a screen can show the colours. A *predicted* colour need not be one of those: not
+# The round trip is safe as long as a screen can show the colors. A *predicted* color need not be one of those: not
 # every a\*, b\* exists at every lightness. `to_rgb` then clips, for display only; the MAE is measured before that. Here
-# the L\* of the photo is left alone and its colours are turned up step by step:
+# the L\* of the photo is left alone and its colors are turned up step by step:
 
 # %%
 pictures = {}
 for k in (1, 1.5, 2, 3, 4, 6):
     free = lab.lab_to_rgb(torch.stack([L, k * a, k * b]), clip=False)
     clipped = ((free < -0.002) | (free > 1.002)).any(0).float().mean()
-    pictures[f"colours × {k:g}\n{clipped:.0%} clipped"] = free.clamp(0, 1)
+    pictures[f"colors × {k:g}\n{clipped:.0%} clipped"] = free.clamp(0, 1)
 figures.image_row(pictures.values(), pictures)
 
 # %% [markdown]
-# ## 1.6 Which colours do photos have?
+# ## 1.6 Which colors do photos have?
 #
 # We take pixels from every training photo (at most about 64 × 64 each) and count how often each pair (a\*, b\*)
-# occurs. The scale is logarithmic: one step of the colour bar is a factor of ten.
+# occurs. The scale is logarithmic: one step of the color bar is a factor of ten.
 
 # %%
 step = max(1, photos.size // 64)
@@ -372,7 +372,7 @@ histogram
 
 # %% [markdown]
 # The line is the border of what a screen can show. Photos reach nearly every part of the area inside, but most parts
-# only rarely: **the mass sits at the centre**, at gray, stretched along the axis from blue to yellow (sky and shade,
+# only rarely: **the mass sits at the center**, at gray, stretched along the axis from blue to yellow (sky and shade,
 # sand, skin, wood, lamplight). (In `smoke` the few bundled photographs are not typical, with their red cup and orange
 # table.) In numbers, with *chroma* $C = \sqrt{a^{*2} + b^{*2}}$, the distance from gray:
 
@@ -380,7 +380,7 @@ histogram
 chroma = metrics.chroma(ab_train)
 for limit in (5, 10, 20, 40):
     print(f"chroma below {limit:2}: {(chroma < limit).float().mean():.0%} of the pixels")
-print(f"mean {chroma.mean():.1f}, the most vivid colour of a screen has {torch.hypot(all_a, all_b).max():.0f}")
+print(f"mean {chroma.mean():.1f}, the most vivid color of a screen has {torch.hypot(all_a, all_b).max():.0f}")
 
 # %% [markdown]
 # Now think like a model. You see a pixel of middle gray and must name its b\*. These are the values that such pixels
@@ -404,7 +404,7 @@ plt.show()
 # brown**. A model that knows more than the lightness of one pixel (that this is sky, that this is a lemon) can do
 # better. Where it is unsure, it falls back on this answer. Notebook 02 turns that into an experiment.
 #
-# ### Photos with next to no colour
+# ### Photos with next to no color
 #
 # Photos whose mean chroma is below 5 are called near-gray here: black-and-white pictures, fog, snow. They teach a model
 # to answer gray. The report's protocol keeps them, and so does our default; `MIN_CHROMA = 5` at the top leaves them out
@@ -415,10 +415,10 @@ for split in ("train", "valid"):
     print(f"{split}: {photos.near_gray(split).sum()} of {len(photos.files(split)):,} photos are near-gray")
 table = photos.manifest.query("split == 'train' and skipped == ''").reset_index(drop=True)
 order = table["chroma"].sort_values().index
-print("chroma of the grayest and of the most colourful training photos:", *table["chroma"][order].iloc[[0, 1, -2, -1]])
+print("chroma of the grayest and of the most colorful training photos:", *table["chroma"][order].iloc[[0, 1, -2, -1]])
 
 # %% [markdown]
-# In the gallery none is near-gray; the dogs come closest, and the fig is the most colourful:
+# In the gallery none is near-gray; the dogs come closest, and the fig is the most colorful:
 
 # %%
 _, ab_gallery = lab.photos_to_lab(gallery)
@@ -432,7 +432,7 @@ figures.image_row(gallery, [f"chroma {metrics.chroma(ab).mean():.0f}" for ab in 
 
 # %%
 batch_size = get_recipe("cnn", profile).batch_size
-dls = dataloaders(photos, batch_size, seed=SEED, device=device())
+dls = dataloaders(photos, batch_size, seed=SEED, device=get_device())
 L_batch, ab_batch = dls.one_batch()
 print("L ", tuple(L_batch.shape), f"{L_batch.min():.2f} … {L_batch.max():.2f}", L_batch.device)
 print("ab", tuple(ab_batch.shape), f"{ab_batch.min():.2f} … {ab_batch.max():.2f}", ab_batch.dtype)
@@ -440,7 +440,7 @@ print("ab", tuple(ab_batch.shape), f"{ab_batch.min():.2f} … {ab_batch.max():.2
 # %%
 L_few, ab_few = lab.photos_to_lab(gallery[2:4])
 pairs = torch.cat([lab.to_rgb(L_few, 0 * ab_few), lab.to_rgb(L_few, ab_few)], dim=3)  # side by side
-figures.image_row(pairs, ["gray | colour"] * 2)
+figures.image_row(pairs, ["gray | color"] * 2)
 
 # %% [markdown]
 # On the left is what the model sees, on the right what it has to paint. Each training photo is mirrored with probability
@@ -469,13 +469,13 @@ gray = evaluation.score(evaluation.gray(), photos, "valid", show=False)
 print(f"gray: MAE {by_hand:.4f} by hand, {gray['mae'].mean():.4f} by evaluation.score, on {len(gray)} photos")
 
 # %% [markdown]
-# A little smarter is one fixed colour for every pixel of every photo: the one with the lowest error on the *training*
+# A little smarter is one fixed color for every pixel of every photo: the one with the lowest error on the *training*
 # photos. For an absolute error, that is the median of a and the median of b.
 
 # %%
 best = evaluation.best_constant(photos)
 constant = evaluation.score(evaluation.constant(best), photos, "valid", show=False)
-print(f"best constant colour: a* = {110 * best[0]:.1f}, b* = {110 * best[1]:.1f}")
+print(f"best constant color: a* = {110 * best[0]:.1f}, b* = {110 * best[1]:.1f}")
 print(f"its MAE on the validation photos: {constant['mae'].mean():.4f}, gray has {gray['mae'].mean():.4f}")
 
 # %%
@@ -487,9 +487,9 @@ for L, ab_true in zip(L_few.split(1), ab_few.split(1)):
 figures.image_row(pictures, titles)
 
 # %% [markdown]
-# On 2,000 COCO photos gray scores an MAE of **0.089** and the best constant colour 0.086 (0.0889 and 0.0860 at 128 px,
+# On 2,000 COCO photos gray scores an MAE of **0.089** and the best constant color 0.086 (0.0889 and 0.0860 at 128 px,
 # `results/cpu/table1.md`). Keep these two in mind. The report's trained models score from 0.0848 down to 0.0807. Without a
-# gray row beside them, nobody can tell that this is a close race, or that a picture without any colour is nearly among the
+# gray row beside them, nobody can tell that this is a close race, or that a picture without any color is nearly among the
 # leaders. How sure are the numbers above? Photos differ, and a handful of them tells us little:
 
 # %%
@@ -514,7 +514,7 @@ if profile.name == "smoke":
 # 1. **The other divisor.** Compute the validation MAE of gray and of the best constant as if ab had been
 #    divided by 128. By how many percent does the constant beat gray with either divisor? What does that say
 #    about comparing two papers?
-# 2. **How coarse may colour be?** Shrink ab by 2, 4, 8, 16 and 32, put it under the full L\*, and measure
+# 2. **How coarse may color be?** Shrink ab by 2, 4, 8, 16 and 32, put it under the full L\*, and measure
 #    the mean CIEDE2000 (`g2g.metrics.delta_e`) to the original. Where do you begin to *see* it?
 # 3. **A folder of trouble.** Write some training photos into a temporary folder, add a truncated JPEG, a
 #    text file called `photo.jpg` and a copy of a photo under another name, and prepare that folder. Does

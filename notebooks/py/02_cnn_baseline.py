@@ -18,14 +18,14 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/02_cnn_baseline.ipynb)
 #
-# Our first model that colours is a plain convolutional network, trained with the plainest loss there is. It
+# Our first model that colors is a plain convolutional network, trained with the plainest loss there is. It
 # learns something, and what it learns is mostly brown. Why it *must* be brown is the main lesson of this
 # notebook.
 #
 # **You will learn**
 #
 # - how to write an encoder-decoder in two cells, and what it loses on its way through the middle;
-# - what L1, L2 and an adversary answer when one gray could have been several colours;
+# - what L1, L2 and an adversary answer when one gray could have been several colors;
 # - how to write a training loop, and that the library's loop computes the same;
 # - how to read a loss curve against the error of doing nothing, and how to measure "brown".
 #
@@ -42,7 +42,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -52,11 +52,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
@@ -96,9 +96,12 @@ from torch import nn
 from g2g import evaluation, figures, lab, metrics, runs, training
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import count_parameters, predict
-from g2g.runs import load_or_train, shipped_model
-from report.publish import across, coloured, gallery_photos
-from report.tables import quoted_score
+from g2g.runs import load_or_train, pretrained_model
+from g2g.training import get_device
+from g2g.figures import across
+from g2g.colorize import colorize_all
+from g2g.photos import gallery_photos
+from g2g.runs import published_score
 
 # %% [markdown]
 # ## 2.1 The network, by hand
@@ -151,7 +154,7 @@ def forward(self: CNN, L):
 # are in the repository. Load them into both networks and compare the answers.
 
 # %%
-shipped, shipped_size, sentence = shipped_model("cnn")
+shipped, shipped_size, sentence = pretrained_model("cnn")
 by_hand = CNN(shipped.latent[0].out_channels // 8).eval()
 by_hand.load_state_dict(shipped.state_dict())
 x = torch.rand(2, 1, shipped_size, shipped_size) * 2 - 1
@@ -177,19 +180,19 @@ print(f"in all {count_parameters(model):,}")
 # %% [markdown]
 # One pixel of the latent stands for $16 \times 16$ pixels of the photo. Everything the decoder paints has to
 # pass through there, and there are **no skip connections** around it, so the decoder cannot know exactly where
-# an outline runs. For colour that is a smaller loss than it sounds. The outlines are in L, and L is given: it
-# is joined with the answer, not predicted. Still, watch for colours that spill over edges. The U-Net of
+# an outline runs. For color that is a smaller loss than it sounds. The outlines are in L, and L is given: it
+# is joined with the answer, not predicted. Still, watch for colors that spill over edges. The U-Net of
 # notebook 03 gets skips.
 #
-# ## 2.2 A toy: one gray, several colours
+# ## 2.2 A toy: one gray, several colors
 #
 # Before any training, a question that needs no network. In a gray photo you see a jacket of lightness
 # $L^* = 50$. Of all jackets that look like this in gray, **60% are red and 40% are blue**. You may give *one*
 # answer (a\*, b\*). Which answer has the lowest expected loss?
 
 # %%
-red, blue, green = torch.tensor([[60.0, 40.0], [5.0, -45.0], [-40.0, 45.0]])  # a*, b* of three colours
-colours, share = torch.stack([red, blue]), torch.tensor([0.6, 0.4])
+red, blue, green = torch.tensor([[60.0, 40.0], [5.0, -45.0], [-40.0, 45.0]])  # a*, b* of three colors
+colors, share = torch.stack([red, blue]), torch.tensor([0.6, 0.4])
 
 
 def swatch(ab, L=50.0):
@@ -200,18 +203,18 @@ def swatch(ab, L=50.0):
 # "network" is a single pair of numbers, `guess`.
 
 # %%
-def answer(loss, colours, share, steps=300):
+def answer(loss, colors, share, steps=300):
     guess = torch.zeros(2, requires_grad=True)
     optimizer = torch.optim.Adam([guess])
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 2 * (1 - step / steps)
-        errors = loss(guess.expand_as(colours), colours, reduction="none").mean(1)
+        errors = loss(guess.expand_as(colors), colors, reduction="none").mean(1)
         expected = (share * errors).sum()
         optimizer.zero_grad(), expected.backward(), optimizer.step()
     return guess.detach()
 
 
-l1, l2 = (answer(loss, colours, share) for loss in (F.l1_loss, F.mse_loss))
+l1, l2 = (answer(loss, colors, share) for loss in (F.l1_loss, F.mse_loss))
 print("L1 answers", l1.round().tolist(), " L2 answers", l2.round().tolist())
 
 # %%
@@ -219,12 +222,12 @@ figures.image_row([swatch(c) for c in (red, blue, l1, l2)], ["60% are", "40% are
 
 # %% [markdown]
 # **L2 answers with the mean**, a 60 : 40 mixture that no jacket has. **L1 answers with the median**, and of two
-# colours the median is simply the more frequent one. The expected loss along the straight line from blue to
+# colors the median is simply the more frequent one. The expected loss along the straight line from blue to
 # red shows both: L2 has its valley in between, while L1 falls all the way to the majority.
 
 # %%
 t = torch.linspace(0, 1, 101)
-errors = blue + t[:, None, None] * (red - blue) - colours  # (101 guesses, 2 colours, a and b)
+errors = blue + t[:, None, None] * (red - blue) - colors  # (101 guesses, 2 colors, a and b)
 fig, ax = plt.subplots(figsize=(5, 2.4))
 for name, value in (("L1", errors.abs()), ("L2", errors**2)):
     curve = value.mean(2) @ share
@@ -240,8 +243,8 @@ plt.show()
 # {−45, 40, 45} for b\*.
 
 # %%
-colours, share = torch.stack([red, blue, green]), torch.tensor([0.4, 0.35, 0.25])
-l1, l2 = (answer(loss, colours, share) for loss in (F.l1_loss, F.mse_loss))
+colors, share = torch.stack([red, blue, green]), torch.tensor([0.4, 0.35, 0.25])
+l1, l2 = (answer(loss, colors, share) for loss in (F.l1_loss, F.mse_loss))
 print("L1 answers", l1.round().tolist(), " L2 answers", l2.round().tolist())
 titles = ["40% are", "35% are", "25% are", "L1 answers", "L2 answers"]
 figures.image_row([swatch(c) for c in (red, blue, green, l1, l2)], titles)
@@ -249,27 +252,27 @@ figures.image_row([swatch(c) for c in (red, blue, green, l1, l2)], titles)
 # %% [markdown]
 # There it is: the a\* of the blue jacket with the b\* of the red one, **a brown that nobody has ever worn**,
 # and by L1 it is the *best* answer. Nothing is wrong with the optimizer, and a bigger network would find the
-# same. In photos one gray can stand for countless colours, not just three. They spread around a centre that
+# same. In photos one gray can stand for countless colors, not just three. They spread around a center that
 # is gray and slightly warm (see the histogram of notebook 01), and that is where their median lies.
 #
 # ### An adversary does not average
 #
-# Now replace the loss with an opponent. A small network D looks at colours and learns to tell real jackets
+# Now replace the loss with an opponent. A small network D looks at colors and learns to tell real jackets
 # from our guess; we move the guess to where D says "real". A mean or a median is no longer a refuge, because
 # D has never seen a real jacket there. This is the smallest possible GAN
 # ([Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661)). A little noise on both sides blurs real and fake
 # alike, so that D is a slope and not a cliff.
 
 # %%
-def adversary(start, colours, share, seed=0, rounds=120, noise=8.0):
+def adversary(start, colors, share, seed=0, rounds=120, noise=8.0):
     torch.manual_seed(seed)
     guess, path = start.clone().requires_grad_(), [start]
     D = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
     d_optimizer = torch.optim.Adam(D.parameters(), lr=1e-2, betas=(0.5, 0.999))
     g_optimizer = torch.optim.Adam([guess], lr=0.5, betas=(0.5, 0.999))
     for _ in range(rounds):
-        for _ in range(3):  # D: real colours up, the guess down
-            real = colours[torch.multinomial(share, 256, replacement=True)] + noise * torch.randn(256, 2)
+        for _ in range(3):  # D: real colors up, the guess down
+            real = colors[torch.multinomial(share, 256, replacement=True)] + noise * torch.randn(256, 2)
             fake = guess.detach() + noise * torch.randn(256, 2)
             d_loss = F.softplus(-D(real / 110)).mean() + F.softplus(D(fake / 110)).mean()
             d_optimizer.zero_grad(), d_loss.backward(), d_optimizer.step()
@@ -283,7 +286,7 @@ def adversary(start, colours, share, seed=0, rounds=120, noise=8.0):
 # as the course's cGAN starts from a network trained with L1. Here are its paths for three seeds:
 
 # %%
-paths = [adversary(l1, colours, share, seed) for seed in (0, 1, 2)]
+paths = [adversary(l1, colors, share, seed) for seed in (0, 1, 2)]
 fig, ax = plt.subplots(figsize=(4.2, 3.8))
 for path in paths:
     ax.plot(*path.T, color="#555555", lw=1)
@@ -297,29 +300,29 @@ plt.show()
 figures.image_row([swatch(path[-1]) for path in paths], [f"adversary, seed {seed}" for seed in (0, 1, 2)])
 
 # %% [markdown]
-# Each time the guess leaves the brown and settles on **one** of the real colours. *Which* one is a matter of
+# Each time the guess leaves the brown and settles on **one** of the real colors. *Which* one is a matter of
 # chance: the adversary asks for a possible jacket, not for the right one, and its expected L1 error is higher
-# than brown's. That is the conflict of this whole course in one picture: a low error and a convincing colour
-# are two different goals. (And a warning: a convincing colour is still invented. In a historical photo or a
+# than brown's. That is the conflict of this whole course in one picture: a low error and a convincing color
+# are two different goals. (And a warning: a convincing color is still invented. In a historical photo or a
 # medical picture it must not pass for a record.)
 #
-# | a single answer that minimises | is | looks |
+# | a single answer that minimizes | is | looks |
 # |---|---|---|
 # | L2 | the mean | mixed, dull |
-# | L1 | the median of a and of b | the majority's colour if there is one, else gray-brown |
-# | the adversary's doubt | one of the real colours | vivid, possibly wrong |
+# | L1 | the median of a and of b | the majority's color if there is one, else gray-brown |
+# | the adversary's doubt | one of the real colors | vivid, possibly wrong |
 #
 # ## 2.3 Before training
 #
 # Now the real network. Photos and batches come from notebook 01. Numbers come from the **validation** photos, which no
 # training step uses. (In `smoke` that means little: they are other crops of the very photographs that the network
 # trains on.) The pictures are two of [data/gallery](../data/gallery/README.md), the fig by Trevor "Freespace" and the
-# meadow by Aitzol Berasategi, CC BY 4.0, recoloured; no profile trains on those.
+# meadow by Aitzol Berasategi, CC BY 4.0, recolored; no profile trains on those.
 
 # %%
 photos = prepare(profile)
 print(photos)
-device = runs.device()
+device = get_device()
 dls = dataloaders(photos, recipe.batch_size, seed=SEED, device=device)
 L_valid, ab_valid = (torch.cat(x) for x in zip(*batches(photos.valid), strict=True))
 gray_mae = ab_valid.abs().mean().item()
@@ -364,13 +367,13 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The curve is jagged because each step sees different photos, some more colourful than others. The library
+# The curve is jagged because each step sees different photos, some more colorful than others. The library
 # runs the same loop inside a fastai `Learner`, which adds checkpoints, histories and mixed precision. Is it
 # really the same? Train the library's CNN for as many epochs from the same seed, leaving out what only some recipes use
 # (crops, weight decay, averaged weights), and compare the answers:
 
 # %%
-plain = dataclasses.replace(recipe, seed=SEED, crop=1.0, weight_decay=0.0, average=0.0)
+plain = dataclasses.replace(recipe, seed=SEED, min_crop_side=1.0, weight_decay=0.0, ema_decay=0.0)
 learn = runs.learner(plain, photos)
 with tempfile.TemporaryDirectory() as folder:
     history = training.fit(learn, folder, epochs=hand_epochs, lr=1e-3, seed=SEED)
@@ -398,9 +401,9 @@ figures.save(curves, "cnn_loss_curves", profile.outputs / "figures")
 curves
 
 # %% [markdown]
-# How to read it: the *dashed gray* line is the validation error of no colour at all. A curve below it has
-# learnt something, and the distance says how much. *Dotted* is training, *solid* is validation. While both
-# fall, the network learns. When the training loss keeps falling but the validation loss turns up, it memorises;
+# How to read it: the *dashed gray* line is the validation error of no color at all. A curve below it has
+# learned something, and the distance says how much. *Dotted* is training, *solid* is validation. While both
+# fall, the network learns. When the training loss keeps falling but the validation loss turns up, it memorizes;
 # 100 epochs give it time for that. The run keeps two sets of weights, those of the best epoch and those of the last:
 
 # %%
@@ -426,21 +429,21 @@ figures.qualitative_grid(columns | {"truth": lab.to_rgb(L_few, ab_few)})
 #
 # The report calls its CNN's pictures "desaturated, brownish". Let us put numbers on that. First the scores,
 # averaged over the validation photos, with gray beside them. `colorfulness` is the measure of Hasler and
-# Süsstrunk (2003), 0 for gray and about 100 for vivid colours. `delta_e` is CIEDE2000, a difference between two
-# colours as we see it.
+# Süsstrunk (2003), 0 for gray and about 100 for vivid colors. `delta_e` is CIEDE2000, a difference between two
+# colors as we see it.
 
 # %%
 answers = {"gray": evaluation.gray(), f"{len(losses)} steps": model, "cnn": cnn}
 scores = {name: evaluation.score(m, photos, "valid", show=False) for name, m in answers.items()}
-shown = ["mae", "mae_gray_pixels", "mae_colorful_pixels", "delta_e", "colorfulness", "colorfulness_truth"]
+shown = ["mae", "mae_gray_pixels", "mae_colorful_pixels", "delta_e", "colorfulness", "colorfulness_ground_truth"]
 pd.DataFrame({name: table[shown].mean() for name, table in scores.items()}).T.round(4)
 
 # %% [markdown]
-# Compare the last two columns: how much of the true colour does the answer show? Then compare the errors on
-# gray and on colourful pixels. Where the truth is gray, the gray answer is unbeatable; whatever a model gains,
-# it gains on the colourful pixels.
+# Compare the last two columns: how much of the true color does the answer show? Then compare the errors on
+# gray and on colorful pixels. Where the truth is gray, the gray answer is unbeatable; whatever a model gains,
+# it gains on the colorful pixels.
 #
-# Now the colours themselves. Where do they lie in the plane of a\* and b\*?
+# Now the colors themselves. Where do they lie in the plane of a\* and b\*?
 
 # %%
 ab_cnn = predict(cnn, L_valid)
@@ -454,8 +457,8 @@ for name, ab in (("truth", ab_valid), ("CNN", ab_cnn)):
           f"a* + b* > 0: {warm:.0%}, chroma above 20: {vivid:.0%}")
 
 # %% [markdown]
-# A model trained with L1 on enough photos keeps close to the centre: its chroma is lower than the truth's, the
-# rare and vivid colours (the blue of a car, the green of a shirt) are missing, and warm ones (a\* + b\* > 0)
+# A model trained with L1 on enough photos keeps close to the center: its chroma is lower than the truth's, the
+# rare and vivid colors (the blue of a car, the green of a shirt) are missing, and warm ones (a\* + b\* > 0)
 # tend to win the vote. It is the toy's median, a million times over. After seconds on a handful of crops, as in
 # `smoke`, anything may happen.
 #
@@ -464,32 +467,32 @@ for name, ab in (("truth", ab_valid), ("CNN", ab_cnn)):
 # *Read from `results/`, not computed here:* a longer run on real photos, beside the report's number.
 
 # %%
-quoted = runs.quoted().get("cnn")
+quoted = runs.published().get("cnn")
 if quoted:
     r = quoted.record
-    print(f"{quoted.recipe.stage} of profile {r['profile']}: {r['train']:,} photos at {r['size']} px, "
+    print(f"{quoted.recipe.model} of profile {r['profile']}: {r['train']:,} photos at {r['size']} px, "
           f"{quoted.recipe.epochs} epochs, seed {quoted.recipe.seed}, {r['minutes']:.0f} min on {r['device']}")
-    print(quoted_score(quoted))
+    print(published_score(quoted))
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves(quoted) if quoted else None
 
 # %% [markdown]
-# Its weights are in the repository, so we can look at its colours. The photographs are those of
-# [data/gallery](../data/gallery/README.md), which no model was trained on (authors and licences there;
-# recoloured here).
+# Its weights are in the repository, so we can look at its colors. The photographs are those of
+# [data/gallery](../data/gallery/README.md), which no model was trained on (authors and licenses there;
+# recolored here).
 
 # %%
 photographs = gallery_photos(240)
-across({"cnn": coloured(photographs, shipped, shipped_size), "truth": photographs})
+across({"cnn": colorize_all(photographs, shipped, shipped_size), "truth": photographs})
 
 # %% [markdown]
-# There is the brown. In numbers, on the 2,000 test photos: its pictures are 33% as colourful as the truth, and
-# 52% of their coloured pixels are orange to yellow, against 39% in the truth (`results/cpu/claims.md`).
+# There is the brown. In numbers, on the 2,000 test photos: its pictures are 33% as colorful as the truth, and
+# 52% of their colored pixels are orange to yellow, against 39% in the truth (`results/cpu/claims.md`).
 #
 # **The report** gives a test MAE of **0.0848** after 100 epochs on 8,000 COCO photos at 256 px. It does not say
 # what it divided ab by. If it was 110, as here, then gray scores about 0.089 on such photos: 0.0889 on our
-# 2,000 at 128 px, and the best constant colour 0.0860. The report's CNN is then about 5% better than no colour
+# 2,000 at 128 px, and the best constant color 0.0860. The report's CNN is then about 5% better than no color
 # at all. That is a small step, and a table without a gray row does not show it.
 #
 # One more thing. The report gives 0.0848 twice: as the CNN's *validation loss* and as its *test MAE*. Two
@@ -501,10 +504,10 @@ across({"cnn": coloured(photographs, shipped, shipped_size), "truth": photograph
 #
 # - An encoder-decoder squeezes the photo into a grid 16 times coarser and paints from there; L brings the
 #   outlines back.
-# - Where one gray could be several colours, **L2 answers with the mean, L1 with the median, and an adversary
+# - Where one gray could be several colors, **L2 answers with the mean, L1 with the median, and an adversary
 #   with one of them**. Brown is the best answer to the question that L1 asks.
 # - Training takes six lines. The library adds what a long run needs, and computes the same.
-# - Read a loss against gray's, and a colouring also by how colourful it is.
+# - Read a loss against gray's, and a coloring also by how colorful it is.
 #
 # ## Exercises
 #
@@ -512,7 +515,7 @@ across({"cnn": coloured(photographs, shipped, shipped_size), "truth": photograph
 #    (1/3); for red (51%) and blue (49%); for red and blue at exactly one half each. Why is the last one
 #    odd?
 # 2. **Train with L2.** Repeat the loop of 2.4 with `F.mse_loss` from the same initial weights. Which
-#    network is more colourful after the same steps, which has the lower MAE?
+#    network is more colorful after the same steps, which has the lower MAE?
 # 3. **A narrower latent.** Make a recipe with half the `width` by `dataclasses.replace` and train it with
 #    `load_or_train`. How many parameters are left, and what does validation say? `runs.list_runs(profile)`
 #    lists both runs.

@@ -23,7 +23,7 @@
 #
 # **You will learn**
 #
-# - why a network that colours has skip connections, and what they are worth;
+# - why a network that colors has skip connections, and what they are worth;
 # - what an encoder that has seen ImageNet knows, and how filters made for RGB can be made to read gray;
 # - how a U-Net is written, once by hand and once with fastai's `DynamicUnet`, and what each costs;
 # - how to look for a learning rate;
@@ -40,7 +40,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -50,11 +50,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
@@ -62,9 +62,10 @@ profile = setup(PROFILE, USE_DRIVE)
 
 # %%
 from g2g import runs
+from g2g.training import get_device
 
 SEED = 42  # order and flips of the photos, and all weights that start at random
-DEVICE = runs.device()  # the GPU if there is one
+DEVICE = get_device()  # the GPU if there is one
 TRY_BATCH = 4 if profile.name == "smoke" else 16  # photos per step in the search for a learning rate and in the steps by hand
 SEARCH_STEPS = 24 if profile.name == "smoke" else 100  # steps of that search
 HAND_STEPS = 12 if profile.name == "smoke" else 60  # steps by hand
@@ -92,15 +93,17 @@ from g2g.data import batches, dataloaders, prepare
 from g2g.models import count_parameters, imagenet_classifier, predict
 from g2g.photos import Item, decode
 from g2g.profiles import get_recipe, repo_root
-from g2g.runs import find_run, load_or_train, shipped_model
-from report.publish import across, coloured, gallery_photos
-from report.tables import quoted_score
+from g2g.runs import find_run, load_or_train, pretrained_model
+from g2g.figures import across
+from g2g.colorize import colorize_all
+from g2g.photos import gallery_photos
+from g2g.runs import published_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
 
 # %% [markdown]
 # The photos are those of notebook 02. We look at two of [data/gallery](../data/gallery/README.md), the meadow and the
-# mountains by Aitzol Berasategi (CC BY 4.0, recoloured), on which no profile trains.
+# mountains by Aitzol Berasategi (CC BY 4.0, recolored), on which no profile trains.
 
 # %%
 photos = prepare(profile)
@@ -109,11 +112,11 @@ gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 figures.image_row([*gray, *truth], ["gray"] * len(gray) + ["truth"] * len(truth))
 
 # %% [markdown]
-# ## 3.1 How fine must colour be?
+# ## 3.1 How fine must color be?
 #
-# The CNN of notebook 02 squeezes the photo down to a grid 16 times coarser than the photo and unfolds the colours
-# from there. A ResNet goes down to a grid 32 times coarser. What would be left of the **true** colours if a
-# network could name only one colour for each cell of such a grid?
+# The CNN of notebook 02 squeezes the photo down to a grid 16 times coarser than the photo and unfolds the colors
+# from there. A ResNet goes down to a grid 32 times coarser. What would be left of the **true** colors if a
+# network could name only one color for each cell of such a grid?
 
 # %%
 def coarse(ab, cell):
@@ -123,18 +126,18 @@ def coarse(ab, cell):
 
 
 for cell in (2, 4, 16, 32):
-    print(f"true colours in cells of {cell:2} px: L1 {F.l1_loss(coarse(ab, cell), ab):.4f}")
-print(f"no colour at all (gray):       L1 {ab.abs().mean():.4f}")
+    print(f"true colors in cells of {cell:2} px: L1 {F.l1_loss(coarse(ab, cell), ab):.4f}")
+print(f"no color at all (gray):       L1 {ab.abs().mean():.4f}")
 
 # %%
 cells = {f"cells of {cell} px": lab.to_rgb(L, coarse(ab, cell)) for cell in (2, 4, 16, 32)}
 figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cells.items()})
 
 # %% [markdown]
-# Cells of 2 px are hard to tell from the truth, which is why most JPEG files store colour at half the resolution. Cells
-# of 4 px take little from what the eye sees, and in a larger photo even less: colour is smooth where lightness is
-# sharp. With cells of 32 px the colours **bleed over the edges**. (A latent has hundreds of channels in each cell and
-# can hold more than one colour, so this illustrates the difficulty; it is not a bound.)
+# Cells of 2 px are hard to tell from the truth, which is why most JPEG files store color at half the resolution. Cells
+# of 4 px take little from what the eye sees, and in a larger photo even less: color is smooth where lightness is
+# sharp. With cells of 32 px the colors **bleed over the edges**. (A latent has hundreds of channels in each cell and
+# can hold more than one color, so this illustrates the difficulty; it is not a bound.)
 #
 # The edges themselves are no secret: they are in L, the input. They were only lost on the way down. A **skip
 # connection** hands them over: the decoder gets, at each resolution, the encoder's features of that same resolution
@@ -144,7 +147,7 @@ figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cell
 # %% [markdown]
 # ## 3.2 An encoder that can name things
 #
-# The way down need not be learnt from our photos. Others have trained networks before us, on 1.28 million **colour**
+# The way down need not be learned from our photos. Others have trained networks before us, on 1.28 million **color**
 # photos, to name which of 1,000 things each of them shows (ImageNet, ILSVRC 2012). We take a small one,
 # EfficientNet-Lite0 (Tan & Le 2019), whose weights are in this repository, and ask it what it sees. Its input is RGB in
 # $[-1, 1]$.
@@ -163,11 +166,11 @@ def name_it(rgb):
 
 for photograph in (data.coffee(), data.chelsea()):
     rgb = torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None] / 127.5 - 1
-    print("in colour:", name_it(rgb))
+    print("in color:", name_it(rgb))
     print("in gray:  ", name_it(rgb.mean(1, keepdim=True).expand(-1, 3, -1, -1)))
 
 # %% [markdown]
-# It knows the espresso and the cat, **and it knows them in gray**. That is what *pretrained* means, and why colour
+# It knows the espresso and the cat, **and it knows them in gray**. That is what *pretrained* means, and why color
 # follows from it: whoever can tell a cat from a cup is most of the way to brown and white. The last layer, which names
 # the things, is thrown away. What remains turns a photo into **features**: edges in the first layers, textures and
 # parts further in. Starting from weights trained for another task is called **transfer learning**; training them
@@ -179,7 +182,7 @@ for photograph in (data.coffee(), data.chelsea()):
 # $$w_R * L + w_G * L + w_B * L \;=\; (w_R + w_G + w_B) * L .$$
 #
 # **The sum of the three filters** on one channel does exactly what the three did on three equal ones. Above: twelve
-# of the 32 filters as colours. Below: their sums.
+# of the 32 filters as colors. Below: their sums.
 
 # %%
 rgb_filters = network.conv_stem.weight.detach()  # (32, 3, 3, 3)
@@ -254,7 +257,7 @@ def forward(self: Unet, L, off=()):
 
 # %%
 by_hand = Unet(imagenet_classifier("efficientnet_lite0")).eval()
-shipped, shipped_size, sentence = shipped_model("unet")
+shipped, shipped_size, sentence = pretrained_model("unet")
 print("the library's, trained:", sentence)
 by_hand.load_state_dict(shipped.state_dict())
 torch.testing.assert_close(predict(by_hand, L), predict(shipped, L))
@@ -285,7 +288,7 @@ SVG(filename=str(repo_root() / "docs/networks/unet.svg"))
 # **added** to its output: gradients reach the first layers that way (He et al. 2015). The dashed ones **concatenate**
 # channels from the encoder to the decoder: details reach the output that way. The outermost of them carries L itself.
 #
-# Neither network has a `tanh` at its end: nothing bounds the answer. Only pictures are clipped to the colours a screen
+# Neither network has a `tanh` at its end: nothing bounds the answer. Only pictures are clipped to the colors a screen
 # can show, losses and scores are not. What do the two cost?
 
 # %%
@@ -373,8 +376,8 @@ shown = {name: lab.to_rgb(L[:1], answer[:1]) for name, answer in answers.items()
 figures.qualitative_grid(shown | {"truth": truth[:1]})
 
 # %% [markdown]
-# Before training the decoder is random, whatever the encoder knows, and the colours are arbitrary. The first thing
-# that training does is to turn them **off**: gray is the quickest way to a small L1. Colour comes later, if at all,
+# Before training the decoder is random, whatever the encoder knows, and the colors are arbitrary. The first thing
+# that training does is to turn them **off**: gray is the quickest way to a small L1. Color comes later, if at all,
 # and only where the network is sure of it. So compare each number with the gray one, not with zero. (The library's
 # quarter U-Net skips this stage: the weights of its last layer begin at zero, so its first answer is gray. For this
 # experiment we gave them other values.)
@@ -398,8 +401,8 @@ figures.save(fig, "unet_loss_curves", profile.outputs / "figures")
 fig
 
 # %% [markdown]
-# The dashed line is the loss of a network that always answers gray. A curve that ends at it has learnt nothing that
-# shows; the distance *below* it is what was learnt about colour. Where the training loss goes on falling and the
+# The dashed line is the loss of a network that always answers gray. A curve that ends at it has learned nothing that
+# shows; the distance *below* it is what was learned about color. Where the training loss goes on falling and the
 # validation loss does not, the network is learning these photos by heart. (In the `smoke` profile a handful of crops is
 # seen for seconds: its numbers prove that the machinery works and mean nothing else.)
 
@@ -419,8 +422,8 @@ figures.qualitative_grid(columns)
 # %% [markdown]
 # ## 3.8 What flows through the skips
 #
-# Now a look inside a network that can colour: the one whose weights are in the repository. We send a photograph of the
-# gallery (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; squashed, and recoloured below) through its encoder and keep
+# Now a look inside a network that can color: the one whose weights are in the repository. We send a photograph of the
+# gallery (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; squashed, and recolored below) through its encoder and keep
 # the features at each resolution. In each row we show the six channels that vary most. The three middle rows cross over
 # to the decoder; the last row is the bottom of the U.
 
@@ -442,13 +445,13 @@ def liveliest(f, side=128, n=6):
 grid([liveliest(f[0]) for f in features], left=[f"{f.shape[-1]} px" for f in features])
 
 # %% [markdown]
-# The upper grids are fine: you recognise the photo and its edges. The lower ones are coarse: they say not *what is
+# The upper grids are fine: you recognize the photo and its edges. The lower ones are coarse: they say not *what is
 # exactly where*, but *what is there at all*. The decoder needs both, and without skips it would get only the lowest
 # row.
 #
 # ## 3.9 What the skips and ImageNet are worth
 #
-# We could switch the skips off in a trained network, but that would be unfair: it never learnt to do without them. The
+# We could switch the skips off in a trained network, but that would be unfair: it never learned to do without them. The
 # fair way is to **train** each variant on the same photos for the same number of steps. There are three networks: ours,
 # the same without skips (`off`: each skip carries only the mean of its channels, nothing of *where*), and the same with
 # a random encoder. Here they are trained only briefly:
@@ -534,7 +537,7 @@ pd.DataFrame(rows).set_index("stage").dropna(axis=1, how="all").T
 # * At 20 epochs the text says *"After which … no further reductions in losses"*. The control will show whether that is
 #   so.
 # * The number that makes 0.0846 readable appears nowhere: **gray scores about 0.089** on COCO photos (measured: 0.0890
-#   on 2,000 of them at 256 px). The U-Net's reported gain over an answer without any colour is then about 5%.
+#   on 2,000 of them at 256 px). The U-Net's reported gain over an answer without any color is then about 5%.
 
 # %%
 print(f"the report: test / text = {0.0846 / 0.07586:.3f}")
@@ -548,32 +551,32 @@ print(f"the report's U-Net, measured by the gray answer: {1 - 0.0846 / 0.0890:.1
 # than a notebook in `smoke` has.
 
 # %%
-quoted = runs.quoted().get("unet")
+quoted = runs.published().get("unet")
 if quoted:
     r = quoted.record
     print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, "
           f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, encoder: {quoted.recipe.weights or 'random'}")
-    print(quoted_score(quoted), "(and 0.07586, an L1 loss)")
+    print(published_score(quoted), "(and 0.07586, an L1 loss)")
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves({"unet": quoted}) if quoted else None
 
 # %% [markdown]
 # Its weights are in the repository, and so are those of the CNN of notebook 02. Compare the sky, the meadow and the
-# fig. The photographs are those of `data/gallery`, which no model was trained on (authors and licences there;
-# recoloured here).
+# fig. The photographs are those of `data/gallery`, which no model was trained on (authors and licenses there;
+# recolored here).
 
 # %%
 photographs = gallery_photos(240)
-rows = {name: coloured(photographs, *shipped_model(name)[:2]) for name in ("cnn", "unet")}
+rows = {name: colorize_all(photographs, *pretrained_model(name)[:2]) for name in ("cnn", "unet")}
 across(rows | {"truth": photographs})
 
 # %% [markdown]
 # ## Summary
 #
-# * Colour may be coarse, even at a quarter of the resolution; its edges may not. Skip connections bring the encoder's
+# * Color may be coarse, even at a quarter of the resolution; its edges may not. Skip connections bring the encoder's
 #   fine grids to the decoder.
-# * ImageNet weights are knowledge from another task: an encoder that names a cat in gray knows much about its colour.
+# * ImageNet weights are knowledge from another task: an encoder that names a cat in gray knows much about its color.
 #   The first convolution reads gray exactly, with the **sum** of its RGB filters. Test whether the weights were really
 #   loaded, because a random encoder trains without complaint.
 # * `lr_find` shows where the loss falls. It gives a range, not a number.

@@ -50,7 +50,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -60,11 +60,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
@@ -75,13 +75,14 @@ import dataclasses
 
 from g2g import runs
 from g2g.profiles import get_recipe, repo_root
+from g2g.training import get_device
 
 SEED = 42  # order and flips of the photos, and the first weights of the discriminator
 STEP_BATCH = 2  # photos in the two steps by hand, which always run on the CPU
-DEVICE = runs.device()  # the GPU if there is one
+DEVICE = get_device()  # the GPU if there is one
 recipe = get_recipe("cgan", profile)
 CELL = 4 if recipe.resolution == "quarter" else 1  # px of the photo for each answer of G
-# recipe = dataclasses.replace(recipe, lam=10.0)  # a run of its own
+# recipe = dataclasses.replace(recipe, lambda_l1=10.0)  # a run of its own
 
 # %%
 import copy
@@ -99,23 +100,26 @@ from torch import nn
 from g2g import evaluation, figures, lab, training
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import PatchGAN, count_parameters, predict
-from g2g.runs import load_or_train, shipped_model
-from report.publish import across, coloured, gallery_photos
-from report.tables import quoted_score
+from g2g.runs import load_or_train, pretrained_model
+from g2g.training import get_device
+from g2g.figures import across
+from g2g.colorize import colorize_all
+from g2g.photos import gallery_photos
+from g2g.runs import published_score
 
 pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 
 # %% [markdown]
 # ## 4.1 The idea
 #
-# L1 compares pixel by pixel. Where a car might be red, blue or green, L1 takes a vote on each axis, and if no colour has
+# L1 compares pixel by pixel. Where a car might be red, blue or green, L1 takes a vote on each axis, and if no color has
 # a majority, the winner is a dull one nobody voted for (the toy of notebook 02). What we want to say is not "be near
-# *this* photo" but "**be such that nobody can tell you from a photo**". Nobody has a formula for that, so it is learnt as
-# well: by a **discriminator** D that is trained to tell real colours from generated ones, while the **generator** G is
+# *this* photo" but "**be such that nobody can tell you from a photo**". Nobody has a formula for that, so it is learned as
+# well: by a **discriminator** D that is trained to tell real colors from generated ones, while the **generator** G is
 # trained to fool it ([Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661)).
 #
-# A D that only saw colours could be fooled by the colours of any nice photo. Ours sees L as well, so it can judge whether
-# *these* colours go with *this* photo (whether it does, we test in 4.9). That makes the GAN **conditional**
+# A D that only saw colors could be fooled by the colors of any nice photo. Ours sees L as well, so it can judge whether
+# *these* colors go with *this* photo (whether it does, we test in 4.9). That makes the GAN **conditional**
 # ([Mirza & Osindero 2014](https://arxiv.org/abs/1411.1784)). pix2pix turned this into a recipe for going from pictures to
 # pictures, and the report follows pix2pix. D and G play
 #
@@ -131,7 +135,7 @@ gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 
 # %% [markdown]
 # At which resolution should D look? The quarter U-Net of notebook 03 answers once for every 4 × 4 px, and its answer is
-# then enlarged. A D that saw the enlarged answer beside true colours could tell them apart by sharpness alone, and G
+# then enlarged. A D that saw the enlarged answer beside true colors could tell them apart by sharpness alone, and G
 # can do nothing about that. So D judges **at the resolution at which G answers**. (For a U-Net that answers at full
 # resolution nothing changes.)
 
@@ -148,9 +152,9 @@ print(f"photo {tuple(L.shape[2:])}, judged {tuple(as_judged(L).shape[2:])}")
 #
 # A discriminator could give one number for a whole photo. A **PatchGAN** is a plain chain of convolutions that ends in a
 # *grid* of numbers, and each of them sees only one patch: "is this piece real?" It has few parameters, works at any size,
-# and asks whether colours *go together* within a patch, which L1 never does. It cannot compare colours further apart;
-# those are left to L1. (Even a patch of one pixel raises colourfulness, Isola et al. found: such a D knows which
-# colours are common.) The numbers are **logits**: positive means real, and the sigmoid turns them into probabilities.
+# and asks whether colors *go together* within a patch, which L1 never does. It cannot compare colors further apart;
+# those are left to L1. (Even a patch of one pixel raises colorfulness, Isola et al. found: such a D knows which
+# colors are common.) The numbers are **logits**: positive means real, and the sigmoid turns them into probabilities.
 #
 # The chain fits in a small table. Each row is a 4 × 4 convolution: channels in, channels out, stride. The first takes L, a
 # and b; the last gives the verdict. The chain of pix2pix has patches of 70 px;
@@ -215,7 +219,7 @@ print(f"yours: L {tuple(as_judged(L).shape)} and ab -> logits {tuple(verdicts.sh
 #
 # $$r_\text{in} = r_\text{out} \cdot \text{stride} + (\text{kernel} - \text{stride})$$
 #
-# pixels of that layer's input: neighbouring outputs are one stride apart, and the last window sticks out by the rest of the
+# pixels of that layer's input: neighboring outputs are one stride apart, and the last window sticks out by the rest of the
 # kernel.
 
 # %%
@@ -257,7 +261,7 @@ figures.image_row([1.5 * mask - 1 for mask in seen.values()], seen)
 
 # %% [markdown]
 # The light square is what one verdict sees of 160 × 160 px; in the last panel, in training mode, it is everything. The 1 px
-# version judges each pixel's colour alone, without its neighbours. pix2pix chose 70 px for photos of 256 px, about a
+# version judges each pixel's color alone, without its neighbors. pix2pix chose 70 px for photos of 256 px, about a
 # quarter of the side. Where G answers at a quarter of the resolution, a patch of 16 px covers 64 px of the photo.
 # The report says that larger patches "reduced sensitivity to finer details" but shows no numbers.
 #
@@ -286,12 +290,12 @@ G = start.model()
 
 # %% [markdown]
 # G starts from a good U-Net, and steps that see only a few photos would blur what it knows. Where the recipe says
-# `encoder_rate = 0`, the encoder is therefore **frozen**, together with all of batch norm: only the decoder's convolutions
+# `encoder_lr_mult = 0`, the encoder is therefore **frozen**, together with all of batch norm: only the decoder's convolutions
 # learn. (In a trial with nothing frozen, the first 40 steps cost the U-Net 0.06 dB before the adversary had said a
 # word; see [docs/training.md](../docs/training.md).) The library gets its copies here, before anything has changed.
 
 # %%
-if recipe.encoder_rate == 0:
+if recipe.encoder_lr_mult == 0:
     G.encoder.requires_grad_(False)
     for layer in G.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -303,7 +307,7 @@ answer = G.quarter if CELL == 4 else G
 
 # %%
 adam = {"lr": recipe.lr, "betas": (recipe.beta1, 0.999)}
-d_opt = torch.optim.Adam(D.parameters(), lr=recipe.d_rate * recipe.lr, betas=adam["betas"])
+d_opt = torch.optim.Adam(D.parameters(), lr=recipe.d_lr_mult * recipe.lr, betas=adam["betas"])
 g_opt = torch.optim.Adam([p for p in G.parameters() if p.requires_grad], **adam)
 
 # %% [markdown]
@@ -315,7 +319,7 @@ g_opt = torch.optim.Adam([p for p in G.parameters() if p.requires_grad], **adam)
 #
 # ### D's step
 #
-# G colours the batch, and D judges the real colours and the generated ones. `detach()` cuts the connection to G, so that
+# G colors the batch, and D judges the real colors and the generated ones. `detach()` cuts the connection to G, so that
 # only D learns in this step. Without it, this step would train G to be easy to catch.
 
 # %%
@@ -327,7 +331,7 @@ fake_logits = D(x, fake.detach())
 # Real patches should be called "real", generated ones "generated". Binary cross-entropy puts this into logarithms:
 # $-\log D$ for the real ones and $-\log(1 - D)$ for the others. With logits $z$ these are $-\log\sigma(z)$ and
 # $-\log\sigma(-z)$. We take half of the sum, as pix2pix does to slow D down. (With Adam it does not, because Adam divides
-# any constant factor out again. A lower learning rate does slow D down: `d_rate` in the recipe is D's rate as a multiple of
+# any constant factor out again. A lower learning rate does slow D down: `d_lr_mult` in the recipe is D's rate as a multiple of
 # G's.)
 
 # %%
@@ -338,8 +342,8 @@ print(f"D's loss {d_loss:.4f}; a D that cannot tell: ln 2 = {math.log(2):.4f}")
 
 # %% [markdown]
 # A D that learns too well is a cliff: sure of itself everywhere, and flat where G stands. G needs a slope to walk on. **R1**
-# ([Mescheder et al. 2018](https://arxiv.org/abs/1801.04406)) keeps D gentle: it penalises the gradient of D's verdict *at
-# real colours*. This means differentiating a gradient, which `create_graph` allows. (pix2pix does without, and so do the
+# ([Mescheder et al. 2018](https://arxiv.org/abs/1801.04406)) keeps D gentle: it penalizes the gradient of D's verdict *at
+# real colors*. This means differentiating a gradient, which `create_graph` allows. (pix2pix does without, and so do the
 # profiles `class` and `report`; there `r1` is 0.)
 
 # %%
@@ -358,16 +362,16 @@ d_opt.step()
 # ### G's step
 #
 # Now we ask the **new** D, this time with the connection to G in place. D itself is frozen: gradients must flow *through* it
-# to the colours, but it needs none of its own. G wants the verdict "real", so it minimises $-\log D(L, G(L))$. It does not
-# minimise $\log(1 - D)$, as the formula above has it: that is flat exactly where D is sure, which is where G most needs to
+# to the colors, but it needs none of its own. G wants the verdict "real", so it minimizes $-\log D(L, G(L))$. It does not
+# minimize $\log(1 - D)$, as the formula above has it: that is flat exactly where D is sure, which is where G most needs to
 # learn. (This is Goodfellow's own advice.)
 
 # %%
 D.requires_grad_(False)
 adversarial = -F.logsigmoid(D(x, fake)).mean()
 l1 = (fake - y).abs().mean()
-g_loss = adversarial + recipe.lam * l1
-print(f"adversarial {adversarial:.4f} + {recipe.lam:g} x L1 {l1:.4f} = {g_loss:.4f}")
+g_loss = adversarial + recipe.lambda_l1 * l1
+print(f"adversarial {adversarial:.4f} + {recipe.lambda_l1:g} x L1 {l1:.4f} = {g_loss:.4f}")
 
 # %%
 g_loss.backward()
@@ -389,7 +393,7 @@ class KeepGradients(Callback):
         self.learn.kept = [p.grad.clone() for p in self.model.parameters() if p.requires_grad]
 
 
-options = {"lam": recipe.lam, "betas": adam["betas"], "d_rate": recipe.d_rate, "r1": recipe.r1}
+options = {"lambda_l1": recipe.lambda_l1, "betas": adam["betas"], "d_lr_mult": recipe.d_lr_mult, "r1": recipe.r1}
 learn = training.GANLearner(dls, G_copy, D_copy, **options)
 learn.add_cb(KeepGradients())
 learn.create_opt()
@@ -426,8 +430,8 @@ assert gap(d_grads, d_theirs) < 1e-3 and gap(g_grads, learn.kept) < 1e-2
 # %%
 with torch.no_grad():
     print(f"D {training.discriminator_loss(D, x, y, answer(photo)):.4f}")
-    total, adversarial, l1 = training.generator_loss(D, x, answer(photo), y, lam=recipe.lam)
-    print(f"G {total:.4f} = {adversarial:.4f} + {recipe.lam:g} x {l1:.4f}   (after one step)")
+    total, adversarial, l1 = training.generator_loss(D, x, answer(photo), y, lambda_l1=recipe.lambda_l1)
+    print(f"G {total:.4f} = {adversarial:.4f} + {recipe.lambda_l1:g} x {l1:.4f}   (after one step)")
 
 
 # %% [markdown]
@@ -435,12 +439,12 @@ with torch.no_grad():
 #
 # L1 is small (about 0.08 on ab/110). The adversarial term is near 0.7 and may rise to 3 or 4. So pix2pix's λ = 100 does not
 # mean "L1 counts a hundred times as much": it turns 0.08 into 8. What matters is not the size of a loss but how hard it
-# **pulls** at the colours, that is, the length of its gradient at G's output. A gentle D pulls gently and goes with a smaller
+# **pulls** at the colors, that is, the length of its gradient at G's output. A gentle D pulls gently and goes with a smaller
 # λ.
 
 # %%
 def pull(D, L, ab, fake):
-    """The adversarial gradient at the colours, as a multiple of the L1 gradient."""
+    """The adversarial gradient at the colors, as a multiple of the L1 gradient."""
     fake = fake.detach().requires_grad_()
     _, adversarial, l1 = training.generator_loss(D, L, fake, ab)
     (push,), (hold,) = (torch.autograd.grad(term, fake) for term in (adversarial, l1))
@@ -448,7 +452,7 @@ def pull(D, L, ab, fake):
 
 
 ratio, adversarial, l1 = pull(D, x, y, answer(photo))
-rows = {lam: (lam * l1, adversarial, lam * l1 + adversarial, ratio / lam) for lam in (1, 10, 100, 1000)}
+rows = {lambda_l1: (lambda_l1 * l1, adversarial, lambda_l1 * l1 + adversarial, ratio / lambda_l1) for lambda_l1 in (1, 10, 100, 1000)}
 pd.DataFrame(rows, ["λ · L1", "adversarial", "G's loss", "pull of D : pull of λ · L1"]).T.rename_axis("λ").round(4)
 
 # %% [markdown]
@@ -508,22 +512,22 @@ pd.DataFrame({f"{p:g}": both_losses(p) for p in (0.5, 0.55, 0.75, 0.9, 0.99, 0.9
 #
 # * **D at ln 2, G's term at ln 2:** D cannot tell. It has not started to learn, it has given up, or G is perfect
 #   (guess which). G learns nothing from it.
-# * **D near 0, G's term above about 4, for several epochs:** D has won. Small changes of the colours no longer change its
+# * **D near 0, G's term above about 4, for several epochs:** D has won. Small changes of the colors no longer change its
 #   verdict, so it no longer says which way is better. A smaller learning rate for D helps, and so do softer labels
 #   (real = 0.9).
-# * **Adversarial term falls, L1 rises above gray:** G has found a trick, often bright colours anywhere. Raise λ.
+# * **Adversarial term falls, L1 rises above gray:** G has found a trick, often bright colors anywhere. Raise λ.
 # * **NaN:** the library stops and keeps the last whole epoch.
 #
-# None of these numbers says whether the pictures have more colour. The history has one that does: colourfulness on the
+# None of these numbers says whether the pictures have more color. The history has one that does: colorfulness on the
 # validation photos, after every epoch. Plotted against the validation L1, it shows what is bought and at what price.
 
 # %%
-@figures.figure("Colourfulness against L1, both on validation photos: one dot per epoch, a ring around the first.")
+@figures.figure("Colorfulness against L1, both on validation photos: one dot per epoch, a ring around the first.")
 def price(history):
     fig, ax = plt.subplots(figsize=(4.2, 2.6))
     ax.plot(history["valid_loss"], history["valid_colorfulness"], "o-", color=figures.color("cgan"), markersize=3)
     ax.plot(history["valid_loss"][0], history["valid_colorfulness"][0], "o", color="black", fillstyle="none", markersize=8)
-    ax.set(xlabel="validation L1", ylabel="colourfulness")
+    ax.set(xlabel="validation L1", ylabel="colorfulness")
     return fig
 
 
@@ -540,7 +544,7 @@ last = run.history.iloc[-1]
 sure = math.exp(-last.d_loss)
 state = "cannot tell" if sure < 0.52 else "has nearly won" if sure > 0.97 else "is in the game"
 print(f"last epoch: D {last.d_loss:.3f} (right with a probability of about {sure:.2f}, so it {state}), "
-      f"G adversarial {last.g_adv:.3f}, {recipe.lam:g} x L1 {recipe.lam * last.g_l1:.3f}")
+      f"G adversarial {last.g_adv:.3f}, {recipe.lambda_l1:g} x L1 {recipe.lambda_l1 * last.g_l1:.3f}")
 print(f"validation L1 {last.valid_loss:.4f}, gray {run.record['gray_valid_loss']:.4f}")
 
 # %% [markdown]
@@ -556,41 +560,41 @@ unet_rgb, cgan_rgb = lab.to_rgb(L, fake_before), lab.to_rgb(L, fake_after)
 figures.qualitative_grid({"gray": gray, "unet": unet_rgb, "cgan": cgan_rgb, "truth": truth})
 
 # %% [markdown]
-# Is there more colour, and what does it cost in L1? On all validation photos:
+# Is there more color, and what does it cost in L1? On all validation photos:
 
 # %%
 answers = {"gray": evaluation.gray(), "U-Net": before, "cGAN": after}
 scores = {name: evaluation.score(model, photos, "valid", device=DEVICE, name=name, show=False)
           for name, model in answers.items()}
-table = pd.DataFrame({name: s[["mae", "psnr", "colorfulness", "colorfulness_truth"]].mean() for name, s in scores.items()})
+table = pd.DataFrame({name: s[["mae", "psnr", "colorfulness", "colorfulness_ground_truth"]].mean() for name, s in scores.items()})
 table.T.round(4)
 
 # %% [markdown]
-# `mae` is the L1 of normalised ab (lower is nearer to the truth). `colorfulness` is Hasler & Süsstrunk's (2003), 0 for gray,
+# `mae` is the L1 of normalized ab (lower is nearer to the truth). `colorfulness` is Hasler & Süsstrunk's (2003), 0 for gray,
 # to be read beside the truth's.
 #
-# ## 4.8 Is it the adversary, or just more of the same colour?
+# ## 4.8 Is it the adversary, or just more of the same color?
 #
-# Colourfulness can be had without any training: **multiply the U-Net's answer**. That costs PSNR as well. So the fair question
-# is not "is the cGAN more colourful?" but "is it nearer to the truth than the U-Net, multiplied until it is *as* colourful?"
+# Colorfulness can be had without any training: **multiply the U-Net's answer**. That costs PSNR as well. So the fair question
+# is not "is the cGAN more colorful?" but "is it nearer to the truth than the U-Net, multiplied until it is *as* colorful?"
 
 # %%
 curve = evaluation.saturated(before, photos, "valid", device=DEVICE, show=False)
 level = scores["cGAN"]["colorfulness"].mean()
 multiplied = evaluation.psnr_at(curve, level)  # PSNR of each photo
 difference, low, high = evaluation.bootstrap(scores["cGAN"]["psnr"] - multiplied)
-print(f"at colourfulness {level:.1f}: cGAN against the multiplied U-Net {difference:+.3f} dB [{low:+.3f}, {high:+.3f}]")
+print(f"at colorfulness {level:.1f}: cGAN against the multiplied U-Net {difference:+.3f} dB [{low:+.3f}, {high:+.3f}]")
 
 
 # %%
-@figures.figure("PSNR over gray against colourfulness: the U-Net times 0 to 2.5, and the cGAN.")
+@figures.figure("PSNR over gray against colorfulness: the U-Net times 0 to 2.5, and the cGAN.")
 def against_multiplying():
     fig, ax = plt.subplots(figsize=(4.2, 2.6))
     gray_psnr = scores["gray"]["psnr"].mean()
     means = curve[curve["saturation"] <= 2.5].groupby("saturation")[["colorfulness", "psnr"]].mean()
     ax.plot(means["colorfulness"], means["psnr"] - gray_psnr, color=figures.color("unet"), label="U-Net times 0 to 2.5")
     ax.plot(level, scores["cGAN"]["psnr"].mean() - gray_psnr, "o", color=figures.color("cgan"), label="cGAN")
-    ax.set(xlabel="colourfulness", ylabel="PSNR over gray, dB")
+    ax.set(xlabel="colorfulness", ylabel="PSNR over gray, dB")
     ax.legend()
     return fig
 
@@ -598,17 +602,17 @@ def against_multiplying():
 against_multiplying()
 
 # %% [markdown]
-# A point **above** the line has put colour in the right places. A point on the line is a saturation slider that took minutes
+# A point **above** the line has put color in the right places. A point on the line is a saturation slider that took minutes
 # to train. Section 4.10 has the answer for the runs that the course quotes. (In `smoke` the networks have seen a few crops for
 # seconds; their scores mean nothing.)
 #
-# An adversary typically raises colourfulness, and it may well raise the MAE. The report's cGAN has a *lower* MAE than its U-Net
+# An adversary typically raises colorfulness, and it may well raise the MAE. The report's cGAN has a *lower* MAE than its U-Net
 # (0.0807 against 0.0846), but it was also trained for 20 more epochs. Notebook 05 has the control for that.
 #
 # ## 4.9 What the discriminator sees
 #
 # The trained D judges, patch by patch, a real photo, the answers of the cGAN and of the U-Net, gray, and the real photo
-# with its colours **mirrored**. In the last one the colours are as real as can be, but they do not go with L. Only a
+# with its colors **mirrored**. In the last one the colors are as real as can be, but they do not go with L. Only a
 # *conditional* discriminator can object. Does ours?
 
 # %%
@@ -641,14 +645,14 @@ fig
 # Yellow patches look real to D, blue ones generated. An even map, as in `smoke` after seconds of training, means that D has
 # found nothing yet. This is what G is told: not "wrong by 0.03" but "*here* nobody would believe you".
 #
-# One photograph is an anecdote. So we let D judge all validation photos, with their own colours, with each of the others,
-# and with the colours of *another* photo. On how many of them does it take the real colours for more real?
+# One photograph is an anecdote. So we let D judge all validation photos, with their own colors, with each of the others,
+# and with the colors of *another* photo. On how many of them does it take the real colors for more real?
 
 # %%
 @torch.no_grad()
-def verdicts_on_valid(colours):
-    """D's mean probability of "real" for each validation photo, with the colours that `colours(L, ab)` gives it."""
-    verdicts = [D(as_judged(L), as_judged(colours(L, ab))) for L, ab in batches(photos.valid)]
+def verdicts_on_valid(colors):
+    """D's mean probability of "real" for each validation photo, with the colors that `colors(L, ab)` gives it."""
+    verdicts = [D(as_judged(L), as_judged(colors(L, ab))) for L, ab in batches(photos.valid)]
     return torch.cat([logits.sigmoid().mean((1, 2, 3)) for logits in verdicts])
 
 
@@ -657,16 +661,16 @@ others = {"cGAN": lambda L, ab: predict(after, L), "U-Net": lambda L, ab: predic
           "mirrored": lambda L, ab: ab.flip(-1), "of another photo": lambda L, ab: ab.roll(1, dims=0)}
 own = verdicts_on_valid(lambda L, ab: ab)
 rows = {"real": (float(own.mean()), "")}
-for name, colours in others.items():
-    verdicts = verdicts_on_valid(colours)
+for name, colors in others.items():
+    verdicts = verdicts_on_valid(colors)
     rows[name] = float(verdicts.mean()), f"{(own > verdicts).float().mean():.0%}"
-pd.DataFrame(rows, ["probability of real", "real colours preferred on"]).T
+pd.DataFrame(rows, ["probability of real", "real colors preferred on"]).T
 
 # %% [markdown]
-# In the quoted run (profile `cpu`, 375 photos) D prefers the real colours to the cGAN's on 93% of the photos. But it takes
+# In the quoted run (profile `cpu`, 375 photos) D prefers the real colors to the cGAN's on 93% of the photos. But it takes
 # mirrored ones for *more* real on two thirds of them, and those of another photo as often as a coin would. **Our D is shown
-# L and hardly uses it.** It has learnt what real colours are like, but not what they belong to. A likely reason lies in its
-# lessons: it sees real colours with their own L, generated ones with theirs, and never real colours with a wrong L. So it can win
+# L and hardly uses it.** It has learned what real colors are like, but not what they belong to. A likely reason lies in its
+# lessons: it sees real colors with their own L, generated ones with theirs, and never real colors with a wrong L. So it can win
 # without asking whether the two go together. [Reed et al. 2016](https://arxiv.org/abs/1605.05396), who made pictures from
 # captions, had D judge mismatched pairs as well (exercise 4).
 #
@@ -674,7 +678,7 @@ pd.DataFrame(rows, ["probability of real", "real colours preferred on"]).T
 
 # %%
 ratio, adversarial, l1 = pull(D, as_judged(L), as_judged(ab), as_judged(fake_after))
-print(f"at λ = {recipe.lam:g}, D pulls {ratio / recipe.lam:.2f} times as hard at the colours as λ x L1 does")
+print(f"at λ = {recipe.lambda_l1:g}, D pulls {ratio / recipe.lambda_l1:.2f} times as hard at the colors as λ x L1 does")
 
 # %% [markdown]
 # Well below 1, L1 decides, and the GAN is a U-Net with a little spice. Well above 1, D decides, and L1 is only a reminder.
@@ -686,21 +690,21 @@ print(f"at λ = {recipe.lam:g}, D pulls {ratio / recipe.lam:.2f} times as hard a
 # as saved, its curves are those of 4.6.)
 
 # %%
-quoted = runs.quoted().get("cgan")
+quoted = runs.published().get("cgan")
 if quoted:
     r, h = quoted.record, quoted.history.iloc[-1]
     print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, "
-          f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, λ = {quoted.recipe.lam:g}")
-    print(f"D's loss {h.d_loss:.3f} (the report: 0.594); G's loss {h.g_adv + quoted.recipe.lam * h.g_l1:.2f} (the report: "
+          f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, λ = {quoted.recipe.lambda_l1:g}")
+    print(f"D's loss {h.d_loss:.3f} (the report: 0.594); G's loss {h.g_adv + quoted.recipe.lambda_l1 * h.g_l1:.2f} (the report: "
           f"11.37, if it is G's)")
-    print(quoted_score(quoted))
+    print(published_score(quoted))
 else:
     print("no quoted run in results/ yet")
 figures.loss_curves({"cgan": quoted}) if quoted else None
 
 # %% [markdown]
 # This is what that run bought and at what price, epoch by epoch, on its validation photos. The curve soon turns: after
-# about ten epochs of 40 steps the L1 stops rising, while the colourfulness still grows.
+# about ten epochs of 40 steps the L1 stops rising, while the colorfulness still grows.
 
 # %%
 price(quoted.history) if quoted else None
@@ -722,11 +726,11 @@ if quoted:
 #
 # The weights of its G and its D are in the repository, and so are those of the U-Net that it started from. The
 # photographs below are from [data/gallery](../data/gallery/README.md), and no model was trained on them (authors and
-# licences there; recoloured here).
+# licenses there; recolored here).
 
 # %%
 photographs = gallery_photos(240)
-rows = {name: coloured(photographs, *shipped_model(name)[:2]) for name in ("unet", "cgan")}
+rows = {name: colorize_all(photographs, *pretrained_model(name)[:2]) for name in ("unet", "cgan")}
 across(rows | {"truth": photographs})
 
 # %% [markdown]
@@ -737,8 +741,8 @@ across(rows | {"truth": photographs})
 # * One step of D (real up, generated down, `detach`), then one step of G against the new D (fool it, and stay near the truth).
 #   You have written both, and the library's are the same.
 # * λ sets how hard L1 pulls beside D. Read GAN losses one by one and as a game, with ln 2 as the undecided score.
-# * More colour is not more truth: the colours are **invented**. That is charming in a family photo, wrong in a historical
-#   document that does not say so, and dangerous in a medical picture, where a colour is a finding.
+# * More color is not more truth: the colors are **invented**. That is charming in a family photo, wrong in a historical
+#   document that does not say so, and dangerous in a medical picture, where a color is a finding.
 #
 # ## Exercises
 #
@@ -747,13 +751,13 @@ across(rows | {"truth": photographs})
 #    steps with both.
 # 2. **Perceptual loss.** Compare *features* instead of pixels: those of D's inner layers (no download; "feature matching",
 #    [Wang et al. 2018](https://arxiv.org/abs/1711.11585), pix2pixHD), or those of an ImageNet VGG-16
-#    ([Johnson et al. 2016](https://arxiv.org/abs/1603.08155); 528 MB). Which colours do they punish that L1 lets pass?
+#    ([Johnson et al. 2016](https://arxiv.org/abs/1603.08155); 528 MB). Which colors do they punish that L1 lets pass?
 # 3. **Diffusion, a first look.** Read [DDPM](https://arxiv.org/abs/2006.11239) (Ho, Jain & Abbeel 2020) and
-#    [Palette](https://arxiv.org/abs/2111.05826) (Saharia et al. 2022), a diffusion model that colours photos. Add noise to ab in
+#    [Palette](https://arxiv.org/abs/2111.05826) (Saharia et al. 2022), a diffusion model that colors photos. Add noise to ab in
 #    steps and look. Then answer, in one sentence each: what would the U-Net be given, what would it be asked for,
 #    why is its answer not brown, and what does it cost?
-# 4. **A D that has to look.** Add a third kind of pair to D's step, to be called generated: real colours with the L of
+# 4. **A D that has to look.** Add a third kind of pair to D's step, to be called generated: real colors with the L of
 #    another photo. Train D on against the frozen cGAN, with such pairs and without. On how many validation photos does it
-#    then prefer the real colours to mirrored ones?
+#    then prefer the real colors to mirrored ones?
 #
 # [Solutions](solutions/04_solutions.ipynb) · Next: [notebook 05](05_evaluation.ipynb) puts all models on one scale.

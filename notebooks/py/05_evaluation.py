@@ -25,9 +25,9 @@
 # **You will learn**
 #
 # - what each metric measures, worked out by hand on one photograph before a library does it for all;
-# - why a picture *without any colour* scores almost as well as the models, and which measure notices;
+# - why a picture *without any color* scores almost as well as the models, and which measure notices;
 # - what a divisor or a clip does to a published number;
-# - how to compare two models photo by photo and at equal colourfulness, and how sure you can be;
+# - how to compare two models photo by photo and at equal colorfulness, and how sure you can be;
 # - how to judge claims by a rule that was fixed before looking.
 #
 # **Before this:** notebooks [02](02_cnn_baseline.ipynb) to [04](04_cgan.ipynb) built the models. Runs that are missing
@@ -43,7 +43,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -53,11 +53,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
@@ -81,11 +81,12 @@ from g2g import evaluation, figures, lab, metrics
 from g2g.data import prepare
 from g2g.evaluation import bootstrap, compare
 from g2g.models import predict
-from g2g.runs import device, load_or_train, load_run, quoted, shipped_model
+from g2g.runs import load_or_train, load_run, pretrained_model, published
+from g2g.training import get_device
 from report.build import check
 from report.claims import verdicts
 from report.figures import count_colors, error_against_chroma, frontier
-from report.publish import gallery_photos
+from g2g.photos import gallery_photos
 from report.tables import equally_colorful, summary, table1, write_table
 from report.tables import frontier as frontier_table
 
@@ -115,34 +116,34 @@ print(f"profile {profile.name}: {profile.purpose}")
 # photos or from another profile is refused: its numbers do not belong in this table.
 
 # %%
-stages = [stage for stage in profile.stages if stage != "unet_full"]
+stages = [stage for stage in profile.models if stage != "unet_full"]
 runs = {stage: load_or_train(stage, profile, photos=photos) for stage in stages}
 if CHOSEN:
-    runs = {run.stage: run for run in (load_run(name, profile) for name in CHOSEN)}
+    runs = {run.recipe.model: run for run in (load_run(name, profile) for name in CHOSEN)}
 for run in runs.values():
     check(run, profile, photos)
 print("evaluated:", ", ".join(run.id for run in runs.values()))
 
 # %% [markdown]
 # A score means little until you know what *no effort* scores. So two more "models" come first. **gray** always
-# answers $a = b = 0$. **constant** answers the one colour that is best on the training photos; for an absolute
+# answers $a = b = 0$. **constant** answers the one color that is best on the training photos; for an absolute
 # error that is the median.
 
 # %%
 best = evaluation.best_constant(photos)
 print(f"best constant: a* = {best[0] * lab.AB_SCALE:.1f}, b* = {best[1] * lab.AB_SCALE:.1f}")
 models = {"gray": evaluation.gray(), "constant": evaluation.constant(best)}
-models |= {stage: run.model(device=device()) for stage, run in runs.items()}
+models |= {stage: run.model(device=get_device()) for stage, run in runs.items()}
 
 # %% [markdown]
 # ## 5.2 One metric at a time, by hand
 #
 # One photograph and one model, whatever your profile: the mountains of [data/gallery](../data/gallery/README.md)
-# (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; cut square and recoloured below), and the cGAN whose weights are
-# in the repository. `L` and `ab` are normalised; `pred` is the answer.
+# (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0; cut square and recolored below), and the cGAN whose weights are
+# in the repository. `L` and `ab` are normalized; `pred` is the answer.
 
 # %%
-model, size, sentence = shipped_model(MODEL)
+model, size, sentence = pretrained_model(MODEL)
 print(sentence)
 L, ab = lab.photos_to_lab(gallery_photos(size)[PHOTO][None].copy())
 pred = predict(model, L)
@@ -196,10 +197,10 @@ print(f"PSNR by hand {-10 * mse.log10():.2f} dB, library {metrics.psnr(shown, tr
 print(f"SSIM {metrics.ssim(shown, truth).item():.4f}; gray {metrics.ssim(gray, truth).item():.4f}")
 
 # %% [markdown]
-# ### A colour difference as the eye sees it
+# ### A color difference as the eye sees it
 #
 # $L^*a^*b^*$ was designed so that equal distances look equally different. The plain distance (CIE 1976) is
-# simple but overrates differences between vivid colours. **CIEDE2000** corrects that with weights fitted to
+# simple but overrates differences between vivid colors. **CIEDE2000** corrects that with weights fitted to
 # experiments. A difference of about 1 is just noticeable.
 
 # %%
@@ -208,9 +209,9 @@ plain = (shown_lab - true_lab).square().sum(1).sqrt().mean()
 print(f"CIE 1976 by hand {plain:.1f}, CIEDE2000 {metrics.delta_e(shown_lab, true_lab).item():.1f}")
 
 # %% [markdown]
-# ### Colourfulness
+# ### Colorfulness
 #
-# All measures so far punish a wrong colour, and none asks for colour. This one looks at a single picture, not
+# All measures so far punish a wrong color, and none asks for color. This one looks at a single picture, not
 # at a pair (Hasler & Süsstrunk 2003). It takes two opponent channels, $rg = R - G$ and $yb = (R + G)/2 - B$, on a
 # scale of 0 to 255, with their means $\mu$ and standard deviations $\sigma$ over the pixels:
 #
@@ -236,26 +237,26 @@ print(f"by hand {spread + 0.3 * offset:.1f}, library {metrics.colorfulness(shown
 # measured. With random weights it would still give a number, and the number would mean nothing.
 
 # %%
-lpips = evaluation.lpips_or_reason(device(), download=profile.name != "smoke")
+lpips = evaluation.lpips_or_reason(get_device(), download=profile.name != "smoke")
 
 # %% [markdown]
 # ### What the measures hide
 #
 # Here are five answers. By MAE, four of them are **equally wrong**, because we make them so. If $m$ is the mean of
-# $|a|$ and $|b|$, then no colour, colours twice as strong, a tint of $m$ all over, and noise of $\pm m$ all have an
+# $|a|$ and $|b|$, then no color, colors twice as strong, a tint of $m$ all over, and noise of $\pm m$ all have an
 # MAE of exactly $m$. The fifth is the model's.
 
 # %%
 m = ab.abs().mean()
 torch.manual_seed(SEED)
-answers = {"gray": 0 * ab, "twice the colour": 2 * ab, "a tint": ab + m, "noise": ab + m * torch.randn_like(ab).sign(),
+answers = {"gray": 0 * ab, "twice the color": 2 * ab, "a tint": ab + m, "noise": ab + m * torch.randn_like(ab).sign(),
            MODEL: pred}
 pictures = {name: lab.to_rgb(L, answer) for name, answer in answers.items()}
 figures.image_row([picture[0] for picture in pictures.values()], list(pictures))
 
 # %%
 measures = {"MAE": lambda answer, rgb: metrics.mae_ab(answer, ab), "PSNR": lambda _, rgb: metrics.psnr(rgb, truth),
-            "SSIM": lambda _, rgb: metrics.ssim(rgb, truth), "colourfulness": lambda _, rgb: metrics.colorfulness(rgb),
+            "SSIM": lambda _, rgb: metrics.ssim(rgb, truth), "colorfulness": lambda _, rgb: metrics.colorfulness(rgb),
             "CIEDE2000": lambda _, rgb: metrics.delta_e(lab.rgb_to_lab(rgb), true_lab)}
 if callable(lpips):
     measures["LPIPS"] = lambda _, rgb: lpips(rgb, truth)
@@ -264,8 +265,8 @@ pd.DataFrame({name: [float(measure(answers[name], pictures[name])) for measure i
 
 # %% [markdown]
 # Nobody would call the first four equally good; MAE does. The others disagree with each other: PSNR puts the doubled
-# colours last, CIEDE2000 puts them first. SSIM prefers gray to the model. It was made to find blur and noise, and most of
-# what it looks at is lightness, which is *given* here. Only colourfulness says outright that gray has no colour. LPIPS
+# colors last, CIEDE2000 puts them first. SSIM prefers gray to the model. It was made to find blur and noise, and most of
+# what it looks at is lightness, which is *given* here. Only colorfulness says outright that gray has no color. LPIPS
 # compares features that name things, and a gray cat is still a cat; where LPIPS can be measured, look at how it ranks
 # gray.
 #
@@ -276,8 +277,8 @@ pd.DataFrame({name: [float(measure(answers[name], pictures[name])) for measure i
 # **The divisor.** MAE is linear. Dividing ab by 128 in place of 110 multiplies every number by $110/128 = 0.86$,
 # for gray and for every model, and *nothing is better*.
 #
-# **Clipping.** Not every (L, a, b) is a colour that a screen can show. Converting to sRGB clips, so the picture has a
-# slightly different ab from the prediction. Our MAE is taken *before*. PSNR, SSIM, CIEDE2000, colourfulness and
+# **Clipping.** Not every (L, a, b) is a color that a screen can show. Converting to sRGB clips, so the picture has a
+# slightly different ab from the prediction. Our MAE is taken *before*. PSNR, SSIM, CIEDE2000, colorfulness and
 # LPIPS are of the picture, so they come *after*.
 
 # %%
@@ -299,7 +300,7 @@ print(f"{MODEL}: MAE before clipping {mae:.5f}, after {metrics.mae_ab(after, ab)
 # and scoring 2,000 photos takes minutes.
 
 # %%
-published = quoted()
+published = published()
 results = next(iter(published.values())).folder.parent
 reference = pd.read_csv(results / "table1.csv").set_index("row")
 facts = published["unet"].record
@@ -310,21 +311,21 @@ print(", ".join(run.record["run"] for run in published.values()))
 display(Markdown((results / "summary.md").read_text(encoding="utf-8")))
 
 # %% [markdown]
-# Read it from the top. **Gray comes first**, and it is not far behind: most colours in the world are weak (sky, walls,
-# asphalt, skin in shade), so a picture without any colour is off by 0.0889, about 10 CIE units. The best model, the
+# Read it from the top. **Gray comes first**, and it is not far behind: most colors in the world are weak (sky, walls,
+# asphalt, skin in shade), so a picture without any color is off by 0.0889, about 10 CIE units. The best model, the
 # U-Net, takes 16% off that. A model has to *earn* every step away from gray.
 #
 # The last column has the report's numbers, from its own photos. The report's table has no gray row.
 #
 # Now your own runs, on all your test photos. Each model is asked once. Its answers are scored, one row for each photo,
-# so that no mean hides anything; they are multiplied by factors, for 5.7; and their colours are counted, for 5.8. (This notebook was
+# so that no mean hides anything; they are multiplied by factors, for 5.7; and their colors are counted, for 5.8. (This notebook was
 # saved with the quoted runs themselves, loaded from the files in `results/weights`. As saved, "yours" is therefore a check
 # that these files have the scores above.)
 
 # %%
 scores, curves, colors = {}, {}, {}
 for row, model in models.items():
-    all_answers = evaluation.answers(model, photos, name=row)
+    all_answers = evaluation.predict_photos(model, photos, name=row)
     scores[row] = evaluation.score(all_answers, photos, lpips=lpips, show=False)
     curves[row] = evaluation.saturated(all_answers, photos, show=False)
     colors["truth"], colors[row] = count_colors(all_answers, photos, show=False)
@@ -387,7 +388,7 @@ pd.DataFrame(rows, ["MAE", "better on", "CIEDE2000", "better on "]).T
 #
 # ## 5.6 Who fails where
 #
-# The more colour a photo has, the more there is to miss. Gray misses all of it, so its line rises. A model has learnt
+# The more color a photo has, the more there is to miss. Gray misses all of it, so its line rises. A model has learned
 # something where its line lies *below* that of gray. Your runs:
 
 # %%
@@ -397,38 +398,38 @@ fig
 
 # %% [markdown]
 # On the left, where there is nothing to win, a model can only lose. Its errors are small there all the same. The photo
-# with the lowest MAE is usually the *dullest*, and the one with the highest is vivid, with a colour that nobody could
+# with the lowest MAE is usually the *dullest*, and the one with the highest is vivid, with a color that nobody could
 # guess: a painted wall, a jersey, a flower.
 #
 # ## 5.7 A model is a curve
 #
-# Colourfulness can be bought: multiply the answer. So a model is not one point but a curve. For each of the quoted
+# Colorfulness can be bought: multiply the answer. So a model is not one point but a curve. For each of the quoted
 # models, every answer was multiplied by factors from 0 to at most 2.5. Each line starts at gray, at the left end of
 # the zero line. The dots are the models as they are. Of two models, the better one has the higher curve.
 
 # %%
-frontier(pd.read_csv(results / "frontier.csv"), reference.loc["gray", "colorfulness_truth"])
+frontier(pd.read_csv(results / "frontier.csv"), reference.loc["gray", "colorfulness_ground_truth"])
 
 # %% [markdown]
-# Follow the U-Net's line to the colourfulness of the cGAN. It passes just below the cGAN's dot: **at equal
-# colourfulness** (26.8), the cGAN is 0.073 dB better (0.022 to 0.124) than the U-Net times a constant. Against the
+# Follow the U-Net's line to the colorfulness of the cGAN. It passes just below the cGAN's dot: **at equal
+# colorfulness** (26.8), the cGAN is 0.073 dB better (0.022 to 0.124) than the U-Net times a constant. Against the
 # control times a constant its lead is 0.037 dB (−0.002 to 0.075), which cannot be told from zero. And at the dashed
-# line, as colourful as photographs are, every model is *further* from the truth than gray: the cGAN by 0.79 dB, the
+# line, as colorful as photographs are, every model is *further* from the truth than gray: the cGAN by 0.79 dB, the
 # U-Net by 0.99. The [full table](../results/cpu/table1.md) has this number for every model.
 #
-# A dot on a neighbour's line is a model that has learnt nothing more than what a saturation slider can do. Yours
+# A dot on a neighbor's line is a model that has learned nothing more than what a saturation slider can do. Yours
 # (the figure of your curves is saved as `frontier`):
 
 # %%
-figures.save(frontier(by_saturation, scores["gray"]["colorfulness_truth"].mean()), "frontier", profile.outputs / "figures")
+figures.save(frontier(by_saturation, scores["gray"]["colorfulness_ground_truth"].mean()), "frontier", profile.outputs / "figures")
 print(*equally_colorful(scores, curves), sep="\n")
 
 # %% [markdown]
-# ## 5.8 The colours that a model never uses
+# ## 5.8 The colors that a model never uses
 #
 # How often does each pair of $a^*$ and $b^*$ occur? The truth reaches most of what a screen can show, though strong
-# colours are rare. A model trained with L1 answers with the median of all colours that would fit, and the median of
-# opposites lies in the middle. The colours missing from a model's cloud are those it never dares to use. The quoted
+# colors are rare. A model trained with L1 answers with the median of all colors that would fit, and the median of
+# opposites lies in the middle. The colors missing from a model's cloud are those it never dares to use. The quoted
 # runs (yours are saved as `ab_histograms`):
 
 # %%
@@ -470,21 +471,21 @@ display(Markdown(compact.to_markdown(index=False)))
 #
 # ## Summary
 #
-# - A table of colourings without the rows *gray* and *best constant* cannot be read: MAE, PSNR and SSIM all reward
+# - A table of colorings without the rows *gray* and *best constant* cannot be read: MAE, PSNR and SSIM all reward
 #   caution.
 # - A divisor can move a number more than a better model does, and a clip moves it, too. Say which you used.
 # - A mean over photos has an interval. Two models on the same photos are compared by their *differences*.
-# - Colourfulness and the ab histogram show what error measures hide. None of them knows what is plausible.
-# - Colourfulness can be bought with a factor, so models are compared at *equal* colourfulness.
+# - Colorfulness and the ab histogram show what error measures hide. None of them knows what is plausible.
+# - Colorfulness can be bought with a factor, so models are compared at *equal* colorfulness.
 # - A claim needs a rule that could have gone the other way.
 #
 # ## Exercises
 #
-# 1. **A stronger baseline.** Bright pixels differ in colour from dark ones. Build a "model" that looks up the
+# 1. **A stronger baseline.** Bright pixels differ in color from dark ones. Build a "model" that looks up the
 #    training median of ab for each of 20 levels of L. How much of the models' gain over gray does it get, without
 #    having seen a single shape?
-# 2. **More colour, please.** Multiply a model's ab by $s$ from 0 to 2 and plot MAE, PSNR and the gap in
-#    colourfulness against $s$. Which $s$ does each measure choose? Which would you?
+# 2. **More color, please.** Multiply a model's ab by $s$ from 0 to 2 and plot MAE, PSNR and the gap in
+#    colorfulness against $s$. Which $s$ does each measure choose? Which would you?
 # 3. **Photos or seeds?** Train the CNN with three seeds. Is the spread of their test MAE wider or narrower than the
 #    bootstrap interval of one of them? Which of the two should a claim "A beats B" respect?
 # 4. **A slip in the range.** LPIPS expects RGB in $[-1, 1]$. Feeding it $[0, 1]$ raises no error and halves all

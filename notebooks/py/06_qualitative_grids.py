@@ -24,9 +24,9 @@
 #
 # - to run the only test of realism that counts, "which one is real?", and to put an interval around its result;
 # - to draw the report's grid (gray, CNN, U-Net, cGAN, truth) for photographs that nobody hand-picked;
-# - to see *colour alone*, without the lightness that makes every model look good;
+# - to see *color alone*, without the lightness that makes every model look good;
 # - to read the loss curves of all models side by side;
-# - when a coloured picture is an illustration, and when it is a false statement.
+# - when a colored picture is an illustration, and when it is a false statement.
 #
 # **Before this:** notebooks [02](02_cnn_baseline.ipynb) to [05](05_evaluation.ipynb). Runs that are missing are trained
 # here; the next cell prints the minutes. **Downloads:** none in `smoke`. In `class` and `report`, unless they are here
@@ -41,7 +41,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -51,11 +51,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
@@ -64,7 +64,7 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 SEED = 42  # decides the order of the pairs in the game, and on which side the real photograph stands
 PLAYER = "cgan"  # the quoted model that tries to fool you: cnn, unet or cgan
-STRENGTH = 1.5  # factor on its colours in the game; 6.2 says why
+STRENGTH = 1.5  # factor on its colors in the game; 6.2 says why
 ANSWERS = []  # if you cannot click: which picture is REAL? ["left", "right", …], one for each pair
 
 # %%
@@ -82,9 +82,12 @@ from scipy.stats import binomtest
 from g2g import figures, lab, metrics
 from g2g.data import prepare
 from g2g.models import predict
-from g2g.runs import load_or_train, quoted, shipped_model
+from g2g.runs import load_or_train, pretrained_model, published
 from report.build import pictures
-from report.publish import across, coloured, gallery_photos, showcase
+from g2g.figures import across
+from g2g.colorize import colorize_all
+from g2g.photos import gallery_photos
+from report.publish import showcase
 
 live = importlib.util.find_spec("ipywidgets") is not None and not os.environ.get("G2G_PLAIN")  # can one click?
 if live:
@@ -95,7 +98,7 @@ if live:
 #
 # We look at the eight photographs of [data/gallery](../data/gallery/README.md): Aitzol Berasategi (dogs, meadow, mountains,
 # stream, sunset), Trevor "Freespace" (fig), Jakub Mede (room), all CC BY 4.0, and Clemens Engelhardt (dandelion, CC0).
-# They are cut square here and, wherever a model's answer is shown, recoloured. No model was trained on them. All eight are
+# They are cut square here and, wherever a model's answer is shown, recolored. No model was trained on them. All eight are
 # always shown: nobody picked the ones that turned out well.
 #
 # The models are those that the README quotes, whatever your profile has trained. Their weights lie in the repository.
@@ -103,8 +106,8 @@ if live:
 # %%
 names = sorted(path.stem for path in (ROOT / "data" / "gallery").glob("*.jpg"))
 gallery = gallery_photos(320)
-shipped = {name: shipped_model(name)[:2] for name in ("cnn", "unet", "cgan")}  # model and its size in px
-for name, run in quoted().items():
+shipped = {name: pretrained_model(name)[:2] for name in ("cnn", "unet", "cgan")}  # model and its size in px
+for name, run in published().items():
     if name in shipped:
         print(f"{run.record['run']}: {run.record['train']:,} photos at {run.record['size']} px, "
               f"seed {run.recipe.seed}, {run.record['device']}")
@@ -115,17 +118,17 @@ for name, run in quoted().items():
 # Play before you look any further. (If you come from notebooks 02 to 05 you have met these photographs. A fair judge is
 # somebody who has not: hand the mouse to a friend.)
 #
-# An error measures the distance to *one* true colouring. Realism is another matter: could a person tell? To find out, show
-# people pairs, a real photograph beside a model's colouring of it, and ask **which one is real**. The share of wrong answers
+# An error measures the distance to *one* true coloring. Realism is another matter: could a person tell? To find out, show
+# people pairs, a real photograph beside a model's coloring of it, and ask **which one is real**. The share of wrong answers
 # is the **fooling rate**. A perfect model gets 50%, because its judges can only toss a coin.
 #
-# You play against the cGAN. So that its faint colours do not give it away, they are multiplied by 1.5: with that factor its
-# answers are about as colourful as photographs are (41.0 against 40.6, on the 2,000 test photos of the quoted run).
+# You play against the cGAN. So that its faint colors do not give it away, they are multiplied by 1.5: with that factor its
+# answers are about as colorful as photographs are (41.0 against 40.6, on the 2,000 test photos of the quoted run).
 
 # %%
 rng = np.random.default_rng(SEED)
 order = rng.permutation(len(gallery))
-fakes = coloured(gallery, *shipped[PLAYER], STRENGTH)
+fakes = colorize_all(gallery, *shipped[PLAYER], STRENGTH)
 real_side = rng.permutation(["left", "right"] * 4).tolist()
 pairs = [(gallery[i], fakes[i]) if side == "left" else (fakes[i], gallery[i]) for i, side in zip(order, real_side)]
 
@@ -174,7 +177,7 @@ def play():
 
 # %% [markdown]
 # Where nothing can be clicked (on a saved page, or in a kernel without `ipywidgets`), all pairs are shown at once. Then
-# you are on your honour. Give each pair about a second, write `left` or `right` for it into `ANSWERS` in the constants
+# you are on your honor. Give each pair about a second, write `left` or `right` for it into `ANSWERS` in the constants
 # above, and run on from here. **Do not scroll past the pairs before you have answered: the solution follows.**
 
 # %%
@@ -191,7 +194,7 @@ else:
 # ### Your score
 #
 # Run the second cell below again after playing. A **machine that knows a single trick** plays beside you: it says that
-# the more colourful picture is the real one.
+# the more colorful picture is the real one.
 
 # %%
 def by_trick(pair):
@@ -212,7 +215,7 @@ print(verdict(tricks, "the trick"))
 # 2022](https://arxiv.org/abs/2111.05826), *Palette*, 47.8%.
 
 # %%
-@figures.figure("Fooling rates: two published ones, the trick of naming the more colourful picture, and the player.")
+@figures.figure("Fooling rates: two published ones, the trick of naming the more colorful picture, and the player.")
 def fooling_rates():
     rates = {"ideal": 0.5, "Palette, 2022": 0.478, "Zhang et al., 2016": 0.323, "the trick, here": fooling(tricks, real_side)}
     if played:
@@ -241,12 +244,12 @@ pd.DataFrame(solution, index=pd.RangeIndex(1, len(pairs) + 1, name="pair")).T
 # ## 6.3 The grid
 #
 # One column for each photograph: gray, three models, the truth. (The report's grid has five photos of its test set, and it
-# does not say how they were chosen.) Colour is predicted on 128 × 128 px and enlarged along the edges of L, as
+# does not say how they were chosen.) Color is predicted on 128 × 128 px and enlarged along the edges of L, as
 # [notebook 07](07_your_photos.ipynb) explains; lightness is the photograph's own.
 
 # %%
-rows = {"gray": coloured(gallery, *shipped["unet"], saturation=0)}
-rows |= {name: coloured(gallery, *model) for name, model in shipped.items()}
+rows = {"gray": colorize_all(gallery, *shipped["unet"], saturation=0)}
+rows |= {name: colorize_all(gallery, *model) for name, model in shipped.items()}
 across(rows | {"truth": gallery})
 
 # %% [markdown]
@@ -270,15 +273,15 @@ teaser
 #
 # Take a minute for each column of the first grid, and ask in this order:
 #
-# 1. **Is there colour at all?** Cover the truth with your hand. Would you call the picture "coloured"?
-# 2. **Is it in the right place?** Look at edges. Does the colour stop where the thing stops, or does it leak?
-# 3. **Is it all of a piece?** One sleeve in two colours, or blotches on a plain wall, are the *artifacts* that the
+# 1. **Is there color at all?** Cover the truth with your hand. Would you call the picture "colored"?
+# 2. **Is it in the right place?** Look at edges. Does the color stop where the thing stops, or does it leak?
+# 3. **Is it all of a piece?** One sleeve in two colors, or blotches on a plain wall, are the *artifacts* that the
 #    report speaks of. (Look at the drum.)
 # 4. **Is it plausible?** Grass that is not green looks wrong; a car that is not red is just another car.
 # 5. **Only now:** is it the true one?
 #
 # Your eye is generous. Lightness carries nearly all detail, and it is *true* in every row. So let us take it away: the same
-# colours, at a lightness of 60 everywhere.
+# colors, at a lightness of 60 everywhere.
 
 # %%
 L, ab = lab.photos_to_lab(np.stack(gallery_photos(128)))
@@ -297,7 +300,7 @@ pd.DataFrame({name: values.numpy() for name, values in share.items()}, index=nam
 
 # %% [markdown]
 # And where is it wrong? Here is the difference between each picture and the truth at each pixel, as CIEDE2000. Dark is
-# right, 1 is about just noticeable, 20 or more is another colour.
+# right, 1 is about just noticeable, 20 or more is another color.
 
 # %%
 @figures.figure("The difference of each answer to the truth, CIEDE2000, at each pixel.")
@@ -317,25 +320,25 @@ def difference_maps():
 difference_maps()
 
 # %% [markdown]
-# ### Turn up the colour
+# ### Turn up the color
 #
-# The cheapest remedy for faint colours is to multiply them. That makes pictures livelier and mistakes louder, and it adds
+# The cheapest remedy for faint colors is to multiply them. That makes pictures livelier and mistakes louder, and it adds
 # no knowledge. Move the slider, if your notebook has one; on a saved page you see some of its positions. (The slider comes
 # with `ipywidgets`, which Colab has.)
 
 # %%
-def recolour(photograph="mountains", saturation=1.0):
+def recolor(photograph="mountains", saturation=1.0):
     photo = gallery[names.index(photograph)]
-    display(figures.image_row([coloured([photo], *shipped[PLAYER], saturation)[0], photo], [f"× {saturation:g}", "truth"]))
+    display(figures.image_row([colorize_all([photo], *shipped[PLAYER], saturation)[0], photo], [f"× {saturation:g}", "truth"]))
 
 
 # %%
 if live:
     slider = widgets.FloatSlider(1, min=0, max=3, step=0.1, continuous_update=False)
-    widgets.interact(recolour, photograph=names, saturation=slider)
+    widgets.interact(recolor, photograph=names, saturation=slider)
 else:
     photo = gallery[names.index("mountains")]
-    steps = {f"× {s:g}": coloured([photo], *shipped[PLAYER], s)[0] for s in (0, 0.5, 1, 1.5, 2, 3)}
+    steps = {f"× {s:g}": colorize_all([photo], *shipped[PLAYER], s)[0] for s in (0, 0.5, 1, 1.5, 2, 3)}
     display(figures.image_row([*steps.values(), photo], [*steps, "truth"]))
 
 # %% [markdown]
@@ -351,52 +354,52 @@ else:
 
 # %%
 figures.save(figures.loss_curves(runs), "loss_curves", profile.outputs / "figures")
-figures.loss_curves(quoted())
+figures.loss_curves(published())
 
 # %% [markdown]
-# ## 6.6 Invented colours
+# ## 6.6 Invented colors
 #
 # Everything that a model adds is a guess about *photos like this one*. Usually the guess is dull and harmless. It stops
-# being harmless where somebody takes a colour for a fact.
+# being harmless where somebody takes a color for a fact.
 #
-# **Historical pictures.** A coloured photograph of 1915 looks closer to us and feels like better evidence, and it has become
+# **Historical pictures.** A colored photograph of 1915 looks closer to us and feels like better evidence, and it has become
 # worse evidence. A uniform, a flag, a skin tone are now whatever was frequent among the training photos, and those are
-# photos of *today*, mostly from a few countries. Skin drifts to the tone that is most common in the data. If you colour an
-# old picture, keep the original, publish the two together, and say that the colours are invented and by what. Never use
+# photos of *today*, mostly from a few countries. Skin drifts to the tone that is most common in the data. If you color an
+# old picture, keep the original, publish the two together, and say that the colors are invented and by what. Never use
 # them to date, to identify or to classify anything.
 #
-# **Medical pictures.** The report names medical imaging as a use. An X-ray, a CT or an ultrasound has *no* true colour: its
-# gray is a measurement. Colours from a model trained on street scenes add no information, and they can hide some or fake
-# some: a spot may look inflamed because cushions were red. Where colour helps in medicine, it is a *fixed, documented colour
+# **Medical pictures.** The report names medical imaging as a use. An X-ray, a CT or an ultrasound has *no* true color: its
+# gray is a measurement. Colors from a model trained on street scenes add no information, and they can hide some or fake
+# some: a spot may look inflamed because cushions were red. Where color helps in medicine, it is a *fixed, documented color
 # map*, the same for every picture, and invertible.
 #
-# **The rule of thumb:** a colouring may say "it could have looked like this". It can never say "it did".
+# **The rule of thumb:** a coloring may say "it could have looked like this". It can never say "it did".
 #
 # ## Summary
 #
 # - Realism is a question for people: a fooling rate with its interval, where 50% is ideal.
 # - Show photos that were not chosen by hand, beside gray and beside the truth.
-# - Lightness is given and makes every model look good. Look at colour alone before you judge it.
+# - Lightness is given and makes every model look good. Look at color alone before you judge it.
 # - The losses of a GAN say how two networks are doing against each other, not how good the pictures are.
-# - A colour that a model adds is a guess. Say so wherever you show it.
+# - A color that a model adds is a guess. Say so wherever you show it.
 #
 # This is as far as the report goes: from a photo to its planes, through three models, to numbers and pictures that can be
 # checked. `python -m report build` writes all of it on one page.
 #
-# What could be next? [DDColor](https://arxiv.org/abs/2212.11613) (Kang et al. 2023) colours more vividly than anything in this
-# course: it asks a set of learnt *colour queries* which colours belong to which features, and has a loss that rewards
-# colourfulness. [DeOldify](https://github.com/jantic/DeOldify) is the best-known U-Net with a GAN, and the source of many
-# coloured films. Ask of both what you asked here.
+# What could be next? [DDColor](https://arxiv.org/abs/2212.11613) (Kang et al. 2023) colors more vividly than anything in this
+# course: it asks a set of learned *color queries* which colors belong to which features, and has a loss that rewards
+# colorfulness. [DeOldify](https://github.com/jantic/DeOldify) is the best-known U-Net with a GAN, and the source of many
+# colored films. Ask of both what you asked here.
 #
 # ## Exercises
 #
-# 1. **Left or right?** Mirror L, colour it, mirror the answer back. Is it the same colouring? Which model changes its mind
+# 1. **Left or right?** Mirror L, color it, mirror the answer back. Is it the same coloring? Which model changes its mind
 #    most, and what in its training should have prevented that?
 # 2. **How many pairs?** Your fooling rate has an interval around it. How many pairs must a class play to tell a model of
 #    32.3% from the ideal 50%, if 80% of such classes are to succeed?
-# 3. **Darker.** Lower the lightness of a photo by 20 L\* before colouring it. Do the colours stay? What does that say about
-#    coloured film stills of a night scene?
-# 4. **Reading.** Palette colours with a *diffusion* model: it draws one of many possible colourings instead of their
+# 3. **Darker.** Lower the lightness of a photo by 20 L\* before coloring it. Do the colors stay? What does that say about
+#    colored film stills of a night scene?
+# 4. **Reading.** Palette colors with a *diffusion* model: it draws one of many possible colorings instead of their
 #    average. Which of the measures in notebook 05 would rank it too low, and why?
 #
-# [Solutions](solutions/06_solutions.ipynb) · Next: [notebook 07](07_your_photos.ipynb) colours your own photos at full size.
+# [Solutions](solutions/06_solutions.ipynb) · Next: [notebook 07](07_your_photos.ipynb) colors your own photos at full size.

@@ -18,16 +18,16 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/07_your_photos.ipynb)
 #
-# The models have learnt from small squares. Your photo is neither small nor square. This notebook colours it
+# The models have learned from small squares. Your photo is neither small nor square. This notebook colors it
 # at its full size, with all models side by side, and opens up the machine: what is predicted small, what is
-# taken from the original, and what happens to colours that no screen can show.
+# taken from the original, and what happens to colors that no screen can show.
 #
 # **You will learn**
 #
-# - why colour may be predicted at a fraction of the photo's size and lightness may not;
-# - to enlarge colour along the edges of the photo, in place of blurring it over them;
-# - to bring a colour into the range of sRGB without changing its lightness;
-# - to colour any file with one call, and what to say beside the result.
+# - why color may be predicted at a fraction of the photo's size and lightness may not;
+# - to enlarge color along the edges of the photo, in place of blurring it over them;
+# - to bring a color into the range of sRGB without changing its lightness;
+# - to color any file with one call, and what to say beside the result.
 #
 # **Before this:** any of notebooks 02–04; their runs are used if they are there. **Minutes:** 1 or 2 with these
 # runs. Without them the models are trained first, which takes as long as notebook 04 alone (see the setup cell).
@@ -41,7 +41,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -51,11 +51,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
@@ -66,7 +66,7 @@ profile = setup(PROFILE, USE_DRIVE)
 # %%
 UPLOAD = False  # @param {type:"boolean"}
 PHOTOS = ""  # @param {type:"string"}
-SATURATION = 1.0  # factor on the predicted colour; 0 is gray
+SATURATION = 1.0  # factor on the predicted color; 0 is gray
 PREVIEW = 640  # longest side in px of the copy that is taken apart below
 
 # %%
@@ -88,9 +88,10 @@ from g2g.data import prepare
 from g2g.models import predict
 from g2g.photos import find_photos, read_photo
 from g2g.profiles import TITLES
-from g2g.runs import best_available, device, load_or_train
-from report.publish import coloured as in_the_colours_of
-from report.publish import gallery_photos
+from g2g.runs import best_available, load_or_train
+from g2g.training import get_device
+from g2g.colorize import colorize_all as in_the_colors_of
+from g2g.photos import gallery_photos
 
 # %% [markdown]
 # ## 7.1 Choosing a photo
@@ -121,7 +122,7 @@ chosen = chosen or [flower]  # of scikit-learn; no run of the course is trained 
 print([path.name for path in chosen])
 
 # %% [markdown]
-# `read_photo` takes nearly anything: JPEG, PNG, WebP, TIFF, 16 bits, palettes, CMYK, transparency, a colour
+# `read_photo` takes nearly anything: JPEG, PNG, WebP, TIFF, 16 bits, palettes, CMYK, transparency, a color
 # profile, a camera held on its side. What it gives is upright, sRGB, 8 bits. To keep the next cells quick we
 # take a smaller copy; the files at the end are full size.
 
@@ -136,7 +137,7 @@ gray = lab.to_rgb(L, 0 * ab)[0]
 figures.image_row([photo, gray], ["as it came", "what the models see"])
 
 # %% [markdown]
-# If your photo is in colour, its colour is forgotten now: only its lightness L is used. (Remember the colour
+# If your photo is in color, its color is forgotten now: only its lightness L is used. (Remember the color
 # for the end, though. It is the only way to know how wrong a model is.)
 #
 # ## 7.2 The models at hand
@@ -147,19 +148,19 @@ figures.image_row([photo, gray], ["as it came", "what the models see"])
 # %%
 training_photos = prepare(profile)
 runs = {stage: load_or_train(stage, profile, photos=training_photos) for stage in ("cnn", "unet", "cgan")}
-nets = {TITLES[stage]: run.model(device=device()) for stage, run in runs.items()}
-sizes = dict.fromkeys(nets, profile.size)  # colour is predicted at the size a model was trained on
+nets = {TITLES[stage]: run.model(device=get_device()) for stage, run in runs.items()}
+sizes = dict.fromkeys(nets, profile.size)  # color is predicted at the size a model was trained on
 print({title: run.id for title, run in zip(nets, runs.values(), strict=True)})
 
 # %%
 best, best_size, sentence = best_available()
 other = "of the smoke profile" not in sentence and f"of the {profile.name} profile" not in sentence
 if other:
-    nets["also here"], sizes["also here"] = best.to(device()), best_size
+    nets["also here"], sizes["also here"] = best.to(get_device()), best_size
     print("also here:", sentence)
 if profile.name == "smoke":
-    print("To be honest, the three smoke models were trained for seconds on a few dozen crops.\nTheir colours mean "
-          "nothing, they only show that every step runs. For colour: PROFILE = 'class', with a GPU.")
+    print("To be honest, the three smoke models were trained for seconds on a few dozen crops.\nTheir colors mean "
+          "nothing, they only show that every step runs. For color: PROFILE = 'class', with a GPU.")
     print("The column 'also here' was trained for real." if other else "Nothing better is on this machine yet.")
 
 # %%
@@ -171,7 +172,7 @@ columns = {name: painted(photo, name, saturation=SATURATION) for name in nets}
 figures.image_row([gray, *columns.values(), photo], ["gray", *columns, "as it came"])
 
 # %% [markdown]
-# ## 7.3 Inside: colour is predicted small
+# ## 7.3 Inside: color is predicted small
 #
 # A network trained on small squares is at its best near that size: in a full-size photo a face would be
 # larger than anything it has seen. So the photo is reduced to about as many pixels as a training photo had,
@@ -196,14 +197,14 @@ print(f"{model}: L of {w} x {h} px, padded to {padded.shape[3]} x {padded.shape[
 
 # %%
 def ab_alone(ab, lightness=65.0):
-    """The colour planes as a picture, on one lightness."""
+    """The color planes as a picture, on one lightness."""
     return lab.to_rgb(torch.full_like(ab[:, :1], lightness / 50 - 1), ab)[0]
 
 
 figures.image_row([lab.to_rgb(L_small, 0 * ab_small)[0], ab_alone(ab_small * SATURATION)], ["L small", "ab small"])
 
 # %% [markdown]
-# **Does the size matter?** The same photo, its colour predicted on more and more pixels, by a model that was
+# **Does the size matter?** The same photo, its color predicted on more and more pixels, by a model that was
 # trained on 128 × 128:
 
 # %%
@@ -221,25 +222,25 @@ measured[["mae", "dB over gray", "colorfulness"]].round(4)
 
 # %% [markdown]
 # By MAE it is nearest to the truth at the size it was trained at: 0.0779 at 128 px, 0.0805 at 64, 0.0813 at 256. On
-# more pixels each thing is larger than any it has seen, so the colours get stronger and less right. That is why
+# more pixels each thing is larger than any it has seen, so the colors get stronger and less right. That is why
 # `colorize` takes the training size, unless you give another.
 
 # %% [markdown]
-# ## 7.4 Enlarging colour along the edges
+# ## 7.4 Enlarging color along the edges
 #
-# Now ab must get back to full size. To look at this step **alone**, let it start from perfect colour: the
+# Now ab must get back to full size. To look at this step **alone**, let it start from perfect color: the
 # photo's own ab, reduced to the same few pixels. Whatever is wrong after enlarging comes from enlarging. (If your
-# photo has no colour, the bundled one stands in for it in 7.4 and 7.5.)
+# photo has no color, the bundled one stands in for it in 7.4 and 7.5.)
 #
-# If ab is enlarged *naively*, by interpolation, each colour edge becomes as wide as a pixel of the small picture.
+# If ab is enlarged *naively*, by interpolation, each color edge becomes as wide as a pixel of the small picture.
 # But the full-size L shows where the edges are. The **guided filter** ([He, Sun & Tang
-# 2010](https://doi.org/10.1007/978-3-642-15549-9_1)) assumes that in a small window colour goes with lightness along a
+# 2010](https://doi.org/10.1007/978-3-642-15549-9_1)) assumes that in a small window color goes with lightness along a
 # line,
 #
 # $$ab \approx \text{slope}\cdot L + \text{offset},$$
 #
 # fits slope and offset at the small size, enlarges *these* (they vary slowly), and applies them to the large
-# L. Where L has an edge, colour gets it too. The slope in a window is that of linear regression: the covariance of L
+# L. Where L has an edge, color gets it too. The slope in a window is that of linear regression: the covariance of L
 # and ab divided by the variance of L. `eps` keeps it near 0 where L is flat. One thing is our own: He et al. let the
 # line pass through the window's *mean*, which smooths; ours passes through each pixel's **own** ab.
 
@@ -262,11 +263,11 @@ def guided(L, L_small, ab_small):
     return slope * L + offset
 
 
-coloured = photo
+colored = photo
 if ab.abs().mean() < 0.02:
-    coloured = read_photo(flower)[0]
-L_full, truth = lab.photos_to_lab(np.asarray(coloured)[None])
-L_few, ab_few = reduced(coloured, sizes[model])
+    colored = read_photo(flower)[0]
+L_full, truth = lab.photos_to_lab(np.asarray(colored)[None])
+L_few, ab_few = reduced(colored, sizes[model])
 torch.testing.assert_close(lines(L_few, ab_few), guided_filter(L_few, ab_few))
 print("the library's lines are the same")
 
@@ -277,7 +278,7 @@ for what, answer in (("gray, ab = 0", 0 * truth), ("naive", naive), ("guided", e
     print(f"{what:14} mean error of ab/110: {(answer - truth).abs().mean():.4f}")
 
 # %% [markdown]
-# Where does it matter? At the edges. A detail, cut out where the two answers differ most: colour alone above,
+# Where does it matter? At the edges. A detail, cut out where the two answers differ most: color alone above,
 # joined with L below.
 
 # %%
@@ -289,16 +290,16 @@ three = {"naive": naive[cut], "guided": edges[cut], "truth": truth[cut]}
 figures.qualitative_grid({name: [ab_alone(ab), lab.to_rgb(L_full[cut], ab)[0]] for name, ab in three.items()})
 
 # %% [markdown]
-# In the upper row the naive colour knows nothing of fine outlines; the guided one has got many of them back from
+# In the upper row the naive color knows nothing of fine outlines; the guided one has got many of them back from
 # L, if not exactly. In the lower row even the naive one looks acceptable, because the sharp L carries the picture.
-# That is why models can predict colour small in the first place.
+# That is why models can predict color small in the first place.
 #
 # ## 7.5 Into the gamut, and no lighter
 #
-# A network knows nothing of sRGB. It may ask for a colour too saturated for its lightness, which no screen can show.
+# A network knows nothing of sRGB. It may ask for a color too saturated for its lightness, which no screen can show.
 # The quick way *clips* R, G and B to [0, 1], but each of them carries lightness too, so clipping changes L.
-# The other way *lowers the chroma* of such a colour until it fits, and keeps hue and lightness. Let us ask for too
-# much, three times the photo's own colour, and look at the lightness that comes out.
+# The other way *lowers the chroma* of such a color until it fits, and keeps hue and lightness. Let us ask for too
+# much, three times the photo's own color, and look at the lightness that comes out.
 
 # %%
 results = {"clipped": lab.to_rgb(L_full, 3 * truth), "chroma lowered": to_gamut_rgb(L_full, 3 * truth)}
@@ -307,7 +308,7 @@ for way, error in errors.items():
     print(f"{way:15} lightness off by {error.abs().mean():6.3f} on average, at most {error.abs().max():5.1f} (of 100)")
 
 # %%
-fig, cells = plt.subplots(2, 2, figsize=(6, 6 * coloured.height / coloured.width))
+fig, cells = plt.subplots(2, 2, figsize=(6, 6 * colored.height / colored.width))
 for (above, below), (way, rgb) in zip(cells.T, results.items(), strict=True):
     figures.show(above, figures.image(rgb[0]), way)
     shown = figures.show(below, errors[way], "error of L*", "RdBu", -20, 20)
@@ -316,7 +317,7 @@ plt.show()
 
 # %% [markdown]
 # In the error maps, blue pixels came out lighter than the photo was, red ones darker. Lowering the chroma leaves the
-# lightness alone (what is left is less than a screen's 8 bits can show), at the price of paler colours in places. The
+# lightness alone (what is left is less than a screen's 8 bits can show), at the price of paler colors in places. The
 # lightness is the one thing in the result that is *not* invented, so it is the one to keep.
 #
 # ## 7.6 Put together, and the same in one call
@@ -350,7 +351,7 @@ figures.image_row([painted(photo, model, saturation=f) for f in factors], [f"× 
 # ## 7.7 Full size, to keep
 #
 # `colorize_files` writes each photo as `NAME-color` (a JPEG as JPEG, all else as PNG, with its EXIF), and with `compare`
-# gray and colour side by side as `NAME-compare`. An original is never overwritten, nor is an earlier result.
+# gray and color side by side as `NAME-compare`. An original is never overwritten, nor is an earlier result.
 # The folder is `colorized` in the outputs of this profile.
 
 # %%
@@ -387,11 +388,11 @@ else:
 # %% [markdown]
 # On your own machine the same is one line, for files, folders and patterns:
 #
-#     python -m g2g colorize holiday/*.jpg -o coloured --compare --saturation 1.2
+#     python -m g2g colorize holiday/*.jpg -o colored --compare --saturation 1.2
 #
 # ### The same as a page
 #
-# `python -m g2g demo` opens a page in the browser: drop a photo on it, and there it is, gray and coloured, with a slider
+# `python -m g2g demo` opens a page in the browser: drop a photo on it, and there it is, gray and colored, with a slider
 # between the two. You choose model and saturation and download the result at full size. The page needs Gradio
 # (`pip install gradio`), is served to this machine alone and keeps nothing. Tick `OPEN_PAGE` to have it below this cell;
 # `page.close()` ends it. (In Colab it should open in the same way, through Colab's own proxy
@@ -400,16 +401,16 @@ else:
 # %%
 OPEN_PAGE = False  # @param {type:"boolean"}
 if OPEN_PAGE:
-    import demo  # the file demo.py beside the folder g2g
+    from app.page import launch
 
-    page = demo.launch(inline=True, height=860)
+    page = launch(inline=True, height=860)
 
 # %% [markdown]
-# ## 7.8 Colour as compression
+# ## 7.8 Color as compression
 #
-# The report ends on an idea: if colour can be predicted, why store it? Send the gray photo, and let the other side
-# colour it. Measured on the eight photographs of [data/gallery](../data/gallery/README.md) at 400 px: a gray JPEG of
-# quality 75, coloured by the model that `colorize` takes, against a *colour* JPEG **of as many bytes**.
+# The report ends on an idea: if color can be predicted, why store it? Send the gray photo, and let the other side
+# color it. Measured on the eight photographs of [data/gallery](../data/gallery/README.md) at 400 px: a gray JPEG of
+# quality 75, colored by the model that `colorize` takes, against a *color* JPEG **of as many bytes**.
 
 # %%
 def jpeg(picture, quality):
@@ -419,7 +420,7 @@ def jpeg(picture, quality):
 
 
 def of_as_many_bytes(picture, size):
-    """The largest colour JPEG that is not above `size` bytes."""
+    """The largest color JPEG that is not above `size` bytes."""
     candidates = [jpeg(picture, quality) for quality in range(1, 96)]
     return max((data for data in candidates if len(data) <= size), key=len)
 
@@ -429,11 +430,11 @@ def opened(data):
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-rows = {"gray JPEG": [], "gray JPEG, coloured": [], "colour JPEG": []}
+rows = {"gray JPEG": [], "gray JPEG, colored": [], "color JPEG": []}
 for pixels in gallery_photos(400):
     picture = Image.fromarray(pixels)
     small = jpeg(picture.convert("L"), 75)
-    (painted_here,) = in_the_colours_of([opened(small)], best, best_size)
+    (painted_here,) = in_the_colors_of([opened(small)], best, best_size)
     answers = opened(small), painted_here, opened(of_as_many_bytes(picture, len(small)))
     for row, answer in zip(rows.values(), answers):
         pair = [torch.from_numpy(x.copy()).movedim(-1, 0)[None] / 255 for x in (answer, pixels)]
@@ -452,38 +453,38 @@ table.round(2)
 figures.qualitative_grid({name: [numbers[3] for numbers in row[1:6:2]] for name, row in rows.items()})
 
 # %% [markdown]
-# **No contest.** Colour is what JPEG stores most cheaply: coarsely and at half the resolution, because the eye does not
-# mind. With as many bytes as the gray file has, the colour JPEG differs from the photograph by a CIEDE2000 of 2.4. The
-# predicted colours differ by 11.4, and no colour at all by 12.7. A prediction knows what is usual; a file knows the
-# colour of *this* plate, the one under the fig. The idea begins to pay only where a few bytes tell the prediction what
-# it cannot know, a hint of a colour here and there.
+# **No contest.** Color is what JPEG stores most cheaply: coarsely and at half the resolution, because the eye does not
+# mind. With as many bytes as the gray file has, the color JPEG differs from the photograph by a CIEDE2000 of 2.4. The
+# predicted colors differ by 11.4, and no color at all by 12.7. A prediction knows what is usual; a file knows the
+# color of *this* plate, the one under the fig. The idea begins to pay only where a few bytes tell the prediction what
+# it cannot know, a hint of a color here and there.
 #
 # ## 7.9 What you may say about it
 #
-# The lightness in the result is the photo's. **The colour is invented.** It is what a network finds usual for
+# The lightness in the result is the photo's. **The color is invented.** It is what a network finds usual for
 # such a shape, in photos of our time, taken where its training photos were taken.
 #
-# - *A grandmother's wedding.* The dress will come out in a colour that dresses often have. It is not evidence
-#   of hers. Keep the gray original, show both, and say by what the colours were made. Skin and hair drift to what
+# - *A grandmother's wedding.* The dress will come out in a color that dresses often have. It is not evidence
+#   of hers. Keep the gray original, show both, and say by what the colors were made. Skin and hair drift to what
 #   is most common in the training photos. For people who look different, that is a falsification.
-# - *An X-ray, a scan.* Its gray is a measurement. Invented colour adds nothing to it and can hide or suggest
-#   a finding. For medicine use a fixed, documented colour map.
+# - *An X-ray, a scan.* Its gray is a measurement. Invented color adds nothing to it and can hide or suggest
+#   a finding. For medicine use a fixed, documented color map.
 # - *News and evidence.* No.
 #
 # ## Summary
 #
-# - Predict colour small and in the photo's own shape; keep the lightness of the original at full size.
-# - Enlarge not colour itself but the slope and offset that lead from lightness to colour: edges come for free.
-# - Bring colours into sRGB by lowering chroma; clipping channels changes the lightness.
+# - Predict color small and in the photo's own shape; keep the lightness of the original at full size.
+# - Enlarge not color itself but the slope and offset that lead from lightness to color: edges come for free.
+# - Bring colors into sRGB by lowering chroma; clipping channels changes the lightness.
 # - Saturation is a matter of taste, truth is not: show the original beside the result.
 #
 # ## Exercises
 #
 # 1. **How small?** Section 7.3 looked at one photo. Take the eight of `data/gallery`, and measure the error of each,
-#    its colour predicted at 64, 128, 256 and 512 px. Do they agree on a size, and is it the one of training?
+#    its color predicted at 64, 128, 256 and 512 px. Do they agree on a size, and is it the one of training?
 # 2. **The window.** Give `guided_filter` other radii and other `eps`, starting from the photo's true small ab as
 #    in 7.4. Which error is lowest? When is a large window bad?
-# 3. **How wrong?** Take a colour photo, colour its gray version, and draw the CIEDE2000 of each pixel
+# 3. **How wrong?** Take a color photo, color its gray version, and draw the CIEDE2000 of each pixel
 #    (`metrics.ciede2000`). What does gray score? Where is the model better than gray, where worse?
 # 4. **No network needed.** A "model" is any function from L to ab. Write one that gives a sepia tone, warm in the
 #    shadows and none in the lights, and use it with `colorize`.

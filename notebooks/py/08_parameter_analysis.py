@@ -27,7 +27,7 @@
 # - to change one factor at a time, and to know what that can and cannot show;
 # - to measure first how much two runs differ that differ in **nothing but the seed**;
 # - to put the question "is this effect larger than chance?" into one line of statistics;
-# - what learning rate, batch size, patch size, λ and β1 do to colour.
+# - what learning rate, batch size, patch size, λ and β1 do to color.
 #
 # **Before this:** notebooks 03 (U-Net) and 04 (cGAN). **Minutes:** printed by the next cell; the study is read, not trained.
 
@@ -40,7 +40,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -50,11 +50,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -72,9 +72,9 @@ from matplotlib.patches import Rectangle
 from g2g import figures
 from g2g.data import batches, prepare
 from g2g.profiles import repo_root
-from g2g.runs import shipped_model
+from g2g.runs import pretrained_model
 from report import studies, sweep
-from report.publish import gallery_photos
+from g2g.photos import gallery_photos
 
 STUDY = repo_root() / "results" / "parameters"  # measured, and read here
 
@@ -83,7 +83,7 @@ STUDY = repo_root() / "results" / "parameters"  # measured, and read here
 #
 # Each column is one setting. All were trained on the same photos, from the same start and for the same number of
 # epochs. The heading names the **one** thing that was changed; `seed 42` is the recipe itself. `patch` is the receptive
-# field of the discriminator, in cells of 4 px. (Photographs of `data/gallery`, authors and licences there, recoloured;
+# field of the discriminator, in cells of 4 px. (Photographs of `data/gallery`, authors and licenses there, recolored;
 # nothing was trained on them.)
 
 # %%
@@ -100,7 +100,7 @@ Image(STUDY / "pictures.jpg")
 # plan cannot see are factors that act together: perhaps a larger batch wants a larger learning rate.
 
 # %%
-recipe = studies.Job()
+recipe = studies.StudyConfig()
 changes = {name: ", ".join(f"{value:g}" for value in values) for name, values in studies.CHANGES.items()}
 pd.DataFrame({"the recipe": dataclasses.asdict(recipe), "changed to": changes}).reindex(dataclasses.asdict(recipe)).fillna("")
 
@@ -174,7 +174,7 @@ panels()
 # %% [markdown]
 # Most dots lie in the band: λ from 30 up, β1 and the patch size move the error less than a seed may. What stands out:
 # **every** other learning rate and batch size costs error, and the small rate is pale as well; a small λ costs error,
-# and a very large one costs colour; a patch of one cell is pale.
+# and a very large one costs color; a patch of one cell is pale.
 #
 # ## 8.5 The rule
 #
@@ -188,7 +188,7 @@ EFFECTS = {  # factor: (measure, from, to, 1 if it should rise, -1 if it should 
     "batch_size": [("mae", 8, 32, -1)],
     "receptive_field": [("detail", 1, 34, -1), ("structure", 1, 34, -1)],
     "beta1": [("mae", 0.5, 0.9, 1)],
-    "lam": [("mae", 10, 1000, -1), ("colorfulness", 10, 1000, -1)],
+    "lambda_l1": [("mae", 10, 1000, -1), ("colorfulness", 10, 1000, -1)],
 }
 
 # %%
@@ -235,10 +235,10 @@ with pd.option_context("display.max_colwidth", None):
 # over all, as a share of that mean? (Computed here, with the shipped U-Net, on this profile's photos.)
 
 # %%
-photos, (net, *_) = prepare(dataclasses.replace(profile, size=sweep.SIZE)), shipped_model("unet")
+photos, (net, *_) = prepare(dataclasses.replace(profile, size=sweep.SIZE)), pretrained_model("unet")
 gradients = []
-for photo, colours in batches(np.asarray(photos.train[:64]), batch_size=1):
-    loss = F.l1_loss(net(photo), colours)
+for photo, colors in batches(np.asarray(photos.train[:64]), batch_size=1):
+    loss = F.l1_loss(net(photo), colors)
     gradients.append(torch.autograd.grad(loss, net.head.weight)[0].flatten())
 gradients = torch.stack(gradients)
 mean, rng = gradients.mean(0), np.random.default_rng(42)
@@ -288,8 +288,8 @@ plt.show()
 
 # %% [markdown]
 # **Not decidable at this scale.** Detail falls from 0.139 to 0.131 and the error of structure from 0.0720 to 0.0718, as the report would have it, and a
-# seed moves both by more. What is larger than chance is something else: the patch of one cell, which sees colours without neighbours, is
-# paler (colourfulness 13.4 against 16.0).
+# seed moves both by more. What is larger than chance is something else: the patch of one cell, which sees colors without neighbors, is
+# paler (colorfulness 13.4 against 16.0).
 #
 # ## 8.9 λ
 #
@@ -297,7 +297,7 @@ plt.show()
 # expect a larger λ to bring the answer closer to the truth and to gray, and a smaller one to make it more vivid and
 # more wrong.
 #
-# **Held**: from λ = 10 to 1,000 the MAE falls from 0.0820 to 0.0802 and colourfulness from 18.0 to 13.6. At 1,000 the adversary is all but
+# **Held**: from λ = 10 to 1,000 the MAE falls from 0.0820 to 0.0802 and colorfulness from 18.0 to 13.6. At 1,000 the adversary is all but
 # silent: L1 alone has 0.0799 and 14.0 (notebook 10).
 #
 # ## 8.10 β1
@@ -334,7 +334,7 @@ plt.show()
 #
 # 1. **Two factors together.** Train the fourth corner of the square {batch 32, batch 8} × {rate 0.001, rate 0.0001}. Could any
 #    one-factor-at-a-time plan have told you?
-# 2. **No L1 at all.** Set λ = 0. What holds the colours near the truth now?
+# 2. **No L1 at all.** Set λ = 0. What holds the colors near the truth now?
 # 3. **How many seeds?** For the spread you measured: how many seeds would make a difference of 0.001 in MAE count? Plot the margin of 8.3
 #    against $n$.
 #

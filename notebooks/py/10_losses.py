@@ -27,7 +27,7 @@
 #
 # - what each loss asks for, by watching where a single guess comes to rest;
 # - to write seven losses in a few lines each, and to let two of them pull equally hard;
-# - to compare models at **equal colourfulness**, with a rule and the spread between seeds;
+# - to compare models at **equal colorfulness**, with a rule and the spread between seeds;
 # - what augmentation does with few photos and with many, and what ten times more photos buy.
 #
 # **Before this:** notebooks 02 (the toy) and 04 (the adversary). **Minutes:** printed by the next cell.
@@ -41,7 +41,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -51,11 +51,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -75,9 +75,11 @@ from g2g import figures, lab, training
 from g2g.data import cropped, prepare
 from g2g.models import PatchGAN, imagenet_classifier
 from g2g.profiles import repo_root
-from g2g.runs import shipped_model
+from g2g.runs import pretrained_model
 from report import studies, sweep
-from report.publish import across, coloured, gallery_photos
+from g2g.figures import across
+from g2g.colorize import colorize_all
+from g2g.photos import gallery_photos
 
 STUDY = repo_root() / "results" / "losses"  # measured, and read here
 LIVE = {"epochs": 1, "epoch": 96} if profile.name == "smoke" else {}  # the two trainings below; {}: as in the study
@@ -90,12 +92,12 @@ LIVE = {"epochs": 1, "epoch": 96} if profile.name == "smoke" else {}  # the two 
 # network can judge the guess.
 
 # %%
-red, blue = torch.tensor([[60.0, 40.0], [5.0, -45.0]]) / lab.AB_SCALE  # normalised, as for the network
+red, blue = torch.tensor([[60.0, 40.0], [5.0, -45.0]]) / lab.AB_SCALE  # normalized, as for the network
 
 
-def painted(colours):
-    """Flat pictures (B,2,16,16) of colours (B,2)."""
-    return colours[:, :, None, None].expand(-1, -1, 16, 16)
+def painted(colors):
+    """Flat pictures (B,2,16,16) of colors (B,2)."""
+    return colors[:, :, None, None].expand(-1, -1, 16, 16)
 
 
 jackets, L_jackets = painted(torch.stack([red, red, red, blue, blue])), torch.zeros(5, 1, 16, 16)
@@ -127,7 +129,7 @@ def noisy(ab):
 # λ, and takes of these what it needs.
 
 # %%
-def settle(loss, lam=30.0, rounds=0, steps=120, seed=0):
+def settle(loss, lambda_l1=30.0, rounds=0, steps=120, seed=0):
     """Where one guess for all jackets comes to rest, (2,); before each step D learns `rounds` times."""
     torch.manual_seed(seed)
     guess, D = torch.zeros(2, requires_grad=True), Critic()
@@ -141,7 +143,7 @@ def settle(loss, lam=30.0, rounds=0, steps=120, seed=0):
             training.discriminator_loss(D, L_jackets[..., :4, :4], noisy(jackets), noisy(answer)).backward()
             d_optimizer.step()
         optimizer.zero_grad()
-        loss(answer, jackets, L_jackets, D, lam).backward()
+        loss(answer, jackets, L_jackets, D, lambda_l1).backward()
         optimizer.step()
     return guess.detach()
 
@@ -178,15 +180,15 @@ settled["Huber"] = settle(huber)
 # %%
 def show_settled():
     """The two jackets and where the losses so far have settled."""
-    colours, titles = torch.stack([red, blue, *settled.values()]), ["60%", "40%", *settled]
+    colors, titles = torch.stack([red, blue, *settled.values()]), ["60%", "40%", *settled]
     titles = [title.replace(" + ", " +\n").replace(" m", "\nm") for title in titles]
-    return figures.image_row(lab.to_rgb(torch.zeros(len(colours), 1, 16, 16), painted(colours)), titles)
+    return figures.image_row(lab.to_rgb(torch.zeros(len(colors), 1, 16, 16), painted(colors)), titles)
 
 
 show_settled()
 
 # %% [markdown]
-# **L1: the majority. MSE: the mixture, a colour that nobody wears.** Huber is near L1, drawn a little toward the
+# **L1: the majority. MSE: the mixture, a color that nobody wears.** Huber is near L1, drawn a little toward the
 # others. What a network feels is the *slope* of these curves: L1 pulls equally hard at any distance, MSE harder the further
 # away it is.
 
@@ -223,21 +225,21 @@ figures.image_row(lab.to_rgb(L_jackets[:3], painted(torch.stack(alone))), [f"see
 # from gray, blue is the nearer. The report's cGAN, like pix2pix, ties the adversary to the truth with L1:
 
 # %%
-def l1_adversary(answer, ab, L, D, lam):
-    return adversary(answer, ab, L, D) + lam * l1(answer, ab)
+def l1_adversary(answer, ab, L, D, lambda_l1):
+    return adversary(answer, ab, L, D) + lambda_l1 * l1(answer, ab)
 
 
 settled["L1 + adversary"] = settle(l1_adversary, rounds=3)
 
 # %% [markdown]
-# And "combining MSE with adversarial loss"? A fair comparison lets MSE pull **as hard at the colours as L1 did**. For N errors $e$
+# And "combining MSE with adversarial loss"? A fair comparison lets MSE pull **as hard at the colors as L1 did**. For N errors $e$
 # the gradient of L1 is $1/\sqrt{N}$ long, whatever they are; that of MSE is $2\,\mathrm{RMS}(e)/\sqrt{N}$. On the gallery, with the course's
 # U-Net at 64 px:
 
 # %%
 photographs = gallery_photos(64)
 L, ab = lab.photos_to_lab(np.stack(photographs))
-unet, *_ = shipped_model("unet")
+unet, *_ = pretrained_model("unet")
 answer = unet(L).detach().requires_grad_()
 pulls = [torch.autograd.grad(loss(answer, ab), answer)[0].norm() for loss in (l1, mse)]
 print(f"L1 pulls {pulls[0] / pulls[1]:.1f} times as hard as MSE; 1 / (2 RMS) = {1 / (2 * mse(answer, ab).sqrt()):.1f}")
@@ -247,17 +249,17 @@ print(f"L1 pulls {pulls[0] / pulls[1]:.1f} times as hard as MSE; 1 / (2 RMS) = {
 # pulls beside the other does.)
 
 # %%
-def mse_adversary(answer, ab, L, D, lam):
-    return adversary(answer, ab, L, D) + 4 * lam * mse(answer, ab)
+def mse_adversary(answer, ab, L, D, lambda_l1):
+    return adversary(answer, ab, L, D) + 4 * lambda_l1 * mse(answer, ab)
 
 
 settled["MSE + adversary"] = settle(mse_adversary, rounds=3)
 lams = 30, 10, 3, 1
-tug = [settle(loss, lam, rounds=3) for loss in (l1_adversary, mse_adversary) for lam in lams]
+tug = [settle(loss, lambda_l1, rounds=3) for loss in (l1_adversary, mse_adversary) for lambda_l1 in lams]
 
 # %%
 swatches = lab.to_rgb(torch.zeros(8, 1, 16, 16), painted(torch.stack(tug)))
-figures.qualitative_grid({f"λ = {lam}": swatches[i::4] for i, lam in enumerate(lams)}, ["L1 + adv.", "MSE + adv."])
+figures.qualitative_grid({f"λ = {lambda_l1}": swatches[i::4] for i, lambda_l1 in enumerate(lams)}, ["L1 + adv.", "MSE + adv."])
 
 # %% [markdown]
 # From left to right the opponent gets more say. In the upper row the answer jumps: it is L1's jacket, then D's. In the lower row it wanders:
@@ -265,7 +267,7 @@ figures.qualitative_grid({f"λ = {lam}": swatches[i::4] for i, lam in enumerate(
 #
 # ## 10.4 With features
 #
-# A third kind of loss does not compare colours but **what a network sees** in the two pictures: perceptual loss (Johnson et al.
+# A third kind of loss does not compare colors but **what a network sees** in the two pictures: perceptual loss (Johnson et al.
 # 2016). They use VGG-16 (528 MB), which was not available for these measurements, so **VGG was not run**. We use
 # EfficientNet-Lite0, whose weights are in this repository, and its features at strides 2, 4 and 8.
 
@@ -274,7 +276,7 @@ network = imagenet_classifier("efficientnet_lite0").eval().requires_grad_(False)
 
 
 def seen(L, ab):
-    rgb = lab.lab_to_rgb(lab.denormalize(L, ab), clip=False)  # a clipped colour would have no gradient
+    rgb = lab.lab_to_rgb(lab.denormalize(L, ab), clip=False)  # a clipped color would have no gradient
     return network.forward_intermediates(2 * rgb - 1, indices=[0, 1, 2], intermediates_only=True, stop_early=True)
 
 
@@ -287,7 +289,7 @@ def perceptual(answer, ab, L, *_):
 settled["perceptual"] = settle(perceptual)
 
 # %% [markdown]
-# The opponent has features, too, made for nothing but telling real colours from painted ones. *Feature matching* (Wang et al.
+# The opponent has features, too, made for nothing but telling real colors from painted ones. *Feature matching* (Wang et al.
 # 2018, pix2pixHD, who add it to the adversary) compares these. D goes on learning as before, but its
 # verdict is not used.
 
@@ -314,15 +316,15 @@ settled["feature matching"] = settle(feature_matching, rounds=3)
 
 # %%
 places = {}  # rounded a* and b* -> names
-for name, colour in {"60%": red, "40%": blue, **settled}.items():
-    places.setdefault(tuple((lab.AB_SCALE * colour / 10).round().tolist()), []).append(name)
+for name, color in {"60%": red, "40%": blue, **settled}.items():
+    places.setdefault(tuple((lab.AB_SCALE * color / 10).round().tolist()), []).append(name)
 fig, ax = plt.subplots(figsize=(5.5, 3))
 ax.plot(*lab.AB_SCALE * torch.stack([blue, red]).T, color="#BBBBBB", zorder=1)
 for names in places.values():
-    colour = {"60%": red, "40%": blue, **settled}[names[0]]
-    rgb = lab.to_rgb(torch.zeros(1, 1, 1, 1), colour.view(1, 2, 1, 1)).flatten().tolist()
-    ax.scatter(*lab.AB_SCALE * colour, s=160, color=rgb, edgecolor="black", zorder=2)
-    ax.annotate(", ".join(names), lab.AB_SCALE * colour, (10, -4), textcoords="offset points", fontsize=8)
+    color = {"60%": red, "40%": blue, **settled}[names[0]]
+    rgb = lab.to_rgb(torch.zeros(1, 1, 1, 1), color.view(1, 2, 1, 1)).flatten().tolist()
+    ax.scatter(*lab.AB_SCALE * color, s=160, color=rgb, edgecolor="black", zorder=2)
+    ax.annotate(", ".join(names), lab.AB_SCALE * color, (10, -4), textcoords="offset points", fontsize=8)
 ax.set(xlabel="a*", ylabel="b*", xlim=(-5, 125), ylim=(-60, 55))
 plt.show()
 
@@ -334,8 +336,8 @@ show_settled()
 # at or near **blue, the minority**. Is that where the perceptual loss wants to be?
 
 # %%
-for name, colour in {"red": red, "blue": blue, "gray": 0 * red}.items():
-    print(f"perceptual loss of {name:4} for all: {perceptual(painted(colour.expand(5, 2)), jackets, L_jackets):.2f}")
+for name, color in {"red": red, "blue": blue, "gray": 0 * red}.items():
+    print(f"perceptual loss of {name:4} for all: {perceptual(painted(color.expand(5, 2)), jackets, L_jackets):.2f}")
 
 # %% [markdown]
 # No: red for all would cost less, for only two jackets of five are wrong then. L1 and MSE are bowls, which lead down to one place from
@@ -357,7 +359,7 @@ print("equal:", ", ".join(studies.LOSSES))
 # same order, for the same number of steps. These are all the settings of one training:
 
 # %%
-recipe = studies.Job()
+recipe = studies.StudyConfig()
 pd.Series(dataclasses.asdict(recipe)).to_frame("the recipe")
 
 # %% [markdown]
@@ -365,7 +367,7 @@ pd.Series(dataclasses.asdict(recipe)).to_frame("the recipe")
 # trains D first where there is one.
 
 # %%
-print(inspect.getsource(studies.Cost.after_loss), inspect.getsource(studies.Cost.step), sep="\n")
+print(inspect.getsource(studies.LossCallback.after_loss), inspect.getsource(studies.LossCallback.step), sep="\n")
 
 # %% [markdown]
 # Now we train with two of the losses. In `smoke` this takes seconds on a few crops and only shows that it runs.
@@ -381,14 +383,14 @@ for loss in ("L1", "perceptual"):
     trained[loss] = learn.model.cpu().eval()
 
 # %%
-columns = {name: coloured(gallery_photos(160), model, sweep.SIZE) for name, model in trained.items()}
+columns = {name: colorize_all(gallery_photos(160), model, sweep.SIZE) for name, model in trained.items()}
 across(columns | {"truth": gallery_photos(160)})
 
 # %% [markdown]
 # ## 10.6 The study
 #
 # *Read from `results/losses/`, not computed here.* Three seeds of each loss. The photographs are those of `data/gallery`, on which
-# nothing was trained (authors and licences there; recoloured here), coloured by the runs of seed 42. (Their weights, 13 MB
+# nothing was trained (authors and licenses there; recolored here), colored by the runs of seed 42. (Their weights, 13 MB
 # each, are not in the repository; the command that trains them draws this picture.)
 
 # %%
@@ -407,16 +409,16 @@ table.round(4)
 
 # %% [markdown]
 # All of them are cautious: in five passes over 2,000 small photos they have seen 10,000. None finds the red of the
-# plate. The perceptual loss is the grayest, the MSE with its adversary the most colourful, in the right places and in
+# plate. The perceptual loss is the grayest, the MSE with its adversary the most colorful, in the right places and in
 # wrong ones.
 #
 # `rms` is the square root of what MSE measures, `over gray` is the PSNR above gray's in dB, and `std` is over the
-# seeds. A table like this invites two mistakes: calling the lowest MAE the best, and calling the most colourful the
-# best. **Colour can be had by multiplying** (notebook 04). So the line behind the dots is the L1 network's answer times
+# seeds. A table like this invites two mistakes: calling the lowest MAE the best, and calling the most colorful the
+# best. **Color can be had by multiplying** (notebook 04). So the line behind the dots is the L1 network's answer times
 # a constant:
 
 # %%
-COLOURS = dict(zip(studies.LOSSES, ["#0072B2", "#009E73", "#56B4E9", "#D55E00", "#B5446E", "#CC79A7", "#7B4FA3"], strict=True))
+COLORS = dict(zip(studies.LOSSES, ["#0072B2", "#009E73", "#56B4E9", "#D55E00", "#B5446E", "#CC79A7", "#7B4FA3"], strict=True))
 
 
 @figures.figure("Each loss, mean and range of three seeds; line: L1's answer times 0 to 3; dashed: gray.")
@@ -427,9 +429,9 @@ def scatter():
     for loss, rows in runs.groupby("value", sort=False):
         x, y = rows["colorfulness"], rows["mae"]
         bars = {"xerr": [[x.mean() - x.min()], [x.max() - x.mean()]], "yerr": [[y.mean() - y.min()], [y.max() - y.mean()]]}
-        ax.errorbar(x.mean(), y.mean(), **bars, fmt="o", color=COLOURS[loss], label=loss)
+        ax.errorbar(x.mean(), y.mean(), **bars, fmt="o", color=COLORS[loss], label=loss)
     ax.axhline(facts["gray_mae"], color="#777777", ls="--", lw=1)
-    ax.set(xlabel="colourfulness", ylabel="MAE", xlim=(0, 1.3 * runs["colorfulness"].max()), ylim=(0.99 * runs["mae"].min(), 1.01 * facts["gray_mae"]))
+    ax.set(xlabel="colorfulness", ylabel="MAE", xlim=(0, 1.3 * runs["colorfulness"].max()), ylim=(0.99 * runs["mae"].min(), 1.01 * facts["gray_mae"]))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return fig
 
@@ -442,7 +444,7 @@ scatter()
 # ## 10.7 The rule
 #
 # Written and committed before the study ran ([results/losses](../results/losses/README.md)): the *gain* of a run is its PSNR minus that of L1's answer,
-# same seed, **times the constant that makes it as colourful**. Three seeds give three gains, and an interval by Student's t.
+# same seed, **times the constant that makes it as colorful**. Three seeds give three gains, and an interval by Student's t.
 # *Surely* means that the interval leaves out zero.
 
 # %%
@@ -476,32 +478,32 @@ for loss in [*studies.LOSSES][1:]:
     beats_gray = (by_seed["mae"][loss] < facts["gray_mae"]).all()
     verdict = WORDS[sure(by_seed["gain"][loss])] if beats_gray else "no verdict: not better than gray"
     verdicts[loss] = (*interval(by_seed["gain"][loss]), verdict)
-pd.DataFrame(verdicts, ["gain, dB", "low", "high", "at equal colourfulness"]).T
+pd.DataFrame(verdicts, ["gain, dB", "low", "high", "at equal colorfulness"]).T
 
 # %% [markdown]
-# And the report's sentence: *held* if the gain is surely larger than that of what it replaces and colourfulness not surely lower; *did not
-# hold* if the gain is surely smaller or colourfulness surely lower.
+# And the report's sentence: *held* if the gain is surely larger than that of what it replaces and colorfulness not surely lower; *did not
+# hold* if the gain is surely smaller or colorfulness surely lower.
 
 # %%
 def sentence(new, old):
     """The verdict on one loss in place of another, and why."""
-    gains, colour = (by_seed[column][new] - by_seed[column][old] for column in ("gain", "colorfulness"))
+    gains, color = (by_seed[column][new] - by_seed[column][old] for column in ("gain", "colorfulness"))
     outcome = "not decidable at this scale"
-    if sure(gains) < 0 or sure(colour) < 0:
+    if sure(gains) < 0 or sure(color) < 0:
         outcome = "did not hold"
     elif sure(gains) > 0:
         outcome = "held"
     mean, low, high = interval(gains)
-    return f"{outcome}: {mean:+.3f} dB ({low:+.3f} to {high:+.3f}), colourfulness {'{:+.1f} ({:+.1f} to {:+.1f})'.format(*interval(colour))}"
+    return f"{outcome}: {mean:+.3f} dB ({low:+.3f} to {high:+.3f}), colorfulness {'{:+.1f} ({:+.1f} to {:+.1f})'.format(*interval(color))}"
 
 
 print("combining MSE with adversarial loss:", sentence("MSE + adversary", "L1 + adversary"))
 print("perceptual loss:                    ", sentence("perceptual", "L1"))
 
 # %% [markdown]
-# **What the report hoped for, these runs do not show.** MSE with an adversary is surely more colourful than L1 with one, and in each of the three
-# seeds it is further from the truth at equal colourfulness, by 0.05, 0.20 and 0.05 dB; but three numbers that differ so much decide
-# nothing. The perceptual loss makes a picture like L1's times 0.75: as good, with less colour.
+# **What the report hoped for, these runs do not show.** MSE with an adversary is surely more colorful than L1 with one, and in each of the three
+# seeds it is further from the truth at equal colorfulness, by 0.05, 0.20 and 0.05 dB; but three numbers that differ so much decide
+# nothing. The perceptual loss makes a picture like L1's times 0.75: as good, with less color.
 #
 # **No loss beats the saturation slider.** Of the three with an opponent two are surely below it, and the third misses *surely* by 0.0002 dB. In
 # notebook 04 a cGAN was a little above that line, and it got there by patience: it started from a trained U-Net with a frozen encoder and
@@ -517,7 +519,7 @@ print("perceptual loss:                    ", sentence("perceptual", "L1"))
 # "Advanced augmentation techniques could help the model generalize better to unseen images." Augmentation shows the network the
 # same photo, changed in ways that should not matter. Always on in this course: mirroring. On trial: a **crop** of random
 # size and place, enlarged again, and **jitter** of lightness and contrast, as if the photo had been exposed otherwise. Only L is
-# jittered; its colours stay the answer.
+# jittered; its colors stay the answer.
 
 # %%
 def jitter(L, most):
@@ -554,10 +556,10 @@ by_count.T.assign(mean=by_count.mean()).round(4)
 @figures.figure("Validation MAE against the number of photos: mean and range of three seeds; dashed: gray.")
 def curve_of_photos():
     fig, ax = plt.subplots(figsize=(5, 3))
-    for (arm, words), colour in zip({"flips": "flips alone", "all": "flips, crops, jitter"}.items(), ("#0072B2", "#D55E00")):
+    for (arm, words), color in zip({"flips": "flips alone", "all": "flips, crops, jitter"}.items(), ("#0072B2", "#D55E00")):
         maes = by_count[arm]
         bars = [maes.mean() - maes.min(), maes.max() - maes.mean()]
-        ax.errorbar(maes.columns, maes.mean(), bars, fmt="o-", capsize=3, color=colour, label=words)
+        ax.errorbar(maes.columns, maes.mean(), bars, fmt="o-", capsize=3, color=color, label=words)
     ax.axhline(study["gray_mae"][0], color="#777777", ls="--", lw=1, label="gray")
     ax.set(xscale="log", xlabel="photos", ylabel="MAE", xticks=maes.columns, xticklabels=[f"{n:,}" for n in maes.columns])
     ax.minorticks_off()
@@ -574,7 +576,7 @@ rows = {f"{n:,} photos": (*interval(d), HELPS[sure(d)]) for n, d in differences.
 pd.DataFrame(rows, ["all - flips, MAE", "low", "high", "augmentation"]).T
 
 # %% [markdown]
-# And on the gallery, seed 42, flips alone beside all augmentation, from 250 photos to all (authors and licences in `data/gallery`; recoloured):
+# And on the gallery, seed 42, flips alone beside all augmentation, from 250 photos to all (authors and licenses in `data/gallery`; recolored):
 
 # %%
 Image(repo_root() / "results" / "photos" / "pictures.jpg")
@@ -583,7 +585,7 @@ Image(repo_root() / "results" / "photos" / "pictures.jpg")
 # **It helps nowhere here.** With 250, 1,000 and 2,500 photos the effect cannot be told from zero, and with 7,125 it
 # surely *hurts*, by 0.0014. Each training lasts 186 steps, as many as three passes over 2,000 photos take, and starts
 # from an encoder that has seen a million photographs. There is no time to learn photos by heart, so there is nothing
-# that augmentation could prevent, and a crop shows less of the scene that gives the colour away. (The long trainings of
+# that augmentation could prevent, and a crop shows less of the scene that gives the color away. (The long trainings of
 # notebooks 02 and 03, nine and eight passes over 7,125 photos, do use crops.) The report's "advanced augmentation
 # techniques" are for those who train for long on few photos.
 #
@@ -606,10 +608,10 @@ print(f"L1 is below gray by                     {facts['gray_mae'] - spread['L1'
 #
 # ## Summary
 #
-# - A loss says what a mistake costs, and where one gray has several colours that decides the picture: L1 takes the majority, MSE mixes, an
-#   opponent asks for a colour that exists, features ask for what looks alike to another network.
+# - A loss says what a mistake costs, and where one gray has several colors that decides the picture: L1 takes the majority, MSE mixes, an
+#   opponent asks for a color that exists, features ask for what looks alike to another network.
 # - Two terms are balanced by how hard they **pull** at the answer, not by how large they are.
-# - Compare at equal colourfulness, with several seeds, by a rule that was there first. Here one loss was
+# - Compare at equal colorfulness, with several seeds, by a rule that was there first. Here one loss was
 #   a hair short of *better*, two were *worse*, and one was a hair short of *worse*. None beat the slider.
 # - "MSE with an adversary": not decidable. "Perceptual": did not hold. VGG-16: not run.
 # - Augmentation helped nowhere in so short a training, and hurt with 7,125 photos. Ten times more photos helped from 250 to 2,500, by as much as the best loss
@@ -622,8 +624,8 @@ print(f"L1 is below gray by                     {facts['gray_mae'] - spread['L1'
 # 2. **All three.** pix2pixHD adds feature matching *to* the adversary. Write the loss with a weight, let `settle` try it, and train a
 #    few steps with it: `studies.LOSSES["yours"] = ...`, and its name into `studies.NEED_D`.
 # 3. **Which layer?** The perceptual loss sums three layers. Let the toy settle with each of them alone. Which of them
-#    sees the colour, and which a texture?
-# 4. **Jitter the colours?** Why does `jitter` leave ab alone? Shift b\* of all photos by a random amount instead and say what the network
+#    sees the color, and which a texture?
+# 4. **Jitter the colors?** Why does `jitter` leave ab alone? Shift b\* of all photos by a random amount instead and say what the network
 #    would learn from it.
 #
 # Solutions: `notebooks/solutions/10_solutions.ipynb`.

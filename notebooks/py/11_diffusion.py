@@ -14,19 +14,19 @@
 # ---
 
 # %% [markdown]
-# # 11 · From noise to colour
+# # 11 · From noise to color
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/11_diffusion.ipynb)
 #
 # The report ends with an outlook on diffusion models. This chapter builds one, small enough for two CPU cores: lightness
-# is given and stays clean, only colour is noise, and colour needs an eighth of the resolution.
+# is given and stays clean, only color is noise, and color needs an eighth of the resolution.
 #
 # **You will learn**
 #
-# - how a photograph's colours drown in noise, step by step, and how a network learns the way back (DDPM, [Ho et al. 2020](https://arxiv.org/abs/2006.11239));
+# - how a photograph's colors drown in noise, step by step, and how a network learns the way back (DDPM, [Ho et al. 2020](https://arxiv.org/abs/2006.11239));
 # - what changes when the way is made straight (flow matching, [Lipman et al. 2023](https://arxiv.org/abs/2210.02747); rectified
 #   flow, [Liu et al. 2023](https://arxiv.org/abs/2209.03003));
-# - how to draw several colourings of one photo, and what one draw and the mean of many are worth;
+# - how to draw several colorings of one photo, and what one draw and the mean of many are worth;
 # - what guidance turns up, and what it costs ([Dhariwal & Nichol 2021](https://arxiv.org/abs/2105.05233);
 #   [Ho & Salimans 2022](https://arxiv.org/abs/2207.12598));
 # - why latent diffusion ([Rombach et al. 2022](https://arxiv.org/abs/2112.10752)) has to carry lightness past its latent.
@@ -43,7 +43,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -53,11 +53,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
@@ -65,9 +65,10 @@ profile = setup(PROFILE, USE_DRIVE)
 
 # %%
 from g2g import runs
+from g2g.training import get_device
 
 SEED = 42
-DEVICE = runs.device()  # the GPU if there is one
+DEVICE = get_device()  # the GPU if there is one
 TRAINING_STEPS = 30 if profile.name == "smoke" else 400  # of the networks that you train in 11.5 and 11.12
 N_VALID = 100  # validation photos for the numbers
 
@@ -90,15 +91,15 @@ from torch import nn
 from g2g import figures, flow, lab, metrics
 from g2g.data import batches, dataloaders, prepare
 from g2g.profiles import get_recipe, repo_root
-from g2g.runs import load_or_train, shipped_model
-from report.tables import quoted_score
+from g2g.runs import load_or_train, pretrained_model
+from g2g.runs import published_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
 photos = prepare(profile)
 
 
 # %% [markdown]
-# ## 11.1 Colour drowns
+# ## 11.1 Color drowns
 #
 # Diffusion models are trained on ruins. Take data, mix in Gaussian noise, a little more at each step, until only noise is
 # left; then learn to go back. We count time from 0 (noise) to 1 (data). At time $t$ there is a share $a_t$ of the data
@@ -133,7 +134,7 @@ def gallery(name):
 
 
 # %% [markdown]
-# Lightness is the condition and stays as it is. So does fine detail: colour is smoother than lightness (notebook 03), and
+# Lightness is the condition and stays as it is. So does fine detail: color is smoother than lightness (notebook 03), and
 # an eighth of the resolution, 16 × 16 places with two numbers each, will do.
 
 # %%
@@ -151,8 +152,8 @@ for schedule in (cosine, straight):
 grid(rows, [f"t = {t:.2f}" for t in times], ["cosine", "straight"])
 
 # %% [markdown]
-# (*aitzgorri* by Aitzol Berasategi, CC BY 4.0, recoloured. All photographs of this notebook are those of
-# `data/gallery`, with authors and licences there; no network here has seen any of them.)
+# (*aitzgorri* by Aitzol Berasategi, CC BY 4.0, recolored. All photographs of this notebook are those of
+# `data/gallery`, with authors and licenses there; no network here has seen any of them.)
 #
 # Both end in the same clouds and begin with the same photograph. The cosine schedule is the one of diffusion models; the
 # other will turn out to be easier to walk.
@@ -160,7 +161,7 @@ grid(rows, [f"t = {t:.2f}" for t in times], ["cosine", "straight"])
 # ## 11.2 A jacket, red or blue
 #
 # Before photographs, the toy of notebook 02: a jacket that is red in six photos of ten and blue in four. L1 answered red,
-# always; the mean is a purple that no jacket has. The network of a diffusion model sees a colour $x$ with noise in it and
+# always; the mean is a purple that no jacket has. The network of a diffusion model sees a color $x$ with noise in it and
 # the time, and says **which noise is in it**. Its loss is the squared error of that guess (Ho et al. 2020):
 
 # %%
@@ -279,18 +280,18 @@ plt.show()
 # Both answer red in about 60% of the draws and blue in about 40%, and hardly ever purple, once there are steps enough. One
 # flow step lands on the mean, purple again: from far away every jacket is possible, so the best guess of where to go is
 # their mean. Straight ways are said to need fewer steps. Here the two need about as many: each single way of the flow is
-# straight, but where ways to red and ways to blue cross, the *learnt* velocity is the mean of both, and bends. We shall see
+# straight, but where ways to red and ways to blue cross, the *learned* velocity is the mean of both, and bends. We shall see
 # in 11.10 what becomes of this with photographs.
 #
 # ## 11.4 A network for photographs
 #
-# What the U-Net of notebook 03 answers need not be learnt again. The data here are what that answer **leaves open**:
+# What the U-Net of notebook 03 answers need not be learned again. The data here are what that answer **leaves open**:
 # the true ab minus the answer, at an eighth of the resolution. (In the last picture below it is added to the answer
 # again.) Besides noise and time, the network sees the photo through the U-Net's eyes: lightness, the answer, and the 64
 # features that the answer was made of.
 
 # %%
-unet, size, sentence = shipped_model("unet")
+unet, size, sentence = pretrained_model("unet")
 unet = unet.to(DEVICE).requires_grad_(False)
 
 
@@ -306,9 +307,9 @@ def look(L):
 
 # %%
 seen, answer = look(L.to(DEVICE))
-left_open = F.interpolate(ab - answer.cpu(), size=(16, 16), mode="area")
+residual = F.interpolate(ab - answer.cpu(), size=(16, 16), mode="area")
 pictures = {"gray": 0 * ab, "the U-Net's answer": answer.cpu(), "truth": ab}
-pictures["with what it left open"] = answer.cpu() + F.interpolate(left_open, size=128, mode="bilinear")
+pictures["with what it left open"] = answer.cpu() + F.interpolate(residual, size=128, mode="bilinear")
 figures.image_row([lab.to_rgb(L, picture)[0] for picture in pictures.values()], list(pictures))
 
 
@@ -361,7 +362,7 @@ class Block(nn.Module):
 
 
 # %% [markdown]
-# Convolutions see their neighbours only. But if the left half of a lawn has been decided, the right half should know.
+# Convolutions see their neighbors only. But if the left half of a lawn has been decided, the right half should know.
 # **Attention** lets each place ask all others and take from those that look alike ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762)):
 
 # %%
@@ -464,8 +465,8 @@ plt.show()
 # four photographs, **all from the same noise**:
 
 # %%
-def colourings(network, L, noise, steps=40, spread=spread):
-    """L (1,1,H,W) and noise (N,2,H/8,W/8) to N colourings, ab (N,2,H,W)."""
+def colorings(network, L, noise, steps=40, spread=spread):
+    """L (1,1,H,W) and noise (N,2,H/8,W/8) to N colorings, ab (N,2,H,W)."""
     seen, answer = look(L.to(DEVICE))
     seen = seen.expand(len(noise), -1, -1, -1)
     x = euler(lambda x, t: network(x, t.to(DEVICE).expand(len(x)), seen), noise.to(DEVICE), steps)
@@ -482,12 +483,12 @@ NAMES = ("dogs", "mountains", "room", "fig")
 rows = []
 for name in NAMES:
     L, ab = gallery(name)
-    answers = [look(L.to(DEVICE))[1].cpu(), *colourings(net, L, noises(3)).split(1), ab]
+    answers = [look(L.to(DEVICE))[1].cpu(), *colorings(net, L, noises(3)).split(1), ab]
     rows.append([lab.to_rgb(L, picture)[0] for picture in (0 * ab, *answers)])
 grid(rows, ["gray", "U-Net", "noise 1", "noise 2", "noise 3", "truth"])
 
 # %% [markdown]
-# **Clouds.** Look down a column: the same stains in the same places, whatever the photo shows. The network has learnt the
+# **Clouds.** Look down a column: the same stains in the same places, whatever the photo shows. The network has learned the
 # *size* and the *softness* of what is left open, which is what noise and data have in common, and not yet where objects
 # end. This is how diffusion fails while it is young. It is cured by steps, thousands of them. (In `smoke`, after 30 steps, there is
 # not even that: what you see is the noise itself.)
@@ -510,21 +511,21 @@ run.history.tail(3)
 # whose weights lie in the repository, trained with the recipe of the profile `cpu`:
 
 # %%
-model, size, sentence = shipped_model("flow")
+model, size, sentence = pretrained_model("flow")
 model = model.to(DEVICE)
 spread = model.spread
 print(sentence)
 
 # %%
 L, ab = gallery("mountains")
-by_hand = colourings(model.velocity, L, model.noise(L), model.steps, spread)
+by_hand = colorings(model.velocity, L, model.noise(L), model.steps, spread)
 torch.testing.assert_close(by_hand, model(L.to(DEVICE)).cpu(), atol=1e-4, rtol=0)
 print("sampler by hand and library: the same")
 
 # %% [markdown]
 # ## 11.7 The walk
 #
-# From noise to colour, the state after every few of 40 steps, added to the U-Net's answer:
+# From noise to color, the state after every few of 40 steps, added to the U-Net's answer:
 
 # %%
 def walk(L, noise, steps=40):
@@ -561,20 +562,20 @@ frames[0].save(file, "gif", save_all=True, append_images=frames[3::3] + [frames[
 Animation(data=file.getvalue(), format="gif")
 
 # %% [markdown]
-# ## 11.8 Several colourings, and what they are worth
+# ## 11.8 Several colorings, and what they are worth
 
 # %%
 rows, spreads = [], []
 for name in ("dogs", "meadow", "room", "fig"):
     L, ab = gallery(name)
-    answers = colourings(model.velocity, L, noises(16), spread=spread)
+    answers = colorings(model.velocity, L, noises(16), spread=spread)
     spreads.append(110 * answers.std(dim=0).norm(dim=0))
     shown = [0 * ab, *answers[:4].split(1), answers.mean(dim=0, keepdim=True), ab]
     rows.append([lab.to_rgb(L, picture)[0] for picture in shown])
 grid(rows, ["gray", "draw 1", "draw 2", "draw 3", "draw 4", "mean of 16", "truth"])
 
 # %% [markdown]
-# Draws of one photo, and their mean. They agree on the sky and on the snow, and differ on planks, plates and cushions. **Colours now
+# Draws of one photo, and their mean. They agree on the sky and on the snow, and differ on planks, plates and cushions. **Colors now
 # follow things, mostly:** the plate is red or brown or green as a whole. Not always: draw 2 still has pink at the lower left of
 # whatever it is given. The mean of sixteen is as cautious as the U-Net.
 #
@@ -594,7 +595,7 @@ plt.show()
 
 # %%
 def eight(network, L, ab, number, **options):
-    answers = colourings(network, L, noises(8, number, L.shape[2] // 8), spread=spread, **options)
+    answers = colorings(network, L, noises(8, number, L.shape[2] // 8), spread=spread, **options)
     errors = (answers - ab).abs().mean(dim=(1, 2, 3))
     apart = (answers[:, None] - answers[None]).norm(dim=2).mean(dim=(2, 3)) * 110
     mean = (answers.mean(dim=0) - ab).abs().mean()
@@ -629,9 +630,9 @@ def added(network, own_noise):
     rows = []
     for name in ("dandelion", "dogs", "fig", "meadow", "mountains", "room", "stream", "sunset"):
         L, _ = gallery(name)
-        mean = colourings(network, L, noises(16, seed=1), spread=spread).mean(dim=0)
+        mean = colorings(network, L, noises(16, seed=1), spread=spread).mean(dim=0)
         first = model.noise(L).cpu() if own_noise else noises(1)
-        rows.append((colourings(network, L, first, spread=spread)[0] - mean).flatten())
+        rows.append((colorings(network, L, first, spread=spread)[0] - mean).flatten())
     return torch.stack(rows)
 
 
@@ -649,7 +650,7 @@ for title, own_noise in (("the same noise for all", False), ("noise of the seed 
 # With the same noise for all photos, a draw adds much the same to each: the correlation is 0.60 here and 0.73 on 500
 # test photos (`results/cpu/flow.csv`). **That is no failure of training.** Euler's method tosses no coin: all chance is
 # in the first noise. Where two photos leave the same thing open, a warmer or a cooler light, even a perfect flow turns
-# the same noise into the same tint. But then a folder coloured with one seed would get one tint throughout. So the
+# the same noise into the same tint. But then a folder colored with one seed would get one tint throughout. So the
 # library mixes the photo itself into the seed, and the correlation vanishes: 0.00 on the test photos, with some scatter
 # around it for only eight photos.
 #
@@ -657,7 +658,7 @@ for title, own_noise in (("the same noise for all", False), ("noise of the seed 
 
 # %%
 def score(answers, L, ab):
-    """MAE, PSNR over gray in dB, and colourfulness of colourings (B,2,H,W)."""
+    """MAE, PSNR over gray in dB, and colorfulness of colorings (B,2,H,W)."""
     rgb, truth, gray = (lab.to_rgb(L, planes) for planes in (answers, ab, 0 * ab))
     gain = metrics.psnr(rgb, truth) - metrics.psnr(gray, truth)
     return (answers - ab).abs().mean().item(), gain.mean().item(), metrics.colorfulness(rgb).mean().item()
@@ -699,24 +700,24 @@ for name, sampler, network in (("Euler", euler, velocity), ("DDPM", ddpm, predic
         x = sampler(network, start, steps)
         seconds = time.perf_counter() - began
         rows.append((name, steps, *score(paint(x), L, ab), 1000 * seconds / len(L)))
-columns = ["sampler", "steps", "MAE", "PSNR over gray", "colourfulness", "ms a photo"]
+columns = ["sampler", "steps", "MAE", "PSNR over gray", "colorfulness", "ms a photo"]
 table = pd.DataFrame(rows, columns=columns)
 
 # %%
-print("U-Net (MAE, PSNR over gray, colourfulness):", *(f"{value:.4g}" for value in score(answer.cpu(), L, ab)))
-print(f"colourfulness of the truth: {score(ab, L, ab)[2]:.4g}")
+print("U-Net (MAE, PSNR over gray, colorfulness):", *(f"{value:.4g}" for value in score(answer.cpu(), L, ab)))
+print(f"colorfulness of the truth: {score(ab, L, ab)[2]:.4g}")
 table.round(4)
 
 # %% [markdown]
-# More steps mean more colour and more error. Few steps stay near the mean, which is *careful*, not *better*. So we
-# compare steps as we compare models, at equal colourfulness: Euler reaches 31 with 20 steps, 0.07 dB below gray. DDPM has
+# More steps mean more color and more error. Few steps stay near the mean, which is *careful*, not *better*. So we
+# compare steps as we compare models, at equal colorfulness: Euler reaches 31 with 20 steps, 0.07 dB below gray. DDPM has
 # not come that far with 100 steps: it reaches 29, and is 0.18 dB below. **The straight way needs at most a fifth of the
 # steps.** (Both walk with a network that was trained on the straight way.) `colorize` takes 40 steps, chosen on the validation photos; going on to 100
 # gains little.
 #
 # ## 11.11 Guidance
 #
-# Dhariwal & Nichol (2021) let a classifier pull each step towards what it recognises. Ho & Salimans (2022) found that no
+# Dhariwal & Nichol (2021) let a classifier pull each step toward what it recognizes. Ho & Salimans (2022) found that no
 # classifier is needed: train the network with the condition and, in one step of ten, without; then walk **further in the
 # direction in which the condition makes a difference**:
 #
@@ -754,19 +755,19 @@ grid(rows, ["gray", *(f"g = {strength:g}" for strength in strengths), "truth"])
 
 # %%
 rows = [score(with_guidance(L, start, strength), L, ab) for strength in strengths]
-pd.DataFrame(rows, index=pd.Index(strengths, name="strength"), columns=["MAE", "PSNR over gray", "colourfulness"]).round(4)
+pd.DataFrame(rows, index=pd.Index(strengths, name="strength"), columns=["MAE", "PSNR over gray", "colorfulness"]).round(4)
 
 # %% [markdown]
-# Half of the pull errs least (0.0985) and is the palest. Twice the pull reaches the colourfulness of the truth, 41 of 42.4, for another 0.8 dB; the fig turns
+# Half of the pull errs least (0.0985) and is the palest. Twice the pull reaches the colorfulness of the truth, 41 of 42.4, for another 0.8 dB; the fig turns
 # red, the slope green. Four times, and the picture is a poster. **Guidance is a saturation dial that knows what things are**, and it is paid for like any other.
-# A strength of 0, lightness alone, is the noisiest of all: it colours places, not things.
+# A strength of 0, lightness alone, is the noisiest of all: it colors places, not things.
 #
 # ## 11.12 Latent diffusion
 #
 # Diffusion on all pixels is expensive.
 # Rombach et al. (2022) first train an autoencoder, then let noise flow in its small
 # **latent**, and decode what comes out: Stable Diffusion's shrinks a photo eight times in each direction, to four channels. Our
-# ab at an eighth of the resolution is such a latent, made by averaging. What does it lose, and would a learnt one lose less? One
+# ab at an eighth of the resolution is such a latent, made by averaging. What does it lose, and would a learned one lose less? One
 # experiment: two small autoencoders of ab with 16 × 16 places and **four** channels, of which one decoder also sees lightness.
 
 # %%
@@ -815,12 +816,12 @@ def trained(sees_lightness):
 
 # %%
 decoders = {"average, enlarged": lambda L, ab: F.interpolate(F.avg_pool2d(ab, 8), size=L.shape[2:], mode="bilinear")}
-decoders["learnt, 4 channels"] = trained(sees_lightness=False)
-decoders["learnt, and lightness past the latent"] = trained(sees_lightness=True)
+decoders["learned, 4 channels"] = trained(sees_lightness=False)
+decoders["learned, and lightness past the latent"] = trained(sees_lightness=True)
 with torch.no_grad():
     answers = {name: decode(L.to(DEVICE), ab.to(DEVICE)).cpu() for name, decode in decoders.items()}
 rows = [score(answer, L, ab) for answer in answers.values()]
-pd.DataFrame(rows, index=list(answers), columns=["MAE", "PSNR over gray", "colourfulness"]).round(4)
+pd.DataFrame(rows, index=list(answers), columns=["MAE", "PSNR over gray", "colorfulness"]).round(4)
 
 # %%
 L_here, ab_here = gallery("fig")
@@ -829,15 +830,15 @@ with torch.no_grad():
 figures.image_row([lab.to_rgb(L_here, answer)[0] for answer in (*answers, ab_here)], [*decoders, "truth"])
 
 # %% [markdown]
-# On 100 validation photos **averaging is hard to beat**: it loses 0.0280, the learnt latents, with twice as many channels
-# and after 400 steps, 0.0286 and 0.0293. (The U-Net's whole error is 0.080, so none of them is what holds colouring back.)
-# They keep a little more colour, 37 of 42.4 against 35. Lightness let past the latent might bring the edges back, but
+# On 100 validation photos **averaging is hard to beat**: it loses 0.0280, the learned latents, with twice as many channels
+# and after 400 steps, 0.0286 and 0.0293. (The U-Net's whole error is 0.080, so none of them is what holds coloring back.)
+# They keep a little more color, 37 of 42.4 against 35. Lightness let past the latent might bring the edges back, but
 # after so short a training it does not: the red of the plate runs into the table in all three. (The guided filter of
-# notebook 07 holds colour to the edges of lightness without any training.)
+# notebook 07 holds color to the edges of lightness without any training.)
 #
-# Stable Diffusion's autoencoder stands at the far end: it packs lightness and colour together into its four channels, 48 times
-# fewer numbers than pixels have, and gives back a photograph that looks right and is not the same, pixel by pixel. For colouring that will not do: the
-# lightness of the result has to be the photo's own. So whoever colours with it decodes, throws the decoded lightness away, and joins the decoded
+# Stable Diffusion's autoencoder stands at the far end: it packs lightness and color together into its four channels, 48 times
+# fewer numbers than pixels have, and gives back a photograph that looks right and is not the same, pixel by pixel. For coloring that will not do: the
+# lightness of the result has to be the photo's own. So whoever colors with it decodes, throws the decoded lightness away, and joins the decoded
 # ab with the photo's L at full size, as `g2g.colorize` does. **Lightness goes past the latent, not through it.**
 # (The weights of this autoencoder, more than 300 MB, were not available: this paragraph follows the paper and is not
 # measured.)
@@ -847,11 +848,11 @@ figures.image_row([lab.to_rgb(L_here, answer)[0] for answer in (*answers, ab_her
 # *Read from `results/`, not computed here.*
 
 # %%
-quoted = runs.quoted()["flow"]
+quoted = runs.published()["flow"]
 r = quoted.record
 print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, seed {quoted.recipe.seed}, {r['device']}, "
       f"{r['minutes']:.1f} min after the U-Net's")
-print(quoted_score(quoted))
+print(published_score(quoted))
 
 # %%
 samples = repo_root() / "results" / "cpu" / "flow.csv"
@@ -868,7 +869,7 @@ pd.read_csv(samples, index_col="answer")[["mae", "mae_low", "mae_high", "gain", 
 #
 # * Diffusion trains a network on ruins of data, at all stages of ruin, and walks back from pure noise. DDPM guesses the noise; a flow guesses the way, which is
 #   straight, and needs fewer steps.
-# * For colouring, lightness stays clean, and what has to be drawn is only what a U-Net's answer leaves open, at an eighth of the resolution.
+# * For coloring, lightness stays clean, and what has to be drawn is only what a U-Net's answer leaves open, at an eighth of the resolution.
 # * One draw is one possible world: it costs more error than the careful answer, and the mean of many draws comes back to it. That is a check of any
 #   model that claims to know a distribution.
 # * Early in training the draws have the softness of photographs and not their objects. Steps cure most of it.
@@ -878,8 +879,8 @@ pd.read_csv(samples, index_col="answer")[["mae", "mae_low", "mae_high", "gain", 
 #
 # 1. **A stitch in time.** Draw $t$ from $\sigma(\mathcal N(0, 1))$ in place of uniformly ([Esser et al. 2024](https://arxiv.org/abs/2403.03206)), so that the middle of the way is trained more. Does
 #    the validation loss at t = 0.1, 0.5 and 0.9 change?
-# 2. **Cooler noise.** Multiply the first noise by τ = 0.6, 0.8, 1. What do MAE, colourfulness and the distance between draws do? Compare with guidance and with
+# 2. **Cooler noise.** Multiply the first noise by τ = 0.6, 0.8, 1. What do MAE, colorfulness and the distance between draws do? Compare with guidance and with
 #    chapter 9's temperature.
-# 3. **Painting in.** Fix the colour of one place, say a red roof: at each step replace x there by the drowned truth. Does the rest follow?
+# 3. **Painting in.** Fix the color of one place, say a red roof: at each step replace x there by the drowned truth. Does the rest follow?
 #
 # Solutions: `notebooks/solutions/11_solutions.ipynb`.

@@ -10,12 +10,12 @@ import pytest
 from matplotlib.image import imread
 
 OUT = Path(os.environ.get("G2G_OUTPUTS", "outputs")) / os.environ.get("G2G_PROFILE", "smoke")
-STAGES = ("cnn", "unet", "cgan")
+MODELS = ("cnn", "unet", "cgan")
 FIGURES = sorted((OUT / "figures").glob("*.png"))
 EXPECTED = ("teaser", "preprocessing", "cnn", "unet", "gan", "loss", "qualitative")  # parts of figures' names
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", MODELS)
 def test_each_stage_left_a_whole_run(stage):
     folders = [p for p in (OUT / "runs").glob(f"{stage}-*") if (p / "run.json").is_file()]
     assert folders, f"no finished run of {stage} in {OUT / 'runs'}"

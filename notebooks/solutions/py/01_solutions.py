@@ -29,7 +29,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -39,11 +39,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -57,10 +57,10 @@ from PIL import Image
 
 from g2g import evaluation, figures, lab, metrics
 from g2g.data import prepare
-from report.publish import gallery_photos
+from g2g.photos import gallery_photos
 
 # %% [markdown]
-# (The photographs are those of [data/gallery](../../data/gallery/README.md), with authors and licences there, recoloured.)
+# (The photographs are those of [data/gallery](../../data/gallery/README.md), with authors and licenses there, recolored.)
 
 # %%
 photos = prepare(profile)
@@ -83,7 +83,7 @@ for divisor in (110, 128):
 # paper that divides by 128 looks 14% better at once, with the same pictures. Compare two papers by
 # their error as a share of gray's, if they report gray's.
 #
-# ## 2. How coarse may colour be?
+# ## 2. How coarse may color be?
 
 # %%
 truth = lab.denormalize(L, ab)
@@ -99,9 +99,9 @@ figures.image_row(shown.values(), shown)
 
 # %% [markdown]
 # The number climbs at once, the eye is slower: two uniform patches side by side differ visibly from ΔE 1
-# on, but most of this error sits at outlines, where a sharp L\* hides that the colour beside it is a pixel
-# off. What counts is how many colour pixels are left rather than the factor: at 256 px an eighth of the
-# width still leaves 32 × 32 of them. It is why skip connections matter less for colour than for outlines,
+# on, but most of this error sits at outlines, where a sharp L\* hides that the color beside it is a pixel
+# off. What counts is how many color pixels are left rather than the factor: at 256 px an eighth of the
+# width still leaves 32 × 32 of them. It is why skip connections matter less for color than for outlines,
 # and why some colorizers predict ab at a quarter of the size.
 #
 # ## 3. A folder of trouble
@@ -132,4 +132,4 @@ manifest[["file", "split", "chroma", "skipped"]]
 # %% [markdown]
 # Each file that was found has a row, and the last column says why it was not used. The copy is left out of
 # *training*, never out of the test set. What the manifest cannot tell: files without a photo's suffix are
-# not looked at, and a copy that was saved anew (other bytes, same picture) is not recognised.
+# not looked at, and a copy that was saved anew (other bytes, same picture) is not recognized.

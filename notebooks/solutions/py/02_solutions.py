@@ -29,7 +29,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -39,11 +39,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -60,7 +60,7 @@ from g2g.data import dataloaders, prepare
 from g2g.models import EncoderDecoder, count_parameters, predict
 from g2g.profiles import get_recipe
 from g2g.runs import list_runs, load_or_train
-from report.publish import gallery_photos
+from g2g.photos import gallery_photos
 
 SEED = 42
 STEPS = 24 if profile.name == "smoke" else 100  # of each training in exercises 2 and 3
@@ -76,13 +76,13 @@ recipe = get_recipe("cnn", profile)
 red, blue, green = [60.0, 40.0], [5.0, -45.0], [-40.0, 45.0]
 
 
-def answer(colours, share, steps=1500):
-    colours, share = torch.tensor(colours), torch.tensor(share)
+def answer(colors, share, steps=1500):
+    colors, share = torch.tensor(colors), torch.tensor(share)
     guess = torch.zeros(2, requires_grad=True)
     optimizer = torch.optim.Adam([guess])
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 2 * (1 - step / steps)
-        expected = (share * (guess - colours).abs().mean(1)).sum()
+        expected = (share * (guess - colors).abs().mean(1)).sum()
         optimizer.zero_grad(), expected.backward(), optimizer.step()
     return [round(x) for x in guess.tolist()]
 
@@ -94,8 +94,8 @@ print("half and half:", answer([red, blue], [0.5, 0.5]))
 # %% [markdown]
 # - A third each: the same brown as before. The median only asks which value is in the middle, not by how
 #   much the others differ.
-# - 51 to 49: all red. One photo more or less can swing the vote: where colours are nearly even, an L1 model
-#   may jump from one to the other between neighbouring patches. That is where its blotches come from.
+# - 51 to 49: all red. One photo more or less can swing the vote: where colors are nearly even, an L1 model
+#   may jump from one to the other between neighboring patches. That is where its blotches come from.
 # - Half and half: on each axis *every* value between the two has the same expected loss, so the optimizer
 #   stops wherever it first enters that range. There is no single best answer.
 #
@@ -122,18 +122,18 @@ trained = {"L1": train(F.l1_loss), "L2": train(F.mse_loss)}
 # %%
 answers = {"gray": evaluation.gray(), **trained}
 scores = {name: evaluation.score(m, photos, "valid", show=False) for name, m in answers.items()}
-columns = ["mae", "colorfulness", "colorfulness_truth"]
+columns = ["mae", "colorfulness", "colorfulness_ground_truth"]
 pd.DataFrame({name: table[columns].mean() for name, table in scores.items()}).T.round(4)
 
 # %%
-gallery = np.stack(gallery_photos(photos.size)[2:4])  # of data/gallery: authors and licences there, recoloured
+gallery = np.stack(gallery_photos(photos.size)[2:4])  # of data/gallery: authors and licenses there, recolored
 L, ab = lab.photos_to_lab(gallery)
 pictures = {name: lab.to_rgb(L, predict(m, L)) for name, m in trained.items()}
 figures.qualitative_grid(pictures | {"truth": gallery})
 
 # %% [markdown]
 # After a hundred steps (profile `cpu`) L1 has an MAE of 0.0880, a little below gray's 0.0900, and L2 one of 0.0927:
-# each is good at its own game, and MAE is L1's. Both pictures are dull, for the mean of many colours is as near to gray as
+# each is good at its own game, and MAE is L1's. Both pictures are dull, for the mean of many colors is as near to gray as
 # their median. Neither is the cure; a loss that punishes averages is (notebook 04), or one that compares deep
 # features in place of pixels (a *perceptual loss*, Johnson et al. 2016). Notebook 10 compares seven losses with enough
 # steps.
@@ -143,7 +143,7 @@ figures.qualitative_grid(pictures | {"truth": gallery})
 # One epoch of each, and a short one, so that you need not wait long.
 
 # %%
-short = dataclasses.replace(recipe, epochs=1, steps=STEPS)
+short = dataclasses.replace(recipe, epochs=1, steps_per_epoch=STEPS)
 narrow = dataclasses.replace(short, width=recipe.width // 2)
 for r in (short, narrow):
     run = load_or_train("cnn", profile, recipe=r, photos=photos)

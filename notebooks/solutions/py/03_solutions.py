@@ -30,7 +30,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -40,11 +40,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -60,11 +60,12 @@ from g2g.checkpoints import TrainingDiverged
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import predict, unet
 from g2g.profiles import get_recipe
-from g2g.runs import load_or_train, shipped_model
+from g2g.runs import load_or_train, pretrained_model
+from g2g.training import get_device
 
 # %%
 SEED = 42
-DEVICE = runs.device()
+DEVICE = get_device()
 STEPS = 8 if profile.name == "smoke" else 100  # of each training in exercises 2 and 3
 BATCH = 4 if profile.name == "smoke" else 16
 
@@ -84,7 +85,7 @@ print("run:", run.id)
 # photos.
 
 # %%
-model, _, sentence = shipped_model("unet")
+model, _, sentence = pretrained_model("unet")
 print(sentence)
 
 
@@ -122,7 +123,7 @@ for i in range(3):
 pd.Series(rows).to_frame("L1").round(4)
 
 # %% [markdown]
-# "Without" and "only" need not name the same winner: what one skip brings, its neighbour may bring as well. On the quoted
+# "Without" and "only" need not name the same winner: what one skip brings, its neighbor may bring as well. On the quoted
 # run's validation photos they agree on the third, the finest, which has the resolution of the answer: without it L1 rises
 # from 0.0749 to 0.0792, and with it alone L1 is 0.0776. (A network that was trained with only one skip would do better
 # than ours with the others cut off.)
@@ -134,7 +135,7 @@ pd.Series(rows).to_frame("L1").round(4)
 # %%
 rows = {}
 for lr in (1e-2, 1e-3, 1e-4):
-    tried = replace(recipe, lr=lr, epochs=1, steps=STEPS, schedule="constant")
+    tried = replace(recipe, lr=lr, epochs=1, steps_per_epoch=STEPS, schedule="constant")
     try:
         rows[lr] = load_or_train("unet", profile, recipe=tried, photos=photos).record
     except TrainingDiverged as error:  # NaN: that, too, is an answer

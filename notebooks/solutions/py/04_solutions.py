@@ -30,7 +30,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -40,11 +40,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -59,10 +59,11 @@ from g2g import figures, lab, runs, training
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import predict
 from g2g.runs import load_or_train
-from report.publish import gallery_photos
+from g2g.training import get_device
+from g2g.photos import gallery_photos
 
 SEED = 42
-DEVICE = runs.device()
+DEVICE = get_device()
 STEPS = 4 if profile.name == "smoke" else 100  # of each training
 BATCH = 4 if profile.name == "smoke" else 16
 D_STEPS = 4 if profile.name == "smoke" else 400  # of each training in exercise 4
@@ -73,7 +74,7 @@ start = load_or_train("unet", profile, photos=photos)
 run = load_or_train("cgan", profile, photos=photos, start=start)
 print("runs:", start.id, run.id)
 dls = dataloaders(photos, BATCH, seed=SEED, device=DEVICE)
-L, ab = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[3:5]))  # of data/gallery: authors and licences there
+L, ab = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[3:5]))  # of data/gallery: authors and licenses there
 
 
 # %% [markdown]
@@ -90,7 +91,7 @@ def as_judged(planes):
 # %% [markdown]
 # ## 1 · MSE and adversary
 #
-# Which λ makes MSE pull as hard as 100 times L1? We compare the lengths of the two gradients at the colours. L1's gradient is as long for
+# Which λ makes MSE pull as hard as 100 times L1? We compare the lengths of the two gradients at the colors. L1's gradient is as long for
 # a small error as for a large one; MSE's is proportional to the error.
 
 # %%
@@ -103,12 +104,12 @@ print(f"L1 {F.l1_loss(fake, ab):.4f}, MSE {F.mse_loss(fake, ab):.4f}; λ = 100 o
 # The same two steps as in notebook 04, with G's second term as an argument.
 
 # %%
-def train(near, lam):
-    """STEPS steps from the U-Net and the trained D; G minimises adversarial + lam * near(fake, ab)."""
+def train(near, lambda_l1):
+    """STEPS steps from the U-Net and the trained D; G minimizes adversarial + lambda_l1 * near(fake, ab)."""
     G, D = start.model(device=DEVICE).train(), run.discriminator(DEVICE).train()
     r = run.recipe
     g_opt, d_opt = (torch.optim.Adam(net.parameters(), lr=lr, betas=(r.beta1, 0.999))
-                    for net, lr in ((G, r.lr), (D, r.d_rate * r.lr)))
+                    for net, lr in ((G, r.lr), (D, r.d_lr_mult * r.lr)))
     for x, y in islice(chain.from_iterable(repeat(dls.train)), STEPS):
         fake = G.quarter(x) if CELL == 4 else G(x)
         x, y = as_judged(x), as_judged(y)
@@ -120,7 +121,7 @@ def train(near, lam):
         verdict = D(x, fake)
         adversarial = F.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict))
         g_opt.zero_grad()
-        (adversarial + lam * near(fake, y)).backward()
+        (adversarial + lambda_l1 * near(fake, y)).backward()
         g_opt.step()
     return predict(G, L)
 
@@ -135,12 +136,12 @@ figures.qualitative_grid({name: lab.to_rgb(L, a) for name, a in answers.items()}
 
 # %% [markdown]
 # MSE hardly minds small errors and hates large ones: near the truth D has its way, far from it MSE rules. A prediction is
-# therefore pulled to the *mean* of the possible colours rather than to their median (the toy of notebook 02).
+# therefore pulled to the *mean* of the possible colors rather than to their median (the toy of notebook 02).
 #
 # ## 2 · Perceptual loss
 #
-# Features of D: D has learnt which differences give colours away. We compare what its inner layers answer to the real and to the
-# generated colours ("feature matching"). A VGG-16 from ImageNet does the same for differences that matter to naming things; never use
+# Features of D: D has learned which differences give colors away. We compare what its inner layers answer to the real and to the
+# generated colors ("feature matching"). A VGG-16 from ImageNet does the same for differences that matter to naming things; never use
 # *random* VGG weights for it without saying so.
 
 # %%
@@ -159,12 +160,12 @@ def features(L, ab):
 
 @torch.no_grad()
 def perceptual(L, fake, ab):
-    """Mean L1 between the features of generated and real colours."""
+    """Mean L1 between the features of generated and real colors."""
     return float(sum(F.l1_loss(f, r) for f, r in zip(features(L, fake), features(L, ab))) / len(features(L, ab)))
 
 
 # %% [markdown]
-# Which colours do the two losses mind? Three answers that L1 finds **equally** wrong: a tint all over, noise, and colours that bleed.
+# Which colors do the two losses mind? Three answers that L1 finds **equally** wrong: a tint all over, noise, and colors that bleed.
 
 # %%
 torch.manual_seed(SEED)
@@ -181,7 +182,7 @@ figures.qualitative_grid({"truth": lab.to_rgb(L, ab)[:1]} | {name: lab.to_rgb(L,
 
 # %% [markdown]
 # L1 cannot tell them apart by construction; features can. As a loss for G one would add `mu * perceptual` (without `no_grad`) to
-# adversarial + λ · L1 in the loop above. With VGG features, feed RGB from `lab.to_rgb`, which is differentiable, and normalise it as
+# adversarial + λ · L1 in the loop above. With VGG features, feed RGB from `lab.to_rgb`, which is differentiable, and normalize it as
 # ImageNet's photos were.
 #
 # ## 3 · Diffusion, begun
@@ -198,13 +199,13 @@ figures.qualitative_grid(noisy)
 # %% [markdown]
 # * **Given:** L, the noisy ab and how noisy it is (t): three channels in place of one, and a number.
 # * **Asked for:** the noise $\varepsilon$ (or, which comes to the same, the clean ab), with plain MSE.
-# * **Why not brown:** each step only answers with a mean *given what the noisy colours already suggest*. The first random draw breaks the tie
+# * **Why not brown:** each step only answers with a mean *given what the noisy colors already suggest*. The first random draw breaks the tie
 #   between red and blue, and the steps after it make that choice consistent. Another draw gives another plausible photo. Notebook 11 builds one.
 # * **The price:** tens to a thousand passes through the U-Net for one photo, where ours needs one; and longer training.
 #
 # ## 4 · A D that has to look
 #
-# D's third lesson: real colours on the L of another photo, to be called generated. For a wrong pair with logit $z$ the loss is
+# D's third lesson: real colors on the L of another photo, to be called generated. For a wrong pair with logit $z$ the loss is
 # $-\log(1 - \sigma(z))$, which is `softplus(z)`. G does not learn at all. Two things differ from the run's recipe: R1 is left
 # out, and the rate is 0.001 in place of 0.0002, because the steps are few.
 
@@ -228,7 +229,7 @@ def taught(mismatched):
 # %%
 @torch.no_grad()
 def preferred(D, other):
-    """Share of the validation photos whose own colours look more real to D than `other(L, ab)`."""
+    """Share of the validation photos whose own colors look more real to D than `other(L, ab)`."""
     wins = []
     for L, ab in batches(photos.valid, device=DEVICE):
         own, changed = (D(as_judged(L), as_judged(x)).sigmoid().mean((1, 2, 3)) for x in (ab, other(L, ab)))
@@ -242,16 +243,16 @@ G = run.model(device=DEVICE)
 changes = {"cGAN": lambda L, ab: predict(G, L), "mirrored": lambda L, ab: ab.flip(-1),
            "of another photo": lambda L, ab: ab.roll(1, dims=0)}
 rows = {name: {words: f"{preferred(D, other):.0%}" for words, other in changes.items()} for name, D in judges.items()}
-pd.DataFrame(rows).T.rename_axis("real colours preferred to:")
+pd.DataFrame(rows).T.rename_axis("real colors preferred to:")
 
 # %% [markdown]
-# With wrong pairs D begins to look at L. It prefers the real colours to mirrored ones on 64% of the photos; taught as before it
-# does so on 52%, and the run's own D on 33%. The colours of another photo still pass on 44%: patches are small, and many
+# With wrong pairs D begins to look at L. It prefers the real colors to mirrored ones on 64% of the photos; taught as before it
+# does so on 52%, and the run's own D on 33%. The colors of another photo still pass on 44%: patches are small, and many
 # photos have a sky above and a meadow below. Nothing is lost by it: against the cGAN this D is right on 91%, taught as before
 # on 85%. (Profile `cpu`, seed 42, one training of 400 steps each, 375 validation photos.)
 #
 # Does a G that learns from such a D paint better? The quoted cGAN was trained once more with wrong pairs from the first
 # step (half of them mirrored, half of another photo, weighed as by [Reed et al. 2016](https://arxiv.org/abs/1605.05396);
-# 1,600 steps, seed 42, the same validation photos). That D looks harder: it prefers the real colours to mirrored ones on 69% of the photos, to another photo's on 59%. But its
-# G is only calmer (colourfulness 24.1 in place of 25.8). At equal colourfulness it is where it was: 0.14 dB above the
+# 1,600 steps, seed 42, the same validation photos). That D looks harder: it prefers the real colors to mirrored ones on 69% of the photos, to another photo's on 59%. But its
+# G is only calmer (colorfulness 24.1 in place of 25.8). At equal colorfulness it is where it was: 0.14 dB above the
 # U-Net times a constant (0.04 to 0.24), before 0.13 (0.00 to 0.25). See [docs/training.md](../../docs/training.md).

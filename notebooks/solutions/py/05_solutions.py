@@ -29,7 +29,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -39,11 +39,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -55,16 +55,17 @@ import torch
 
 from g2g import evaluation, lab
 from g2g.data import batches, prepare
-from g2g.runs import device, load_or_train
+from g2g.runs import load_or_train
+from g2g.training import get_device
 from g2g.evaluation import bootstrap
 
 SEEDS = (42, 43, 44)  # exercise 3: the CNN is trained once with each
 photos = prepare(profile)
 run = load_or_train("cnn", profile, photos=photos)
-cnn = run.model(device=device())
+cnn = run.model(device=get_device())
 
 # %% [markdown]
-# ## 1. A stronger baseline: colour by lightness
+# ## 1. A stronger baseline: color by lightness
 #
 # Sort all training pixels by L into 20 levels and take the median of a and of b in each: the best answer
 # under L1 for a model that sees one pixel at a time. A few hundred photos are plenty for 40 numbers.
@@ -107,19 +108,19 @@ pd.DataFrame({name: s[["mae", "delta_e", "colorfulness"]].mean() for name, s in 
 # between gray's 0.0889 and the CNN's 0.0803. What a model does beyond this row it owes to having seen *where* a pixel
 # is and what is around it. A paper that leaves out such rows sells the table's easiest part as its own.
 #
-# ## 2. More colour, please
+# ## 2. More color, please
 #
 # `score` takes a model or its answers, so the CNN is asked once, and a louder CNN is a product.
 
 # %%
-answers = evaluation.answers(cnn, photos, name="cnn", show=False)
+answers = evaluation.predict_photos(cnn, photos, name="cnn", show=False)
 rows = {s: evaluation.score(s * answers, photos, show=False) for s in (0, 0.5, 1, 1.5, 2)}
 
 # %%
 def gap(s):
-    return (s["colorfulness"] - s["colorfulness_truth"]).abs().mean()
+    return (s["colorfulness"] - s["colorfulness_ground_truth"]).abs().mean()
 
-measured = pd.DataFrame({s: {"MAE": t["mae"].mean(), "PSNR": t["psnr"].mean(), "gap in colourfulness": gap(t)}
+measured = pd.DataFrame({s: {"MAE": t["mae"].mean(), "PSNR": t["psnr"].mean(), "gap in colorfulness": gap(t)}
                          for s, t in rows.items()}).T
 fig, axes = plt.subplots(1, 3, figsize=(8, 2.3))
 for ax, column in zip(axes, measured):
@@ -129,11 +130,11 @@ plt.show()
 
 # %%
 print(f"MAE chooses s = {measured['MAE'].idxmin()}, PSNR s = {measured['PSNR'].idxmax()}, "
-      f"the gap in colourfulness s = {measured['gap in colourfulness'].idxmin()}")
+      f"the gap in colorfulness s = {measured['gap in colorfulness'].idxmin()}")
 
 # %% [markdown]
 # In profile `cpu` MAE and PSNR both choose 1: the model was trained to hedge, and every step away from its hedge costs
-# on average. Colourfulness wants more, whatever the colours are. Neither is *right*; that they pull apart is the
+# on average. Colorfulness wants more, whatever the colors are. Neither is *right*; that they pull apart is the
 # reason why the table has both.
 #
 # ## 3. Photos or seeds?
@@ -142,9 +143,9 @@ print(f"MAE chooses s = {measured['MAE'].idxmin()}, PSNR s = {measured['PSNR'].i
 # each must be enough here; a whole training takes longer and may scatter more or less.
 
 # %%
-short = dataclasses.replace(run.recipe, epochs=1, steps=100)
+short = dataclasses.replace(run.recipe, epochs=1, steps_per_epoch=100)
 runs = [load_or_train("cnn", profile, recipe=dataclasses.replace(short, seed=seed), photos=photos) for seed in SEEDS]
-per_seed = [evaluation.score(r.model(device=device()), photos, show=False)["mae"] for r in runs]
+per_seed = [evaluation.score(r.model(device=get_device()), photos, show=False)["mae"] for r in runs]
 
 # %%
 pd.DataFrame([bootstrap(mae) for mae in per_seed], columns=["MAE", "low", "high"],
@@ -167,7 +168,7 @@ print("first seed against second, photo by photo: {:.4f} ({:.4f} to {:.4f})".for
 # The library's `lpips` rescales $[0, 1]$ to $[-1, 1]$; the bare network inside takes what it is given.
 
 # %%
-lpips = evaluation.lpips_or_reason(device(), download=profile.name != "smoke")
+lpips = evaluation.lpips_or_reason(get_device(), download=profile.name != "smoke")
 
 
 def both_ways(model, n=200):
@@ -183,7 +184,7 @@ def both_ways(model, n=200):
 
 # %%
 if callable(lpips):
-    tested = pd.DataFrame({stage: both_ways(load_or_train(stage, profile, photos=photos).model(device=device()))
+    tested = pd.DataFrame({stage: both_ways(load_or_train(stage, profile, photos=photos).model(device=get_device()))
                            for stage in ("cnn", "unet", "cgan")}).T
     print(tested.assign(reported=[0.148, 0.141, 0.132]).round(3))
 else:

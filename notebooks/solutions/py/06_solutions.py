@@ -29,7 +29,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -39,11 +39,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -54,19 +54,20 @@ from scipy.stats import binomtest
 from g2g import figures, lab
 from g2g.data import prepare
 from g2g.models import predict
-from g2g.runs import device, load_or_train
-from report.publish import gallery_photos
+from g2g.runs import load_or_train
+from g2g.training import get_device
+from g2g.photos import gallery_photos
 
 photos = prepare(profile)
-models = {stage: load_or_train(stage, profile, photos=photos).model(device=device())
+models = {stage: load_or_train(stage, profile, photos=photos).model(device=get_device())
           for stage in ("cnn", "unet")}
-gallery = np.stack(gallery_photos(photos.size))  # of data/gallery: authors and licences there, recoloured here
+gallery = np.stack(gallery_photos(photos.size))  # of data/gallery: authors and licenses there, recolored here
 L, ab = lab.photos_to_lab(gallery)
 
 # %% [markdown]
 # ## 1. Left or right?
 #
-# Mirror, colour, mirror back, and compare with the colouring of the photo as it is.
+# Mirror, color, mirror back, and compare with the coloring of the photo as it is.
 
 # %%
 def mirrored(model, L):
@@ -84,7 +85,7 @@ figures.qualitative_grid({"as it is": plain, "mirrored, and back": turned, "trut
 # %% [markdown]
 # Not the same. A convolution treats all *places* alike, but its kernel is not symmetric, so left and right are
 # different to it. Training mirrors half of the photos at random, which teaches symmetry from examples. How well it is
-# learnt depends on how long the training lasts. A remedy that costs twice the time: colour both and average.
+# learned depends on how long the training lasts. A remedy that costs twice the time: color both and average.
 #
 # ## 2. How many pairs?
 #
@@ -108,13 +109,13 @@ powers.to_frame().T.map("{:.0%}".format)
 #
 # ## 3. Darker
 #
-# Lower L\* by 20 and colour again. To compare colours and not lightness, show both answers on the original L.
+# Lower L\* by 20 and color again. To compare colors and not lightness, show both answers on the original L.
 
 # %%
 darker = (L[:3] - 20 / 50).clamp(-1, 1)
 answer = predict(models["unet"], darker)
 figures.qualitative_grid({"as it is": plain, "darker": lab.to_rgb(darker, answer),
-                          "its colours, old lightness": lab.to_rgb(L[:3], answer)})
+                          "its colors, old lightness": lab.to_rgb(L[:3], answer)})
 
 # %%
 change = lab.AB_SCALE * (answer - predict(models["unet"], L[:3])).abs().mean()
@@ -122,8 +123,8 @@ print(f"ab changes by {change:.1f} CIE units on average; the photos' own ab are 
       f"{lab.AB_SCALE * ab[:3].abs().mean():.1f} from gray")
 
 # %% [markdown]
-# The things in the picture are the same, and their colours change. The model judges a surface by its
-# brightness too, so exposure, fading and the film's sensitivity all leak into the colours: old films saw blue
+# The things in the picture are the same, and their colors change. The model judges a surface by its
+# brightness too, so exposure, fading and the film's sensitivity all leak into the colors: old films saw blue
 # as bright and red as dark. Night scenes are rare among the training photos, so there it guesses blindly.
 #
 # ## 4. Reading
@@ -133,4 +134,4 @@ print(f"ab changes by {change:.1f} CIE units on average; the photos' own ab are 
 # compromise costs it once. Averaged over its samples, a sampler's MAE is never lower than that of the *mean* of these
 # samples (the triangle inequality); if it samples the truth's own distribution, their median is at least as good as
 # that mean.
-# Colourfulness, histograms and people do not have that bias.
+# Colorfulness, histograms and people do not have that bias.

@@ -29,7 +29,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -39,11 +39,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -57,25 +57,27 @@ from g2g import figures, lab, metrics, sources
 from g2g.colorize import colorize, guided_filter
 from g2g.data import prepare
 from g2g.photos import read_photo
-from g2g.runs import device, load_or_train
-from report.publish import coloured, gallery_photos
+from g2g.runs import load_or_train
+from g2g.training import get_device
+from g2g.colorize import colorize_all
+from g2g.photos import gallery_photos
 
 # %%
 path = next(item.path for item in sources.bundled(profile)[1] if item.path.stem == "flower")
 photo = read_photo(path)[0]
 L, ab = lab.photos_to_lab(np.asarray(photo)[None])
 run = load_or_train("unet", profile, photos=prepare(profile))
-net = run.model(device=device())
+net = run.model(device=get_device())
 
 # %% [markdown]
 # ## 1. How small?
 #
-# The error needs the truth, so this works with photos that were in colour: those of
-# [data/gallery](../../data/gallery/README.md) (authors and licences there; recoloured here).
+# The error needs the truth, so this works with photos that were in color: those of
+# [data/gallery](../../data/gallery/README.md) (authors and licenses there; recolored here).
 
 # %%
 def error(picture, truth):
-    """MAE of normalised ab."""
+    """MAE of normalized ab."""
     _, answer = lab.photos_to_lab(np.asarray(picture)[None])
     _, ab = lab.photos_to_lab(np.asarray(truth)[None])
     return (answer - ab).abs().mean().item()
@@ -84,8 +86,8 @@ def error(picture, truth):
 # %%
 gallery = gallery_photos(512)
 names = [path.stem for path in sorted((ROOT / "data" / "gallery").glob("*.jpg"))]
-answers = {f"{size} px": coloured(gallery, net, size) for size in (64, 128, 256, 512)}
-answers["gray"] = coloured(gallery, net, profile.size, saturation=0)
+answers = {f"{size} px": colorize_all(gallery, net, size) for size in (64, 128, 256, 512)}
+answers["gray"] = colorize_all(gallery, net, profile.size, saturation=0)
 errors = pd.DataFrame({at: [error(*pair) for pair in zip(pictures, gallery)] for at, pictures in answers.items()}, names)
 print(f"trained at {profile.size} px")
 errors.round(4)
@@ -119,7 +121,7 @@ for radius in (1, 2, 4, 8):
     print(radius, *(f"{(enlarged(radius, eps) - ab).abs().mean():.4f}" for eps in choices))
 
 # %% [markdown]
-# A line "colour against lightness" holds within one material. A large window spans several, and its line mixes
+# A line "color against lightness" holds within one material. A large window spans several, and its line mixes
 # them. A small `eps` trusts slopes fitted to noise; a large one makes every window flat, and in the limit it is
 # naive enlarging.
 #
@@ -145,7 +147,7 @@ for ax, plane, title in zip(axes, (gray, answer, answer - gray), ("gray", "U-Net
 plt.show()
 
 # %% [markdown]
-# Blue: the model is nearer to the truth than gray is. Look for red: there it has invented a colour that is worse
+# Blue: the model is nearer to the truth than gray is. Look for red: there it has invented a color that is worse
 # than none.
 #
 # ## 4. No network needed
@@ -160,4 +162,4 @@ def sepia(L):
 figures.image_row([colorize(photo, sepia, saturation=0), colorize(photo, sepia)], ["gray", "sepia"])
 
 # %% [markdown]
-# `colorize` asks nothing of a model but L → ab. A classifier's answer, a hand-painted mask, a colour map: all fit.
+# `colorize` asks nothing of a model but L → ab. A classifier's answer, a hand-painted mask, a color map: all fit.

@@ -29,7 +29,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -39,11 +39,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -60,11 +60,13 @@ from g2g import training
 from g2g.data import prepare
 from g2g.profiles import repo_root
 from report import studies, sweep
-from report.publish import across, coloured, gallery_photos
+from g2g.figures import across
+from g2g.colorize import colorize_all
+from g2g.photos import gallery_photos
 
 # %%
 photos = prepare(dataclasses.replace(profile, size=sweep.SIZE))
-recipe = studies.Job()
+recipe = studies.StudyConfig()
 if profile.name == "smoke":
     recipe = dataclasses.replace(recipe, epochs=1, epoch=32)
 
@@ -81,7 +83,7 @@ def train(**changes):
 # ## 1. Two factors together
 #
 # The study has three of the four corners (read from `results/parameters/`). If both factors acted apart, the fourth
-# would lie as far from its neighbours as the recipe does from them:
+# would lie as far from its neighbors as the recipe does from them:
 
 # %%
 runs = pd.read_csv(repo_root() / "results" / "parameters" / "runs.csv")
@@ -106,16 +108,16 @@ pd.Series(corners).to_frame("mae").round(4)
 #
 # ## 2. No L1 at all
 #
-# With λ = 0 only the discriminator speaks. It sees L beside ab, so it can demand colours that go with the lightness, but nobody demands
-# *these* colours.
+# With λ = 0 only the discriminator speaks. It sees L beside ab, so it can demand colors that go with the lightness, but nobody demands
+# *these* colors.
 
 # %%
-answers = {f"λ = {lam:g}": train(lam=lam) for lam in (30.0, 0.0)}
-rows = {name: coloured(gallery_photos(160), model, sweep.SIZE) for name, model in answers.items()}
+answers = {f"λ = {lambda_l1:g}": train(lambda_l1=lambda_l1) for lambda_l1 in (30.0, 0.0)}
+rows = {name: colorize_all(gallery_photos(160), model, sweep.SIZE) for name, model in answers.items()}
 across(rows | {"truth": gallery_photos(160)})
 
 # %% [markdown]
-# Without the anchor, L1, the colours drift to whatever the D of the moment takes for real: strong ones, of any kind. (In `smoke`
+# Without the anchor, L1, the colors drift to whatever the D of the moment takes for real: strong ones, of any kind. (In `smoke`
 # nothing has moved yet.)
 #
 # ## 3. How many seeds?

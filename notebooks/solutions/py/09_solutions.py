@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # Solutions 9 · Colour as a distribution
+# # Solutions 9 · Color as a distribution
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/09_solutions.ipynb)
 #
@@ -29,7 +29,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -39,11 +39,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -58,7 +58,7 @@ from g2g import figures, lab, metrics, palette
 from g2g.data import batches, prepare
 from g2g.models import predict
 from g2g.profiles import get_recipe
-from g2g.runs import load_or_train, shipped_model
+from g2g.runs import load_or_train, pretrained_model
 
 
 # %% [markdown]
@@ -68,7 +68,7 @@ from g2g.runs import load_or_train, shipped_model
 
 # %%
 photos = prepare(profile)
-net, size, sentence = shipped_model("palette")
+net, size, sentence = pretrained_model("palette")
 print(sentence)
 
 # %%
@@ -146,7 +146,7 @@ ax.set(xlabel="probability of the likeliest bin", ylabel="how often it is right"
 plt.show()
 
 # %% [markdown]
-# One thing bends this curve even for a perfect network: the targets are *soft*. It was taught to spread a colour over five bins, so
+# One thing bends this curve even for a perfect network: the targets are *soft*. It was taught to spread a color over five bins, so
 # it never gives one bin much more than a half, however sure it is; the bin is then right more often than it says. (On the 200 photos of the
 # quoted run: said 15%, right in 18%; said 34%, right in 44%; said 55%, right in 86%.)
 #
@@ -159,16 +159,16 @@ recipe = get_recipe("palette", profile)
 recipes = {"λ = 0.5": recipe, "λ = 1, no weights": dataclasses.replace(recipe, uniform=1.0)}
 
 # %%
-colourful = {}
+colorful = {}
 for name, changed in recipes.items():
     trained = load_or_train("palette", profile, recipe=changed, photos=photos).model()
-    colourful[name] = metrics.colorfulness(lab.to_rgb(L, predict(trained, L))).mean().item()
-colourful["truth"] = metrics.colorfulness(lab.to_rgb(L, ab)).mean().item()
-pd.Series(colourful).round(1)
+    colorful[name] = metrics.colorfulness(lab.to_rgb(L, predict(trained, L))).mean().item()
+colorful["truth"] = metrics.colorfulness(lab.to_rgb(L, ab)).mean().item()
+pd.Series(colorful).round(1)
 
 # %% [markdown]
-# Without weights the colours fade, and `rebalancing` does nothing: all class weights of this model are 1, so there is
-# nothing to divide out. The colours need not fade. Multiply the probabilities by the first model's weights
+# Without weights the colors fade, and `rebalancing` does nothing: all class weights of this model are 1, so there is
+# nothing to divide out. The colors need not fade. Multiply the probabilities by the first model's weights
 # *afterwards*, and the two are asked for the same distribution.
 # What the weights change beyond that is where the network spends its
-# effort: on rare colours, or on getting the common ones right by a little more.
+# effort: on rare colors, or on getting the common ones right by a little more.

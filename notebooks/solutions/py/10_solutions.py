@@ -29,7 +29,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -39,11 +39,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -58,18 +58,20 @@ from torch import nn
 from g2g import figures, lab, training
 from g2g.data import prepare
 from report import studies, sweep
-from report.publish import across, coloured, gallery_photos
+from g2g.figures import across
+from g2g.colorize import colorize_all
+from g2g.photos import gallery_photos
 
 # %%
 red, blue = torch.tensor([[60.0, 40.0], [5.0, -45.0]]) / lab.AB_SCALE
 
 
-def painted(colours):
-    return colours[:, :, None, None].expand(-1, -1, 16, 16)
+def painted(colors):
+    return colors[:, :, None, None].expand(-1, -1, 16, 16)
 
 
-def swatches(colours):
-    return lab.to_rgb(torch.zeros(len(colours), 1, 16, 16), painted(torch.stack(list(colours))))
+def swatches(colors):
+    return lab.to_rgb(torch.zeros(len(colors), 1, 16, 16), painted(torch.stack(list(colors))))
 
 # %% [markdown]
 # The opponent and the descent of notebook 10, with the jackets as an argument.
@@ -90,7 +92,7 @@ def noisy(ab):
     return ab + 0.1 * torch.randn_like(ab)
 
 # %%
-def settle(loss, jackets, lam=30.0, rounds=0, steps=120, start=(0.0, 0.0)):
+def settle(loss, jackets, lambda_l1=30.0, rounds=0, steps=120, start=(0.0, 0.0)):
     torch.manual_seed(0)
     guess, D, L = torch.tensor(start, requires_grad=True), Critic(), torch.zeros(len(jackets), 1, 16, 16)
     optimizer = torch.optim.Adam([guess])
@@ -103,7 +105,7 @@ def settle(loss, jackets, lam=30.0, rounds=0, steps=120, start=(0.0, 0.0)):
             training.discriminator_loss(D, L[..., :4, :4], noisy(jackets), noisy(answer)).backward()
             d_optimizer.step()
         optimizer.zero_grad()
-        loss(answer, jackets, L, D, lam).backward()
+        loss(answer, jackets, L, D, lambda_l1).backward()
         optimizer.step()
     return guess.detach()
 
@@ -128,7 +130,7 @@ figures.qualitative_grid({loss: [row[i] for row in rows.values()] for i, loss in
 # In the toy, then in the network.
 
 # %%
-def pix2pix_hd(answer, ab, L, D, lam):
+def pix2pix_hd(answer, ab, L, D, lambda_l1):
     """The adversary and ten times feature matching (Wang et al. 2018 have 10 and no L1)."""
     return studies.adversary(answer, ab, L, D) + 10 * studies.feature_matching(answer, ab, L, D)
 
@@ -147,7 +149,7 @@ studies.NEED_D += ("pix2pixHD",)
 photos = prepare(dataclasses.replace(profile, size=sweep.SIZE))
 
 # %%
-job = studies.Job("pix2pixHD")
+job = studies.StudyConfig("pix2pixHD")
 if profile.name == "smoke":
     job = dataclasses.replace(job, epochs=1, epoch=64)
 learn = studies.learner(job, photos)
@@ -155,10 +157,10 @@ with tempfile.TemporaryDirectory() as folder:
     training.fit(learn, folder, epochs=job.epochs, lr=job.lr, schedule="linear_decay", seed=job.seed)
 
 # %%
-across({"pix2pixHD": coloured(gallery_photos(160), learn.model.cpu().eval(), sweep.SIZE), "truth": gallery_photos(160)})
+across({"pix2pixHD": colorize_all(gallery_photos(160), learn.model.cpu().eval(), sweep.SIZE), "truth": gallery_photos(160)})
 
 # %% [markdown]
-# Nothing else had to change: a loss is a function of the answer, and its name is all that a `Job` needs.
+# Nothing else had to change: a loss is a function of the answer, and its name is all that a `StudyConfig` needs.
 #
 # ## 3. Which layer?
 
@@ -173,7 +175,7 @@ answers = {f"stride {stride}": settle(one_layer(i), jackets) for i, stride in en
 figures.image_row(swatches([red, blue, *answers.values()]), ["60%", "40%", *answers])
 
 # %% [markdown]
-# And how much does each mind a colour cast, how much a texture? Both errors of the same L1, on the gallery:
+# And how much does each mind a color cast, how much a texture? Both errors of the same L1, on the gallery:
 
 # %%
 L, ab = lab.photos_to_lab(np.stack(gallery_photos(64)))
@@ -185,8 +187,8 @@ for name, error in (("a cast of 0.05", torch.ones_like(ab)), ("checks of 2 px", 
 # %% [markdown]
 # L1 calls the two errors equal; the features do not. (The numbers: change of the features as a share of their size.)
 #
-# ## 4. Jitter the colours?
+# ## 4. Jitter the colors?
 #
 # ab is the answer. If b\* of a photo is shifted at random and L is not, the same L gets many answers, all as frequent: the network is
 # taught that the hue cannot be known, and answers nearer to gray. Augment what the question may look like, not what the answer is. (Noise in the
-# labels is not always harmful, but this one is about the very thing to be learnt.)
+# labels is not always harmful, but this one is about the very thing to be learned.)

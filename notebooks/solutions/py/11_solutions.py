@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # Solutions 11 · From noise to colour
+# # Solutions 11 · From noise to color
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/11_solutions.ipynb)
 #
@@ -29,7 +29,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -39,11 +39,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
@@ -59,13 +59,14 @@ from g2g import figures, flow, lab, metrics
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import predict
 from g2g.profiles import repo_root
-from g2g.runs import device, shipped_model
+from g2g.runs import pretrained_model
+from g2g.training import get_device
 
 # %%
-DEVICE = device()
+DEVICE = get_device()
 STEPS = 20 if profile.name == "smoke" else 200  # of each training in exercise 1
 photos = prepare(profile)
-model, size, sentence = shipped_model("flow")
+model, size, sentence = pretrained_model("flow")
 model = model.to(DEVICE)
 print(sentence)
 
@@ -78,7 +79,7 @@ print(sentence)
 # %%
 def velocity_loss(network, L, ab, t):
     """Squared error of the velocity at times t (B,)."""
-    seen, rest = model.left_open(L, ab)
+    seen, rest = model.residual(L, ab)
     data = rest / model.spread
     noise = torch.randn_like(data)
     x = torch.lerp(noise, data, t.view(-1, 1, 1, 1))
@@ -120,7 +121,7 @@ for name, draw in draws.items():
 pd.DataFrame(rows, index=["t = 0.1", "t = 0.5", "t = 0.9"]).round(3)
 
 # %% [markdown]
-# After 200 steps of a narrow network (profile `cpu`, 100 validation photos, one seed) the middle is learnt a little better when it is drawn more often, 1.51
+# After 200 steps of a narrow network (profile `cpu`, 100 validation photos, one seed) the middle is learned a little better when it is drawn more often, 1.51
 # against 1.55 at t = 0.5, and the beginning, too; the end, near the data, is not (1.36 both). One seed and a short training: no more than a hint.
 #
 # ## 2. Cooler noise
@@ -144,15 +145,15 @@ rows = {}
 for tau in (0.0, 0.6, 0.8, 1.0):
     first, second = cooled(L, tau), cooled(L, tau, seed=1)
     apart = 110 * (first - second).norm(dim=1).mean()
-    colourful = metrics.colorfulness(lab.to_rgb(L, first)).mean()
-    rows[f"τ = {tau:g}"] = [(first - ab).abs().mean().item(), colourful.item(), apart.item()]
+    colorful = metrics.colorfulness(lab.to_rgb(L, first)).mean()
+    rows[f"τ = {tau:g}"] = [(first - ab).abs().mean().item(), colorful.item(), apart.item()]
 
 # %%
-pd.DataFrame(rows, index=["MAE", "colourfulness", "two draws apart, CIE units"]).T.round(4)
+pd.DataFrame(rows, index=["MAE", "colorfulness", "two draws apart, CIE units"]).T.round(4)
 
 # %% [markdown]
-# In the profile `cpu`, τ = 0 is nearly the U-Net (MAE 0.0792, colourfulness 18.6). At 0.8 a draw has an MAE of 0.0861
-# and a colourfulness of 24.7, and two draws lie 8.4 units apart, further than notebook 09's bold ones (6.5). At 1 the
+# In the profile `cpu`, τ = 0 is nearly the U-Net (MAE 0.0792, colorfulness 18.6). At 0.8 a draw has an MAE of 0.0861
+# and a colorfulness of 24.7, and two draws lie 8.4 units apart, further than notebook 09's bold ones (6.5). At 1 the
 # three numbers are 0.0987, 32.8 and 13.7. So cooler noise is the flow's temperature: it gives up daring for a smaller
 # error, and unlike guidance it brings the draws closer together.
 #
@@ -163,12 +164,12 @@ pd.DataFrame(rows, index=["MAE", "colourfulness", "two draws apart, CIE units"])
 
 # %%
 @torch.no_grad()
-def painted_in(L, colour, place):
-    """Colour L (1,1,128,128) with normalised ab `colour` (2,) known at `place`, a slice of rows and one of columns."""
+def painted_in(L, color, place):
+    """Color L (1,1,128,128) with normalized ab `color` (2,) known at `place`, a slice of rows and one of columns."""
     seen, answer = model.condition(L)
     noise = model.noise(L)
     x = noise.clone()
-    rest = colour.view(1, 2, 1, 1) - F.interpolate(answer, size=seen.shape[2:], mode="area")
+    rest = color.view(1, 2, 1, 1) - F.interpolate(answer, size=seen.shape[2:], mode="area")
     known = rest / model.spread
     for step in range(model.steps):
         now = step / model.steps
@@ -190,7 +191,7 @@ pictures = {"gray": 0 * truth, "as drawn": predict(model, gray), "red at one pla
 figures.image_row([lab.to_rgb(gray, picture)[0].cpu() for picture in pictures.values()], list(pictures))
 
 # %% [markdown]
-# (*Picture_0B* by Trevor "Freespace", CC BY 4.0, recoloured.)
+# (*Picture_0B* by Trevor "Freespace", CC BY 4.0, recolored.)
 #
 # Does the rest follow? Hardly. The place itself is red, the plate around it a little redder, and its far side brown as
 # before. The network was never shown pictures of which a part was known,

@@ -1,4 +1,4 @@
-"""A page that colours the photo dropped on it: `python -m g2g demo`, or `demo.launch(inline=True)` in a notebook.
+"""A page that colors the photo dropped on it: `python -m g2g demo`, or `demo.launch(inline=True)` in a notebook.
 
 It is Gradio's (`pip install gradio`). It is served to this machine alone and fetches nothing from elsewhere; what it
 writes lies in one temporary folder, which goes when Python ends.
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from g2g.colorize import colorize
 from g2g.figures import title
-from g2g.palette import CALM, TEMPERATURE
+from g2g.palette import DEFAULT_REBALANCING, TEMPERATURE
 from g2g.photos import MAX_MEGAPIXELS, claim_path, save_photo
 from g2g.profiles import repo_root
-from g2g.runs import shipped_model, shipped_models
+from g2g.runs import pretrained_model, pretrained_models
 
 FOLDER = tempfile.TemporaryDirectory(prefix="g2g-demo-")
 os.environ["GRADIO_TEMP_DIR"] = FOLDER.name  # read while Gradio is imported, as the next one is
@@ -33,7 +33,7 @@ GALLERY = repo_root() / "data" / "gallery"
 MAX_MEGABYTES = 3 * MAX_MEGAPIXELS  # what the largest photo takes without compression
 PREVIEW = 1280  # longest side in px of the two pictures under the slider
 HEAD = """# Gray to Glory
-Drop a photo. Its lightness stays, its colours are predicted: **a guess, not a record.** It does not leave this machine,
+Drop a photo. Its lightness stays, its colors are predicted: **a guess, not a record.** It does not leave this machine,
 and nothing is kept."""
 # The examples as one row with whole captions, in place of a box to scroll in
 CSS = """
@@ -41,38 +41,38 @@ CSS = """
 .caption-label {inset: auto 0 0 0 !important; max-width: none !important; white-space: normal !important}
 """
 
-load = cache(shipped_model)
+load = cache(pretrained_model)
 
 
 def models() -> list[tuple[str, str]]:
     """Title and name of each shipped model, that which `colorize` takes first. Raises FileNotFoundError without any."""
-    if not shipped_models():
-        raise FileNotFoundError("no weights in results/weights: the page colours with those that come with a clone")
-    return [(title(name), name) for name in shipped_models()]
+    if not pretrained_models():
+        raise FileNotFoundError("no weights in results/weights: the page colors with those that come with a clone")
+    return [(title(name), name) for name in pretrained_models()]
 
 
 def examples() -> list[tuple[Path, str]]:
-    """The photographs of data/gallery, each with its author and licence as the table in its README has them."""
+    """The photographs of data/gallery, each with its author and license as the table in its README has them."""
     rows = re.findall(
         r"\| (\w+\.jpg) \|.*\| (.*) \| \[?(CC[\w. ]*\d)", (GALLERY / "README.md").read_text(encoding="utf-8")
     )
-    return [(GALLERY / name, f"{author}, {licence}") for name, author, licence in rows]
+    return [(GALLERY / name, f"{author}, {license}") for name, author, license in rows]
 
 
 def credit(photo: str) -> str:
-    """What must be said beside a recoloured example, known by its contents; of any other photo nothing."""
+    """What must be said beside a recolored example, known by its contents; of any other photo nothing."""
     same = [about for path, about in examples() if filecmp.cmp(path, photo, shallow=False)]
-    return f"Photograph: {same[0]}, recoloured. " if same else ""
+    return f"Photograph: {same[0]}, recolored. " if same else ""
 
 
-def colour(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float, seed: int | None):
-    """Colour the file `photo` with a shipped model; None gives nothing.
+def color(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float, seed: int | None):
+    """Color the file `photo` with a shipped model; None gives nothing.
 
     Args:
         temperature, rebalancing: the dials of the palette. seed: of the flow. The other models have none.
 
     Returns:
-        the two pictures under the slider (gray and coloured, PIL, at most PREVIEW px), the button with the coloured
+        the two pictures under the slider (gray and colored, PIL, at most PREVIEW px), the button with the colored
         photo at full size, the file that `colorize` writes, and a sentence on it.
 
     Raises:
@@ -96,7 +96,7 @@ def colour(photo: str | None, model: str, saturation: float, temperature: float,
         gr.Info(html.escape(str(note.message), quote=False))
     path = claim_path(Path(photo), Path(tempfile.mkdtemp(dir=FOLDER.name)), "color", result.format)
     save_photo(result, path)
-    about = f"{credit(photo)}{result.width} × {result.height} px, coloured by {sentence}: a guess."
+    about = f"{credit(photo)}{result.width} × {result.height} px, colored by {sentence}: a guess."
     result.thumbnail((PREVIEW, PREVIEW))
     gray = colorize(result, network, saturation=0, size=size)  # the lightness of the result is the photo's
     return (gray, result), gr.DownloadButton(value=str(path), interactive=True), about
@@ -112,10 +112,10 @@ def build() -> gr.Blocks:
                 choices = models()
                 model = gr.Radio(choices, value=choices[0][1], label="Model")
                 saturation = gr.Slider(0, 3, 1, step=0.1, label="Saturation", info="1: as predicted, 0: gray")
-                heat = "1: the mean of the likely colours, 0.1: nearly the likeliest"
+                heat = "1: the mean of the likely colors, 0.1: nearly the likeliest"
                 temperature = gr.Slider(0.1, 1, TEMPERATURE, step=0.01, label="Temperature (palette)", info=heat)
-                bold = "1: rare colours boldly, 0: only what is probable"
-                rebalancing = gr.Slider(0, 1, CALM, step=0.05, label="Rebalancing (palette)", info=bold)
+                bold = "1: rare colors boldly, 0: only what is probable"
+                rebalancing = gr.Slider(0, 1, DEFAULT_REBALANCING, step=0.05, label="Rebalancing (palette)", info=bold)
                 seed = gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed (flow)")
                 again = gr.Button("Draw again (flow)")
                 download = gr.DownloadButton("Download at full size", interactive=False)
@@ -138,10 +138,10 @@ def build() -> gr.Blocks:
         dials = [saturation, temperature, rebalancing]
         gr.on(
             [photo.change, model.change, seed.change, *(dial.release for dial in dials)],
-            colour,
+            color,
             [photo, model, *dials, seed],
             [pictures, download, about],
-            api_name="colour",
+            api_name="color",
             concurrency_limit=1,
             trigger_mode="always_last",
         )

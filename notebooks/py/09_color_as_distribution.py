@@ -14,21 +14,21 @@
 # ---
 
 # %% [markdown]
-# # 9 · Colour as a distribution
+# # 9 · Color as a distribution
 #
-# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/09_colour_as_distribution.ipynb)
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/09_color_as_distribution.ipynb)
 #
 # A jacket is red in six photos of ten and blue in four. A network that may answer with only *one*
-# colour has to take a vote or mix the two (notebook 02). This one answers with all of them at once: how likely red is,
+# color has to take a vote or mix the two (notebook 02). This one answers with all of them at once: how likely red is,
 # and how likely blue. What to paint is then a second question, and ours to decide.
 #
 # **You will learn**
 #
-# - how colouring becomes classification: bins, soft targets, cross-entropy (Zhang, Isola & Efros 2016);
-# - why rare colours drown, and what class weights do about it;
-# - how one dial leads from the likeliest colour to the mean of all;
-# - where a network knows the colour and where it does not;
-# - how to draw several plausible colourings of one photo, and how another model does it with a latent variable
+# - how coloring becomes classification: bins, soft targets, cross-entropy (Zhang, Isola & Efros 2016);
+# - why rare colors drown, and what class weights do about it;
+# - how one dial leads from the likeliest color to the mean of all;
+# - where a network knows the color and where it does not;
+# - how to draw several plausible colorings of one photo, and how another model does it with a latent variable
 #   (Deshpande et al. 2017).
 #
 # **Before this:** notebook 03, whose network we take, and 02 for the jacket. **Minutes:** printed by the next cell.
@@ -42,7 +42,7 @@ from pathlib import Path
 
 if "google.colab" in sys.modules:
     ROOT = Path(os.environ.get("G2G_CONTENT", "/content")) / "gray-to-glory"
-    if not (ROOT / "g2g" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
+    if not (ROOT / "app" / "setup.py").is_file():  # absent or incomplete: clone beside it, then rename
         part = ROOT.with_name("gray-to-glory.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(ROOT, ignore_errors=True)
@@ -52,11 +52,11 @@ if "google.colab" in sys.modules:
             raise RuntimeError(f"cannot fetch {git[-2]}: no network, or a wrong address\n{done.stderr}")
         part.rename(ROOT)
 else:  # on your own machine: the notebook lies somewhere inside the repository
-    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "g2g" / "setup.py").is_file()), None)
+    ROOT = next((p for p in [Path.cwd(), *Path.cwd().parents] if (p / "app" / "setup.py").is_file()), None)
     if ROOT is None:
-        raise FileNotFoundError(f"no folder g2g/ in {Path.cwd()} or above: clone the repository first")
+        raise FileNotFoundError(f"no folder app/ in {Path.cwd()} or above: clone the repository first")
 sys.path.insert(0, str(ROOT))
-from g2g.setup import setup
+from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
@@ -64,12 +64,13 @@ profile = setup(PROFILE, USE_DRIVE)
 
 # %%
 from g2g import runs
+from g2g.training import get_device
 
 SEED = 42
-DEVICE = runs.device()  # the GPU if there is one
+DEVICE = get_device()  # the GPU if there is one
 CVAE_STEPS = {"smoke": 30, "cpu": 600}.get(profile.name, 3000)  # of the second model, in 9.10
 CVAE_WEIGHT = 1e-4  # of the divergence in its loss
-N_DRAWS = 8  # colourings of one photo
+N_DRAWS = 8  # colorings of one photo
 
 # %%
 import dataclasses
@@ -90,22 +91,24 @@ from g2g import evaluation, figures, lab, metrics, palette
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import predict
 from g2g.profiles import get_recipe, repo_root
-from g2g.runs import load_or_train, shipped_model
-from report.publish import across, coloured, gallery_photos
-from report.tables import quoted_score
+from g2g.runs import load_or_train, pretrained_model
+from g2g.figures import across
+from g2g.colorize import colorize_all
+from g2g.photos import gallery_photos
+from g2g.runs import published_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
 photos = prepare(profile)
 
 # %% [markdown]
-# ## 9.1 Two hundred and sixty colours
+# ## 9.1 Two hundred and sixty colors
 #
-# Lightness is given, so a colour is a point (a\*, b\*) on a plane. Lay a grid over it, one point every ten units, and
-# keep the points that matter: those that are the nearest point for some colour that a screen can show.
+# Lightness is given, so a color is a point (a\*, b\*) on a plane. Lay a grid over it, one point every ten units, and
+# keep the points that matter: those that are the nearest point for some color that a screen can show.
 
 # %%
 steps = torch.linspace(0, 1, 52)
-cube = torch.cartesian_prod(steps, steps, steps).T[:, None]  # (3, 1, 140608): colours of sRGB
+cube = torch.cartesian_prod(steps, steps, steps).T[:, None]  # (3, 1, 140608): colors of sRGB
 _, a, b = lab.rgb_to_lab(cube)
 nearest = torch.stack([a.flatten(), b.flatten()], dim=1).div(10).round()
 bins = 10 * nearest.unique(dim=0)
@@ -114,10 +117,10 @@ print(f"{len(bins)} bins; the library's are the same: {torch.equal(bins, palette
 
 # %%
 def on_the_plane(ax, sizes, title):
-    """The bins as dots in their own colours at L* = 60, of these sizes."""
+    """The bins as dots in their own colors at L* = 60, of these sizes."""
     L = torch.full((len(bins), 1, 1), 60.0)
-    colours = lab.lab_to_rgb(torch.cat([L, bins[:, :, None]], dim=1).permute(1, 0, 2))
-    ax.scatter(*bins.T, s=sizes, c=colours[:, :, 0].T.numpy(), edgecolor="#999999", linewidth=0.2)
+    colors = lab.lab_to_rgb(torch.cat([L, bins[:, :, None]], dim=1).permute(1, 0, 2))
+    ax.scatter(*bins.T, s=sizes, c=colors[:, :, 0].T.numpy(), edgecolor="#999999", linewidth=0.2)
     ax.set(title=title, xlabel="a*", ylabel="b*", xlim=(-115, 115), ylim=(-115, 115), aspect="equal")
 
 
@@ -127,9 +130,9 @@ on_the_plane(ax, 28, "the bins")
 plt.show()
 
 # %% [markdown]
-# Zhang et al. use 313 points, given as a file; some of theirs lie where no colour of sRGB does, so no photo ever asks
+# Zhang et al. use 313 points, given as a file; some of theirs lie where no color of sRGB does, so no photo ever asks
 # for them. A network now has to answer with 260 numbers at each pixel instead of 2. Is a grid of ten units fine enough? To see what
-# it costs, paint each pixel in the colour of its nearest bin, at a quarter of the resolution:
+# it costs, paint each pixel in the color of its nearest bin, at a quarter of the resolution:
 
 # %%
 def gallery(name):
@@ -150,8 +153,8 @@ names = ["truth", "a quarter of the resolution", "and the nearest bin"]
 figures.image_row([lab.to_rgb(L, x)[0] for x in (ab, *enlarged)], names)
 
 # %% [markdown]
-# (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0, recoloured. All photographs of this notebook are those of
-# `data/gallery`, with authors and licences there, or come with scikit-image; the network has seen none of them.)
+# (*picosdeeuropa* by Aitzol Berasategi, CC BY 4.0, recolored. All photographs of this notebook are those of
+# `data/gallery`, with authors and licenses there, or come with scikit-image; the network has seen none of them.)
 #
 # ## 9.2 The prior: most of the world is gray
 #
@@ -177,19 +180,19 @@ for low, high in ((0, 15), (15, 40), (40, 150)):
     print(f"chroma {low:3} to {high:3}: {inside.sum():3} bins hold {prior[inside].sum():6.1%} of all pixels")
 
 # %% [markdown]
-# A handful of bins around gray hold most of the pixels; a strong red is a thousand times rarer. Whoever minimises
-# an average learns the handful. Saturated colours **drown**: the network may err on every strawberry and hardly notice.
+# A handful of bins around gray hold most of the pixels; a strong red is a thousand times rarer. Whoever minimizes
+# an average learns the handful. Saturated colors **drown**: the network may err on every strawberry and hardly notice.
 #
 # ## 9.3 The target of one pixel
 #
 # A class label would say "this bin, and no other", and make the bin next to it as wrong as its complement. Zhang et al. spread
-# each colour over its **five nearest bins**, by a Gaussian of their distance with σ = 5:
+# each color over its **five nearest bins**, by a Gaussian of their distance with σ = 5:
 #
 # $$z_q \propto \exp\left(-\frac{\lVert (a^*, b^*) - \text{bin}_q \rVert^2}{2 \cdot 5^2}\right), \qquad \sum_q z_q = 1 .$$
 
 # %%
-colour = torch.tensor([23.0, 38.0])  # a*, b*
-distances = (bins - colour).norm(dim=1)
+color = torch.tensor([23.0, 38.0])  # a*, b*
+distances = (bins - color).norm(dim=1)
 nearest, which = distances.topk(5, largest=False)
 z = torch.zeros(len(bins))
 z[which] = torch.exp(-(nearest**2) / (2 * 5**2))
@@ -199,17 +202,17 @@ pd.DataFrame({"a*": bins[which, 0], "b*": bins[which, 1], "distance": nearest, "
 # %%
 fig, ax = plt.subplots(figsize=(3.2, 3.2))
 on_the_plane(ax, 10 + 400 * z, "one pixel, shared by five bins")
-ax.plot(*colour, "kx")
+ax.plot(*color, "kx")
 ax.set(xlim=(-10, 60), ylim=(5, 75))
 plt.show()
 
 # %% [markdown]
-# To search five neighbours for each of a million pixels would cost more than the network. The library looks them up: a
-# table holds the targets of all colours in steps of 2 units.
+# To search five neighbors for each of a million pixels would cost more than the network. The library looks them up: a
+# table holds the targets of all colors in steps of 2 units.
 
 # %%
-by_library = palette.soft_targets(colour.view(1, 2, 1, 1) / 110)[0, :, 0, 0]
-print(f"largest difference to the table: {(by_library - z).abs().max():.3f} (the colour is rounded to even numbers)")
+by_library = palette.soft_targets(color.view(1, 2, 1, 1) / 110)[0, :, 0, 0]
+print(f"largest difference to the table: {(by_library - z).abs().max():.3f} (the color is rounded to even numbers)")
 
 # %% [markdown]
 # ## 9.4 Weights against drowning
@@ -246,7 +249,7 @@ for name, (a, b) in {"gray": (0, 0), "skin": (20, 20), "leaves": (-20, 30), "sky
 # those of the trained U-Net, which already knows what is a sky and what is a face.
 
 # %%
-unet, size, _ = shipped_model("unet")
+unet, size, _ = pretrained_model("unet")
 unet.head = nn.Conv2d(64, len(bins), 1)
 with torch.no_grad():
     logits = unet.quarter(L)
@@ -266,7 +269,7 @@ print(f"by hand {by_hand:.6f}, PyTorch {F.cross_entropy(logits, target, weight=w
 
 # %% [markdown]
 # A network that knows nothing answers each bin with 1/260, which costs ln 260 = 5.56. What this loss asks for is easily
-# found: its minimum is at $\hat p_q \propto w_q\, z_q$, the truth's distribution **as if rare colours were frequent**. Keep
+# found: its minimum is at $\hat p_q \propto w_q\, z_q$, the truth's distribution **as if rare colors were frequent**. Keep
 # that in mind: what was weighed in can be divided out again.
 #
 # ## 9.6 Training
@@ -283,18 +286,18 @@ print("run:", run.id)
 run.history.tail(3)
 
 # %% [markdown]
-# `valid_loss` is the L1 of the colours that it paints, as for all our models; `train_loss` is the cross-entropy. (In `smoke` a few
+# `valid_loss` is the L1 of the colors that it paints, as for all our models; `train_loss` is the cross-entropy. (In `smoke` a few
 # seconds on a handful of crops.) From here on we look at the model whose weights lie in the repository, trained with
 # the recipe of the profile `cpu`:
 
 # %%
-net, size, sentence = shipped_model("palette")
+net, size, sentence = pretrained_model("palette")
 print(sentence)
 
 # %% [markdown]
-# ## 9.7 From a distribution to a colour
+# ## 9.7 From a distribution to a color
 #
-# The likeliest bin? Speckled, for neighbouring pixels jump between bins. The mean? Brown again. Zhang et al. take the mean of
+# The likeliest bin? Speckled, for neighboring pixels jump between bins. The mean? Brown again. Zhang et al. take the mean of
 # a **sharpened** distribution: divide the logits by a temperature $T$ before the softmax. $T = 1$ is the mean, $T \to 0$ the
 # likeliest bin, and they settle on 0.38.
 
@@ -332,8 +335,8 @@ rows = strip(("mountains", "meadow", "dogs"), [(T, 1.0) for T in temperatures])
 grid(rows, ["gray", *(f"T = {T:g}" for T in temperatures), "truth"])
 
 # %% [markdown]
-# The second dial is how much of the weights is left in. The network answers as if all colours were about equally frequent; the
-# photos are not like that. `rebalancing` = 0 divides the weights out: $\hat p_q / w_q$, normalised, is what
+# The second dial is how much of the weights is left in. The network answers as if all colors were about equally frequent; the
+# photos are not like that. `rebalancing` = 0 divides the weights out: $\hat p_q / w_q$, normalized, is what
 # it believes to be *true*.
 
 # %%
@@ -408,13 +411,13 @@ noise = -torch.log(-torch.log(torch.rand(10_000, 3, generator=generator)))
 # %% [markdown]
 # If we draw like this at each pixel separately, each tosses its own coin. The result is **speckle**, although every
 # pixel is right. The network says how likely red is *here*; it does not say that the pixel beside it belongs to the
-# same jacket. So we let neighbours toss **one** coin: Gaussian noise is smoothed over neighbours and rescaled to
+# same jacket. So we let neighbors toss **one** coin: Gaussian noise is smoothed over neighbors and rescaled to
 # variance 1. Then it is mapped from the Gaussian to the Gumbel distribution, so that at each pixel it is exactly
 # Gumbel. (The course's tests compare 2,000 draws at one pixel with its softmax.)
 
 # %%
 def gumbel_noise(count, height, width, smoothness, seed):
-    """Gumbel noise (count,260,height,width), alike in neighbours; `smoothness`: deviation of the Gaussian, in pixels."""
+    """Gumbel noise (count,260,height,width), alike in neighbors; `smoothness`: deviation of the Gaussian, in pixels."""
     generator = torch.Generator().manual_seed(seed)
     reach = math.ceil(3 * smoothness)
     noise = torch.randn(count * 260, 1, height + 2 * reach, width + 2 * reach, generator=generator, dtype=torch.float64)
@@ -436,7 +439,7 @@ def sharpened(L, rebalancing=1.0, T=0.14):
 
 
 def draws(L, smoothness=12, count=N_DRAWS, seed=SEED, **dials):
-    """`count` colourings of L (1,1,H,W): ab (count,2,H,W); so sharp a mean is nearly the drawn bin's colour."""
+    """`count` colorings of L (1,1,H,W): ab (count,2,H,W); so sharp a mean is nearly the drawn bin's color."""
     logits = sharpened(L, **dials)
     noise = gumbel_noise(count, *logits.shape[2:], smoothness, seed)
     ab = palette.annealed_mean(logits + noise, 0.3)
@@ -452,7 +455,7 @@ def four(name, smoothness):
 
 
 # %% [markdown]
-# Independent, alike in close neighbours, alike over a third of the picture:
+# Independent, alike in close neighbors, alike over a third of the picture:
 
 # %%
 columns = ["gray", *(f"draw {number}" for number in range(1, 5)), "truth"]
@@ -465,7 +468,7 @@ grid([four("dogs", smoothness) for smoothness in (0, 3, 12)], columns)
 grid([four(name, 12) for name in ("meadow", "fig", "room")], columns)
 
 # %% [markdown]
-# (In the room, where nearly everything could have any colour, they still fall into patches.) Where do the draws differ?
+# (In the room, where nearly everything could have any color, they still fall into patches.) Where do the draws differ?
 # They should differ where the distribution that we draw from has a high entropy, and little elsewhere. We measure this
 # by the mean CIEDE2000 between all pairs of four draws, over three seeds: once in the quarter of the pixels with the
 # highest entropy, and once in the quarter with the lowest.
@@ -473,7 +476,7 @@ grid([four(name, 12) for name in ("meadow", "fig", "room")], columns)
 
 # %%
 def spread(L, answers):
-    """Mean CIEDE2000 between the pairs of colourings, in the quarter of highest entropy and in that of lowest."""
+    """Mean CIEDE2000 between the pairs of colorings, in the quarter of highest entropy and in that of lowest."""
     planes = lab.rgb_to_lab(lab.to_rgb(L.expand(len(answers), -1, -1, -1), answers))
     pairs = [metrics.ciede2000(planes[[i]], planes[[j]])[0] for i, j in combinations(range(len(answers)), 2)]
     difference = torch.stack(pairs).mean(dim=0)
@@ -495,18 +498,18 @@ table.round(1)
 # ## 9.10 Another way to several answers: a latent variable
 #
 # Deshpande et al. (2017) do without bins. Whatever the gray photo leaves open, they say, fits into a few numbers $z$:
-# once these are known, one colouring is right. They learn $z$ with a variational autoencoder of the colours alone. We
+# once these are known, one coloring is right. They learn $z$ with a variational autoencoder of the colors alone. We
 # take the simpler **conditional variational autoencoder** (CVAE), with which they compare theirs. In training an
-# encoder looks at the true colours and the photo and says where $z$ probably lies;
+# encoder looks at the true colors and the photo and says where $z$ probably lies;
 # a decoder paints from $z$ and the photo; a penalty, the
-# Kullback-Leibler divergence, keeps all these $z$ together near a standard normal distribution. To colour, $z$ is drawn from there.
+# Kullback-Leibler divergence, keeps all these $z$ together near a standard normal distribution. To color, $z$ is drawn from there.
 #
 # Ours sees the photo through the U-Net of notebook 03, frozen: its last features, 64 at each pixel of the quarter-size
 # grid. (The paper's networks are much larger, and it does not draw $z$ from a standard normal
 # distribution: in a second step another network learns to say from the photo how $z$ is distributed.)
 
 # %%
-eye, _, _ = shipped_model("unet")
+eye, _, _ = pretrained_model("unet")
 eye.head = nn.Identity()
 eye = eye.to(DEVICE).requires_grad_(False)
 LATENT = 16
@@ -533,7 +536,7 @@ class CVAE(nn.Module):
 
 # %% [markdown]
 # The encoder's answer is a distribution, and gradients cannot pass through a draw. They can through $z = \mu + \sigma\,
-# \varepsilon$ with $\varepsilon$ from the standard normal distribution (the *reparametrisation trick*; Kingma & Welling 2013).
+# \varepsilon$ with $\varepsilon$ from the standard normal distribution (the *reparametrization trick*; Kingma & Welling 2013).
 
 # %%
 def cvae_loss(model, seen, ab, weight):
@@ -567,8 +570,8 @@ right.set(title="divergence, nats", xlabel="step", ylim=(0, None))
 plt.show()
 
 # %% [markdown]
-# The divergence measures how much $z$ says about the colours: a few nats, so a few bits, for a whole picture. Were it
-# to fall to zero, $z$ would say nothing and the model would answer with one colour, the mean. This is *posterior
+# The divergence measures how much $z$ says about the colors: a few nats, so a few bits, for a whole picture. Were it
+# to fall to zero, $z$ would say nothing and the model would answer with one color, the mean. This is *posterior
 # collapse*, a known trouble of these models, and the weight of the divergence decides it. On validation photos, after
 # 600 steps, the best of eight draws had an MAE of 0.0668 at a weight of 1e-3, 0.0642 at 3e-4 and 0.0636 at 1e-4. At
 # 3e-5 it was 0.0768, because there the $z$ of the photos no longer lie where we draw from. (375 photos, quarter-size
@@ -578,7 +581,7 @@ plt.show()
 
 # %%
 def imagined(L, count=N_DRAWS, seed=SEED):
-    """`count` colourings of L (1,1,H,W) by the CVAE, each with a z of its own: ab (count,2,H,W)."""
+    """`count` colorings of L (1,1,H,W) by the CVAE, each with a z of its own: ab (count,2,H,W)."""
     z = torch.randn(count, LATENT, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
     with torch.no_grad():
         ab = cvae.decode(eye.quarter(L.to(DEVICE)).expand(count, -1, -1, -1), z)
@@ -614,12 +617,12 @@ def judged(draw, count=100):
 columns = ["one draw", "best of eight", "mean of eight", "apart", "gray"]
 draw_calmly = partial(draws, rebalancing=0.0)
 rows = {"Gumbel": judged(draws), "Gumbel, rebalancing 0": judged(draw_calmly), "CVAE": judged(imagined)}
-judgement = pd.DataFrame(rows, index=columns).T
+judgment = pd.DataFrame(rows, index=columns).T
 
 # %%
 (profile.outputs / "results").mkdir(parents=True, exist_ok=True)
-judgement.to_csv(profile.outputs / "results" / "cvae.csv", index_label="draws")
-judgement.round(4)
+judgment.to_csv(profile.outputs / "results" / "cvae.csv", index_label="draws")
+judgment.round(4)
 
 # %% [markdown]
 # *Read from `results/`, not computed here:* the same table where the CVAE was trained on 7,125 photos at 128 px (on 100 validation photos, two CPU cores,
@@ -636,22 +639,22 @@ pd.read_csv(quoted, index_col="draws").round(4) if quoted.is_file() else None
 # err in one place or another, so no picture of eight is right all over; what they show is where it could be otherwise.
 #
 # **What a pretrained GAN would add** (Wu et al. 2021, the report's reference 2; *not run here*, because its
-# weights were not available). They take a BigGAN, a generator that has learnt to make colour photographs of a thousand
+# weights were not available). They take a BigGAN, a generator that has learned to make color photographs of a thousand
 # classes, and look in its space for the picture most like the gray one: an invented photograph of something similar, in
-# full colour. Its features are warped onto the gray photo and guide the colouring. The prior is then not a table of 260
-# shares or a $z$ of 16 numbers but all that the GAN knows. Nearby points in its space give other colourings, in a
+# full color. Its features are warped onto the gray photo and guide the coloring. The prior is then not a table of 260
+# shares or a $z$ of 16 numbers but all that the GAN knows. Nearby points in its space give other colorings, in a
 # controlled way. Where the GAN knows nothing similar, it cannot help.
 #
 # ## 9.11 Earned, or bought?
 #
 # Vividness costs error, and multiplying the answer of any model by a constant buys it, too. So the palette is compared as the cGAN was: in PSNR, with
-# **the U-Net times a constant** that makes it just as colourful. Both dials, on 2,000 test photos of the quoted run. *Read from
+# **the U-Net times a constant** that makes it just as colorful. Both dials, on 2,000 test photos of the quoted run. *Read from
 # `results/`, not computed here.*
 
 # %%
 results = repo_root() / "results" / "cpu"
 dials, curves = pd.read_csv(results / "palette.csv"), pd.read_csv(results / "frontier.csv")
-truth = pd.read_csv(results / "table1.csv")["colorfulness_truth"].iloc[0]
+truth = pd.read_csv(results / "table1.csv")["colorfulness_ground_truth"].iloc[0]
 fig, ax = plt.subplots(figsize=(6, 4))
 for row in ("unet", "cgan"):
     curve = curves[(curves["row"] == row) & (curves["saturation"] <= 2.5)]
@@ -661,9 +664,9 @@ for share, line in dials.groupby("rebalancing"):
     left = line.nsmallest(1, "colorfulness")[["colorfulness", "gain"]].iloc[0]
     words = f"{share:g}" if share < 1 else "rebalancing 1"
     ax.annotate(words, left, (-7, -12), textcoords="offset points", ha="right", fontsize=9)
-ax.axvline(truth, color=figures.color("truth"), ls="--", label="colourfulness of the truth")
+ax.axvline(truth, color=figures.color("truth"), ls="--", label="colorfulness of the truth")
 ax.axhline(0, color=figures.color("gray"), lw=0.8)
-ax.set(xlabel="colourfulness", ylabel="PSNR over gray, dB", xlim=(0, 50), ylim=(-1.5, 1.6))
+ax.set(xlabel="colorfulness", ylabel="PSNR over gray, dB", xlim=(0, 50), ylim=(-1.5, 1.6))
 ax.legend()
 plt.show()
 
@@ -672,31 +675,31 @@ shown = dials[["temperature", "rebalancing", "mae", "gain", "colorfulness", "aga
 shown[shown["temperature"].isin((0.38, 1))].round(3)
 
 # %% [markdown]
-# As Zhang et al. would paint (T = 0.38, rebalancing 1) the palette is about as colourful as photographs are, 38.7 against
+# As Zhang et al. would paint (T = 0.38, rebalancing 1) the palette is about as colorful as photographs are, 38.7 against
 # 40.6, and stands 0.89 dB below gray: **0.15 dB below the U-Net times 2.2** (95% interval 0.03 to 0.27), which is just as
-# colourful. With half of the weights divided out the two cannot be told apart (−0.006 dB, −0.067 to 0.058), and at none
+# colorful. With half of the weights divided out the two cannot be told apart (−0.006 dB, −0.067 to 0.058), and at none
 # of the 20 settings is the palette surely better.
 # With all weights out and T = 1 its MAE is 0.0763, the U-Net's 0.0744. So the
 # network knows about as much as the U-Net, and by this judge **its vividness is bought, not earned**.
 #
 # PSNR is one judge, and it punishes a wrong hue harder than it rewards a right one. Here is a second: how similar does
-# a *classifier* find the colouring and the photograph? We take the distance between EfficientNet-Lite0's features, as
-# in LPIPS but without its learnt weights (`benchmarks/second_judge.py`; lower is more similar), on the same 2,000 test
-# photos. Each model is multiplied by the constant that makes it as colourful as the palette at T = 0.38:
+# a *classifier* find the coloring and the photograph? We take the distance between EfficientNet-Lite0's features, as
+# in LPIPS but without its learned weights (`benchmarks/second_judge.py`; lower is more similar), on the same 2,000 test
+# photos. Each model is multiplied by the constant that makes it as colorful as the palette at T = 0.38:
 
 # %%
 judge = pd.read_csv(results / "second_judge.csv")
 judge[["rebalancing", "row", "saturation", "colorfulness", "distance", "palette_minus_this", "low", "high"]].round(4)
 
 # %% [markdown]
-# **The second judge agrees with the first.** At the palette's colourfulness the classifier finds the U-Net times 2.2
+# **The second judge agrees with the first.** At the palette's colorfulness the classifier finds the U-Net times 2.2
 # closer to the photographs (1.334) than the palette (1.415), with gray in between (1.356). With rebalancing 0.5 all are
 # closer than gray, and again the U-Net is closest. Why, then, does the palette please the eye? Look at what pleases:
-# skies, meadows, woods, dogs, whose colours it knows. Rebalancing makes it bold there *and* where it does not know, and
-# most photographs are full of things that could have any colour: shirts, walls, cars. On those it is boldly wrong. A
+# skies, meadows, woods, dogs, whose colors it knows. Rebalancing makes it bold there *and* where it does not know, and
+# most photographs are full of things that could have any color: shirts, walls, cars. On those it is boldly wrong. A
 # gallery of landscapes flatters a bold model; an average over all photographs punishes it. Both are true.
 #
-# What has been won, then, is not closer colours. It is three things that no model before could give: a choice *after*
+# What has been won, then, is not closer colors. It is three things that no model before could give: a choice *after*
 # training, a map of what the network does not know, and several answers.
 #
 # ## 9.12 The quoted run
@@ -704,31 +707,31 @@ judge[["rebalancing", "row", "saturation", "colorfulness", "distance", "palette_
 # *Read from `results/`, not computed here.*
 
 # %%
-run = runs.quoted()["palette"]
+run = runs.published()["palette"]
 r = run.record
 print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, seed {run.recipe.seed}, {r['device']}, "
       f"{r['minutes']:.1f} min after the U-Net's")
-print(quoted_score(run))
+print(published_score(run))
 
 # %% [markdown]
-# And by eye, which is what all this is for. (`colorize` and the page use rebalancing 0.75, with fewer blotches.) The photographs of `data/gallery` at full size, coloured by the U-Net, the cGAN and the palette:
+# And by eye, which is what all this is for. (`colorize` and the page use rebalancing 0.75, with fewer blotches.) The photographs of `data/gallery` at full size, colored by the U-Net, the cGAN and the palette:
 
 # %%
 photographs = gallery_photos(240)
-rows = {name: coloured(photographs, *shipped_model(name)[:2]) for name in ("unet", "cgan")}
-rows["palette"] = coloured(photographs, net, size)  # its dials stand as Zhang et al. would paint
+rows = {name: colorize_all(photographs, *pretrained_model(name)[:2]) for name in ("unet", "cgan")}
+rows["palette"] = colorize_all(photographs, net, size)  # its dials stand as Zhang et al. would paint
 across(rows | {"truth": photographs})
 
 # %% [markdown]
 # ## Summary
 #
-# * Colouring can be classification: 260 bins of the ab plane, a distribution over them at each pixel, cross-entropy against a soft target.
-# * Most pixels are nearly gray. Class weights make rare colours count, and can be divided out again afterwards: what is trained is one distribution, what
+# * Coloring can be classification: 260 bins of the ab plane, a distribution over them at each pixel, cross-entropy against a soft target.
+# * Most pixels are nearly gray. Class weights make rare colors count, and can be divided out again afterwards: what is trained is one distribution, what
 #   is painted is a choice.
-# * Temperature leads from the likeliest colour to the mean of all, rebalancing from what is vivid to what is probable.
+# * Temperature leads from the likeliest color to the mean of all, rebalancing from what is vivid to what is probable.
 # * The entropy of the distribution says where the network does not know. None of the models before it can say
 #   that.
-# * Draws need one coin for neighbours, not one for each pixel: Gumbel noise that is smooth in space, or a latent variable for the whole picture.
+# * Draws need one coin for neighbors, not one for each pixel: Gumbel noise that is smooth in space, or a latent variable for the whole picture.
 #
 # ## Exercises
 #
@@ -736,6 +739,6 @@ across(rows | {"truth": photographs})
 #    divided out. Does each win at its own game on validation photos? Which is grayer?
 # 2. **Honest probabilities?** Of the pixels whose likeliest bin has a probability of about 30%, is it the right one in 30%? Draw the curve for all
 #    probabilities. Why would even a perfect network not lie on the diagonal here?
-# 3. **Without the weights.** Train the stage with `uniform=1.0`. How colourful is it at T = 0.38, and what does `rebalancing` do to it now?
+# 3. **Without the weights.** Train the stage with `uniform=1.0`. How colorful is it at T = 0.38, and what does `rebalancing` do to it now?
 #
 # Solutions: `notebooks/solutions/09_solutions.ipynb`.

@@ -2,8 +2,11 @@
 
 import dataclasses
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 
 SEED = 42  # one default seed for the choice of photos, the split and the training
 TITLES = {
@@ -29,6 +32,7 @@ class Profile:
     n_train: int  # at most so many photos, counted before any is skipped; validation comes out of them
     n_test: int
     purpose: str  # one sentence for a reader
+    min_chroma: float = 0.0  # photos of lower mean CIE chroma are left out of training and validation; 5: near-gray
     data_dir: Path | None = None  # the folder of one's own photos when source is `folder`
     outputs_name: str | None = None  # the folder below outputs/; None is `name`
 
@@ -80,144 +84,142 @@ def get_profile(profile: Profile | str | None = None) -> Profile:
     return dataclasses.replace(PROFILES[name], source="folder", data_dir=folder)
 
 
-@dataclass(frozen=True)
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[float, Field(ge=0.05, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Weight = Annotated[float, Field(ge=0, le=1e9)]
+
+
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Recipe:
     """All that decides what a run learns, beside its photos. Edit with `dataclasses.replace(recipe, lr=1e-3)`.
 
-    A run's id is made of the fields that differ from these defaults, so a new field with a default renames no run.
+    Values are coerced to their field's type, so equal recipes are one run: a run's id is made of the fields that
+    differ from these defaults. A wrong value, or a field that the model does not use, raises ValueError by name.
     """
 
-    model: str  # one of MODELS
-    epochs: int
-    lr: float
-    schedule: str = "constant"  # or one_cycle (then lr is its maximum) or linear_decay, see `g2g.training.fit`
-    batch_size: int = 32
-    seed: int = SEED
-    width: int | None = None  # cnn, flow: channels of the first convolution
-    resolution: str = "full"  # of the U-Net's answer: full or quarter, see `g2g.models.unet`
-    encoder: str = "resnet18"  # of the U-Net: a key of `g2g.models.ENCODERS`
-    weights: str | None = None  # unet: of the encoder: imagenet, None (random) or a path
-    encoder_lr_mult: float = 1.0  # unet: the encoder's learning rate, as a share of lr; 0 freezes batch norm, too
-    weight_decay: float = 0.0  # of AdamW; 0: Adam
-    min_crop_side: float = 1.0  # training photos are cropped at random, to squares of this share of the side or more
-    ema_decay: float = 0.0  # decay of the moving average of the weights, which is validated and kept; 0: none
-    init_from: str | None = None  # the stage whose trained U-Net the run starts from
-    steps_per_epoch: int | None = None  # batches of an epoch; None: all
-    beta1: float = 0.9  # of Adam; in the cGAN, of both
-    lambda_l1: float | None = None  # cgan: weight of the L1 term
-    d_lr_mult: float | None = None  # cgan: D's learning rate, as a share of lr
-    receptive_field: int | None = None  # cgan: of the PatchGAN, in px of what it judges
-    r1: float = 0.0  # cgan: weight of the gradient penalty on D
-    d_epochs: int = 0  # cgan: so many epochs, the first of all, D trains alone
-    uniform: float | None = None  # palette: share of it in the class weights, see `g2g.palette.class_weights`
+    model: Literal[MODELS]
+    epochs: Count
+    lr: Annotated[float, Field(ge=1e-12, le=10)]  # of Adam, or the maximum of one_cycle
+    schedule: Literal["constant", "one_cycle", "linear_decay"] = "constant"  # see `g2g.training.fit`
+    batch_size: Count = 32
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
+    steps_per_epoch: Count | None = None  # None: as many as there are photos for
+    loss: Literal["l1", "mse", "huber", "perceptual", "feature_matching"] = "l1"  # see `g2g.losses`
+    min_crop_side: Side = 1.0  # photos are cropped at random, to squares of this fraction of the side or more
+    softness: Side = 1.0  # photos are softened at random, as if enlarged from this fraction of the side or more
+    jitter: Fraction = 0.0  # lightness and contrast of L change at random by up to this much
+    weight_decay: Fraction = 0.0  # of AdamW; 0: Adam
+    ema_decay: Decay = 0.0  # of the moving average of the weights, which is validated and kept; 0: none
+    beta1: Decay = 0.9  # of Adam; in the cGAN, of both networks
+    width: Annotated[int, Field(ge=2, le=1024)] = 64  # channels of the first convolution
+    resolution: Literal["full", "quarter"] = "full"  # of the U-Net's prediction, see `g2g.models.unet`
+    encoder: Literal["resnet18", "efficientnet_lite0"] = "resnet18"  # of the U-Net
+    weights: str | None = None  # of the encoder: imagenet, None (random) or a path
+    encoder_lr_mult: Annotated[float, Field(ge=0, le=100)] = (
+        1.0  # the encoder's rate over lr; 0 freezes batch norm, too
+    )
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0  # the last epochs: whole photos, encoder and batch norm frozen
+    init_from: Literal["unet", "palette"] | None = None  # the model whose trained U-Net the run starts from
+    lambda_l1: Weight = 100.0  # weight of `loss` beside the adversarial term
+    adversarial: Weight = 1.0  # weight of the adversarial term
+    d_lr_mult: Weight = 1.0  # D's learning rate over lr
+    receptive_field: Literal[1, 16, 34, 70, 286] = 70  # of the PatchGAN, in px of what it judges
+    r1: Weight = 0.0  # weight of the gradient penalty on D
+    d_epochs: Annotated[int, Field(ge=0)] = 0  # so many epochs, the first of all, D trains alone
+    uniform: Fraction = 0.5  # fraction of the uniform distribution in `g2g.palette.class_weights`
 
-    def __post_init__(self):
-        """Raise ValueError that names a field, what was given, and what is allowed."""
-        optional = {field.name for field in dataclasses.fields(self) if field.default is None}
-        needed = {
-            "cnn": {"width"},
-            "cgan": {"lambda_l1", "d_lr_mult", "receptive_field"},
-            "palette": {"uniform"},
-            "flow": {"width"},
-        }
-        optional -= needed.get(self.model, set())
-        for field, (low, high) in _RANGES.items():
-            value = getattr(self, field)
-            if value is None and field in optional:
-                continue
-            if not isinstance(value, (int, float)) or not low <= value <= high:
-                raise ValueError(f"recipe: {field} is {value!r}, expected a number from {low:g} to {high:g}")
-        if self.model == "cgan" and (self.encoder_lr_mult not in (0, 1) or self.weight_decay):
-            raise ValueError("recipe: the cGAN knows encoder_lr_mult 0 (frozen) or 1, and no weight_decay")
+    @model_validator(mode="after")
+    def _check_fields(self):
+        for field in dataclasses.fields(self):
+            models = _ONLY_FOR.get(field.name, MODELS)
+            if self.model not in models and getattr(self, field.name) != field.default:
+                raise ValueError(f"{field.name} is of no use to {self.model}; it is for {', '.join(models)}")
+        if self.schedule == "one_cycle" and self.beta1 != 0.9:
+            raise ValueError("beta1 cannot be chosen with one_cycle, which sets it at every step")
+        return self
 
 
-# Field: least and largest value. A field that may be None is not checked then.
-_RANGES = {
-    "epochs": (1, 100_000),
-    "lr": (1e-12, 10),
-    "batch_size": (1, 65_536),
-    "seed": (0, 2**32 - 1),
-    "width": (2, 1024),
-    "encoder_lr_mult": (0, 100),
-    "weight_decay": (0, 100),
-    "min_crop_side": (0.05, 1),
-    "ema_decay": (0, 0.999999),
-    "steps_per_epoch": (1, 10**9),
-    "beta1": (0, 0.999999),
-    "lambda_l1": (0, 1e9),
-    "d_lr_mult": (0, 1e6),
-    "r1": (0, 1e9),
-    "d_epochs": (0, 100_000),
-    "uniform": (0, 1),
+_UNETS = tuple(name for name in MODELS if name != "cnn")
+_ONLY_FOR = dict.fromkeys(("lambda_l1", "adversarial", "d_lr_mult", "receptive_field", "r1", "d_epochs"), ("cgan",))
+_ONLY_FOR |= dict.fromkeys(
+    ("resolution", "encoder", "weights", "encoder_lr_mult", "frozen_epochs", "init_from"), _UNETS
+)
+_ONLY_FOR |= {
+    "width": ("cnn", "flow"),
+    "uniform": ("palette",),
+    "loss": ("cnn", "unet", "unet_full", "unet_long", "cgan"),
 }
 
 # 2e-4, β1 = 0.5 and λ = 100 as in pix2pix (Isola et al. 2017), the decay as in its authors' later PyTorch code;
 # the report names β1 only. unet_long, the control, is the cGAN's recipe without the adversary.
 _PIX2PIX = {"lr": 2e-4, "beta1": 0.5, "schedule": "linear_decay", "init_from": "unet"}
-_GAN = _PIX2PIX | {"lambda_l1": 100.0}
+_ONE_CYCLE = {"lr": 1e-3, "schedule": "one_cycle"}
 _QUARTER = {"resolution": "quarter", "encoder": "efficientnet_lite0"}
 # Chosen on validation photos (docs/training.md): against overfitting, and the same for all that start untrained
-_STEADY = {"schedule": "one_cycle", "weight_decay": 0.05, "min_crop_side": 0.6, "ema_decay": 0.998}
+_REGULARIZED = {"schedule": "one_cycle", "weight_decay": 0.05, "min_crop_side": 0.6, "ema_decay": 0.998}
 _PRETRAINED = {"lr": 1e-3, "weights": "imagenet", "encoder_lr_mult": 0.3}
 # A gentle adversary for a U-Net that is good already; its first 40 steps are D's alone
-_GENTLE = {"steps_per_epoch": 40, "batch_size": 16, "lr": 1e-4, "encoder_lr_mult": 0.0, "ema_decay": 0.98}
-_GENTLE_GAN = _GENTLE | {"lambda_l1": 30.0, "d_lr_mult": 2.0, "receptive_field": 16, "r1": 1.0, "d_epochs": 1}
-# Only what follows the encoder is trained: with crops and a free encoder the answers were worse (docs/training.md)
-_PALETTE = {"init_from": "unet", "uniform": 0.5, "lr": 1e-3, "schedule": "one_cycle", "encoder_lr_mult": 0, "ema_decay": 0.99}
-_FLOW = {"init_from": "unet", "width": 64, "lr": 2e-3, "schedule": "one_cycle", "encoder_lr_mult": 0, "ema_decay": 0.999}
-_PALETTE_ALONE = _QUARTER | _PRETRAINED | _STEADY | {"uniform": 0.5}  # where the U-Net is not the quarter one
+_SHORT = _PIX2PIX | {"steps_per_epoch": 40, "batch_size": 16, "lr": 1e-4, "encoder_lr_mult": 0, "ema_decay": 0.98}
+_GENTLE = _SHORT | {"lambda_l1": 30, "d_lr_mult": 2, "receptive_field": 16, "r1": 1, "d_epochs": 1}
+# Only what follows the encoder is trained: with crops and a free encoder the predictions were worse (docs/training.md)
+_FROZEN = {"init_from": "unet", "schedule": "one_cycle", "encoder_lr_mult": 0}
+_PALETTE = _FROZEN | {"lr": 1e-3, "ema_decay": 0.99}
+_FLOW = _FROZEN | {"lr": 2e-3, "ema_decay": 0.999}
+_PALETTE_ALONE = _QUARTER | _PRETRAINED | _REGULARIZED  # where the U-Net is not the quarter one
 RECIPES = {
     "smoke": {
         "cnn": Recipe("cnn", epochs=8, lr=3e-3, schedule="one_cycle", batch_size=16, width=16),
-        "unet": Recipe("unet", epochs=4, lr=1e-3, schedule="one_cycle", batch_size=16, weights="imagenet", **_QUARTER),
-        "unet_long": Recipe("unet_long", epochs=4, **_QUARTER, **_PIX2PIX | _GENTLE),
-        "cgan": Recipe("cgan", epochs=4, **_QUARTER, **_PIX2PIX | _GENTLE_GAN),
+        "unet": Recipe("unet", epochs=4, batch_size=16, weights="imagenet", **_ONE_CYCLE, **_QUARTER),
+        "unet_long": Recipe("unet_long", epochs=4, **_QUARTER, **_SHORT),
+        "cgan": Recipe("cgan", epochs=4, **_QUARTER, **_GENTLE),
         "palette": Recipe("palette", epochs=4, batch_size=16, **_QUARTER, **_PALETTE),
         "flow": Recipe("flow", epochs=8, batch_size=16, **_QUARTER, **_FLOW),
     },
     "cpu": {
-        "cnn": Recipe("cnn", epochs=9, lr=2e-3, width=32, **_STEADY),
-        "unet": Recipe("unet", epochs=8, **_QUARTER, **_PRETRAINED, **_STEADY),
-        "unet_full": Recipe("unet_full", epochs=3, encoder="efficientnet_lite0", **_PRETRAINED, **_STEADY),
-        "unet_long": Recipe("unet_long", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE),
-        "cgan": Recipe("cgan", epochs=41, **_QUARTER, **_PIX2PIX | _GENTLE_GAN),
+        "cnn": Recipe("cnn", epochs=9, lr=2e-3, width=32, **_REGULARIZED),
+        "unet": Recipe("unet", epochs=8, **_QUARTER, **_PRETRAINED, **_REGULARIZED),
+        "unet_full": Recipe("unet_full", epochs=3, encoder="efficientnet_lite0", **_PRETRAINED, **_REGULARIZED),
+        "unet_long": Recipe("unet_long", epochs=41, **_QUARTER, **_SHORT),
+        "cgan": Recipe("cgan", epochs=41, **_QUARTER, **_GENTLE),
         "palette": Recipe("palette", epochs=4, **_QUARTER, **_PALETTE),
         "flow": Recipe("flow", epochs=18, steps_per_epoch=200, **_QUARTER, **_FLOW),
     },
     "class": {
-        "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle", width=64),
-        "unet": Recipe("unet", epochs=5, lr=1e-3, schedule="one_cycle", weights="imagenet"),
+        "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle"),
+        "unet": Recipe("unet", epochs=5, weights="imagenet", **_ONE_CYCLE),
         "unet_long": Recipe("unet_long", epochs=5, **_PIX2PIX),
-        "cgan": Recipe("cgan", epochs=5, d_lr_mult=0.25, receptive_field=70, **_GAN),
+        "cgan": Recipe("cgan", epochs=5, d_lr_mult=0.25, **_PIX2PIX),
         "palette": Recipe("palette", epochs=8, **_PALETTE_ALONE),
         "flow": Recipe("flow", epochs=40, **_QUARTER, **_FLOW | {"init_from": "palette"}),
     },
     "report": {
-        "cnn": Recipe("cnn", epochs=100, lr=1e-3, width=64),
+        "cnn": Recipe("cnn", epochs=100, lr=1e-3),
         "unet": Recipe("unet", epochs=20, lr=1e-4, weights="imagenet"),
         "unet_long": Recipe("unet_long", epochs=20, **_PIX2PIX),
-        "cgan": Recipe("cgan", epochs=20, d_lr_mult=1.0, receptive_field=70, **_GAN),
+        "cgan": Recipe("cgan", epochs=20, **_PIX2PIX),
         "palette": Recipe("palette", epochs=8, **_PALETTE_ALONE),
         "flow": Recipe("flow", epochs=40, **_QUARTER, **_FLOW | {"init_from": "palette"}),
     },
 }
 
 
-def get_recipe(stage: str, profile: Profile | str | None = None) -> Recipe:
-    """The table's recipe of a stage. ValueError for an unknown stage or profile lists the known ones.
+def get_recipe(model: str, profile: Profile | str | None = None) -> Recipe:
+    """The table's recipe of a model. ValueError for an unknown model or profile lists the known ones.
 
     `G2G_WEIGHTS` replaces ResNet-18's ImageNet weights, which have to be downloaded: the path of a state dict, or
     `none` for random ones. (EfficientNet-Lite0's lie in the repository.)
     """
     profile = get_profile(profile)
     recipes = RECIPES[profile.name]
-    if stage not in recipes:
-        raise ValueError(f"unknown stage {stage!r}; known to {profile.name}: {', '.join(recipes)}")
-    recipe = recipes[stage]
-    asked = os.environ.get("G2G_WEIGHTS")
-    if not asked or recipe.weights is None or recipe.encoder != "resnet18":
+    if model not in recipes:
+        raise ValueError(f"unknown model {model!r}; known to {profile.name}: {', '.join(recipes)}")
+    recipe = recipes[model]
+    weights = os.environ.get("G2G_WEIGHTS")
+    if not weights or recipe.weights is None or recipe.encoder != "resnet18":
         return recipe
-    return dataclasses.replace(recipe, weights=None if asked == "none" else asked)
+    return dataclasses.replace(recipe, weights=None if weights == "none" else weights)
 
 
 def repo_root() -> Path:

@@ -215,7 +215,7 @@ def _pretrained_generator(card):
     model = pretrained_init(about, card.parent)
     path = card.with_suffix(".safetensors")
     _check_digest(path, about)
-    return load_weights(model, path, changes=about["start"] is not None).eval()
+    return load_weights(model, path, changes=about["init_run"] is not None).eval()
 
 
 def pretrained_init(record: dict, folder: Path) -> torch.nn.Module:
@@ -228,8 +228,8 @@ def pretrained_init(record: dict, folder: Path) -> torch.nn.Module:
         return _model(recipe, record["size"], weights=None)
     card = folder / f"{recipe.init_from}.json"
     found = json.loads(card.read_text())["run"]
-    if found != record["start"]:
-        raise ValueError(f"{record['run']} starts from {record['start']}, {card} is of {found}: ship its start first")
+    if found != record["init_run"]:
+        raise ValueError(f"{record['run']} starts from {record['init_run']}, {card} is of {found}: ship its start first")
     return _extended(_pretrained_generator(card), recipe)
 
 
@@ -346,7 +346,7 @@ def _train(recipe, photos, profile, start, folder):
     record = settings | {
         "run": folder.name,
         "recipe": dataclasses.asdict(_portable(recipe)),
-        "start": start and start.id,
+        "init_run": start and start.id,
         "profile": profile.name,
         "size": photos.size,
         "photos_hash": photos.hash,

@@ -137,7 +137,7 @@ def runs_table(runs: dict) -> pd.DataFrame:
         if stage == "cnn":
             encoder = "none"
         if recipe.init_from:
-            encoder = f"of {record['start']}"
+            encoder = f"of {record['init_run']}"
         row = {
             "model": TITLES[stage],
             "run": run.id,

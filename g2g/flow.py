@@ -1,8 +1,8 @@
-"""Color by flow matching (chapter 11): noise flows, step by step, to what the U-Net's one answer leaves open.
+"""Color by flow matching (chapter 11): noise flows, step by step, to the residual of the U-Net's one prediction.
 
 Lipman et al. 2023 and Liu et al. 2023 (rectified flow): on the straight line from noise (time 0) to data (time 1), a
-network learns the velocity. Data are the true ab minus the U-Net's answer, at an eighth of the resolution, divided by
-their standard deviation.
+network learns the velocity. Data are ab minus the U-Net's prediction, the residual, at an eighth of the resolution,
+divided by its standard deviation.
 """
 
 import math
@@ -16,7 +16,7 @@ from g2g.lab import photos_to_lab
 from g2g.palette import annealed_mean
 
 NOISES = 4  # for each photo of a batch: all four together cost as much as computing its condition once
-DROP = 0.1  # share of them that see L alone, for guidance without a classifier (Ho & Salimans 2022)
+DROP = 0.1  # fraction of them that see L alone, for guidance without a classifier (Ho & Salimans 2022)
 WIDTH_OF_TIME = 64  # sines and cosines that tell the network what time it is
 
 
@@ -45,15 +45,15 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Each place takes from all others what looks like it: one half of a face learns what the other one decided."""
+    """Self-attention over all places, one head: one half of a face learns which color the other one got."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.ask = nn.Sequential(nn.GroupNorm(8, channels), nn.Conv2d(channels, 3 * channels, 1))
+        self.qkv = nn.Sequential(nn.GroupNorm(8, channels), nn.Conv2d(channels, 3 * channels, 1))
         self.out = _zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x):
-        query, key, value = self.ask(x).flatten(2).chunk(3, dim=1)
+        query, key, value = self.qkv(x).flatten(2).chunk(3, dim=1)
         weights = (query.transpose(1, 2) @ key / math.sqrt(x.shape[1])).softmax(dim=2)
         return x + self.out((value @ weights.transpose(1, 2)).view(x.shape))
 
@@ -63,14 +63,14 @@ def _conv(channels_in, channels_out):
 
 
 def _zeroed(layer):
-    """`layer`, which answers 0 until it has learned: a block begins as its skip alone."""
+    """`layer` with zero weights: a block begins as its skip alone."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
 
 
 class Velocity(nn.Module):
-    """A small U-Net with time as a second input: where noisy ab has to go.
+    """A small U-Net with time as a second input: the direction in which noisy ab moves.
 
     Args:
         condition: channels of what it sees beside the noisy ab.
@@ -105,14 +105,14 @@ class Velocity(nn.Module):
 
 
 class FlowUnet(nn.Module):
-    """A trained quarter U-Net, frozen, and a flow that draws what its answer leaves open: each seed another coloring.
+    """A trained quarter U-Net, frozen, and a flow that draws its residual: each seed gives another coloring.
 
     Args:
-        model: a trained `g2g.models.QuarterUnet`, or a `g2g.palette.PaletteUnet`, whose mean is then the one answer.
+        model: a trained `g2g.models.QuarterUnet`, or a `g2g.palette.PaletteUnet`, whose mean is then the prediction.
         width: see `Velocity`.
 
     Attributes:
-        spread: standard deviation of what the answer leaves open, of normalized ab.
+        residual_std: standard deviation of the residual, of normalized ab.
         seed: of the noise, to which each photo adds its own (else a folder of photos would get one tint). steps: of
             Euler's method.
     """
@@ -121,7 +121,7 @@ class FlowUnet(nn.Module):
         super().__init__()
         self.unet = getattr(model, "unet", model)
         self.velocity = Velocity(self.unet.head.in_channels + 1 + 2, width)
-        self.register_buffer("spread", torch.tensor(1.0))
+        self.register_buffer("residual_std", torch.tensor(1.0))
         self.seed, self.steps = 0, 40  # chosen on validation photos: 20 steps are paler, 100 hardly more colorful
 
     @property
@@ -131,29 +131,29 @@ class FlowUnet(nn.Module):
 
     @torch.no_grad()
     def condition(self, L: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """L (B,1,H,W) to L, the U-Net's answer and its last features at an eighth (B,1+2+C,h,w); the answer (B,2,H,W).
+        """L (B,1,H,W) to L, prediction and features of the U-Net at an eighth (B,1+2+C,h,w); its prediction (B,2,H,W).
 
         The features must be those of the U-Net that the flow was trained with: it cannot read any others.
         """
         features = self.unet.decode(L)
-        answer = self.unet.head(features)
-        if answer.shape[1] != 2:
-            answer = annealed_mean(answer, 1.0)
+        pred_ab = self.unet.head(features)
+        if pred_ab.shape[1] != 2:
+            pred_ab = annealed_mean(pred_ab, 1.0)
         size = [math.ceil(side / 8) for side in L.shape[2:]]
-        seen = [F.interpolate(planes, size=size, mode="area") for planes in (L, 10 * answer, features)]
-        return torch.cat(seen, dim=1), F.interpolate(answer, size=L.shape[2:], mode="bilinear")
+        planes = [F.interpolate(x, size=size, mode="area") for x in (L, 10 * pred_ab, features)]
+        return torch.cat(planes, dim=1), F.interpolate(pred_ab, size=L.shape[2:], mode="bilinear")
 
     def residual(self, L: torch.Tensor, ab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The condition (B,C,h,w) and ab (B,2,h,w) minus the U-Net's answer, of photos (B,1,H,W) and (B,2,H,W)."""
-        condition, answer = self.condition(L)
-        return condition, F.interpolate(ab - answer, size=condition.shape[2:], mode="area")
+        """The condition (B,C,h,w) and ab (B,2,h,w) minus the prediction, of photos (B,1,H,W) and (B,2,H,W)."""
+        condition, pred_ab = self.condition(L)
+        return condition, F.interpolate(ab - pred_ab, size=condition.shape[2:], mode="area")
 
     def loss(self, L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
         """Mean squared error of the velocity at random times, each photo in `NOISES` noises."""
-        condition, rest = (planes.repeat(NOISES, 1, 1, 1) for planes in self.residual(L, ab))
+        condition, residual = (planes.repeat(NOISES, 1, 1, 1) for planes in self.residual(L, ab))
         unseen = torch.rand(len(condition), device=L.device) < DROP
         condition[unseen, 1:] = 0
-        data = rest / self.spread
+        data = residual / self.residual_std
         noise = torch.randn_like(data)
         t = torch.rand(len(data), device=L.device)
         x_t = torch.lerp(noise, data, t.view(-1, 1, 1, 1))
@@ -162,7 +162,7 @@ class FlowUnet(nn.Module):
     def noise(self, L: torch.Tensor) -> torch.Tensor:
         """The noise that flows to each photo's colors, (B,2,h,w): of `seed` and of the photo."""
         height, width = (math.ceil(side / 8) for side in L.shape[2:])
-        thumbnails = F.adaptive_avg_pool2d(L, 8).mul(100).round().to("cpu", torch.int8)
+        thumbnails = F.adaptive_avg_pool2d(L.float(), 8).mul(10).round().to("cpu", torch.int8)
         noises = []
         for thumbnail in thumbnails:
             both = zlib.crc32(thumbnail.numpy().tobytes(), self.seed)  # 32 bits, more than which torch would pass over
@@ -178,16 +178,16 @@ class FlowUnet(nn.Module):
         """
         if self.steps < 1:
             raise ValueError(f"steps: expected 1 or more, got {self.steps}")
-        condition, answer = self.condition(L)
+        condition, pred_ab = self.condition(L)
         x = self.noise(L)
         for step in range(self.steps):
             t = torch.full((len(x),), step / self.steps, device=L.device)
             x = x + self.velocity(x, t, condition) / self.steps
-        return answer + F.interpolate(self.spread * x, size=L.shape[2:], mode="bilinear")
+        return pred_ab + F.interpolate(self.residual_std * x, size=L.shape[2:], mode="bilinear")
 
 
-def spread(model: FlowUnet, photos) -> torch.Tensor:
-    """The standard deviation of what the answer of `model` leaves open of uint8 photos (N,S,S,3)."""
+def residual_std(model: FlowUnet, photos) -> torch.Tensor:
+    """The standard deviation of the residual that the prediction of `model` leaves of uint8 photos (N,S,S,3)."""
     parts = [photos[start : start + 32] for start in range(0, len(photos), 32)]
-    rest = [model.residual(*photos_to_lab(part, model.spread.device))[1] for part in parts]
-    return torch.cat(rest).std()
+    residuals = [model.residual(*photos_to_lab(part, model.residual_std.device))[1] for part in parts]
+    return torch.cat(residuals).std()

@@ -1,4 +1,4 @@
-"""Color as a distribution: bins of the ab plane, soft targets, class weights, and the U-Net that answers with them.
+"""Color as a distribution: bins of the ab plane, soft targets, class weights, and the U-Net that predicts it.
 
 After Zhang, Isola & Efros 2016, "Colorful Image Colorization" (arXiv 1603.08511), sections 2.1 to 2.3. Bins are in CIE
 units; Q is their number, 260.
@@ -13,10 +13,10 @@ from torch import nn
 from g2g import lab
 
 GRID = 10  # distance of the bins, CIE units
-NEIGHBOURS, SIGMA = 5, 5.0  # a color is shared by so many bins, by a Gaussian of their distance, CIE units
+NEIGHBORS, SIGMA = 5, 5.0  # a color is spread over so many bins, by a Gaussian of their distance, CIE units
 STEP = 2  # CIE units between the colors whose soft targets stand in a table: searching per pixel would be slow
 TEMPERATURE = 0.38
-DEFAULT_REBALANCING = 0.75  # the rebalancing of a shipped palette, chosen by eye: at 1, what could be anything gets blotches
+DEFAULT_REBALANCING = 0.75  # of the pretrained palette, chosen by eye: at 1, surfaces of any color get blotches
 
 
 @functools.cache
@@ -32,48 +32,48 @@ def bins() -> torch.Tensor:
     return GRID * nearest.unique(dim=0).float()
 
 
+SIDE = round(2 * lab.AB_SCALE / STEP) + 1  # colors along a side of that table
+
+
 @functools.cache
-def _table():
-    """Soft targets (side²,Q) of the colors of a square grid of `STEP`, a* by a*, and its side."""
-    side = round(2 * lab.AB_SCALE / STEP) + 1
-    values = torch.linspace(-lab.AB_SCALE, lab.AB_SCALE, side)
+def _table(device="cpu"):
+    """Soft targets (SIDE²,Q) of the colors of a square grid of `STEP`, a* by a*; one copy on each device."""
+    values = torch.linspace(-lab.AB_SCALE, lab.AB_SCALE, SIDE)
     distances = torch.cdist(torch.cartesian_prod(values, values), bins())
-    nearest, which = distances.topk(NEIGHBOURS, largest=False)
-    # less the smallest distance, which changes no share: far from all bins the Gaussian itself would be 0
+    nearest, which = distances.topk(NEIGHBORS, largest=False)
+    # less the smallest distance, which changes no fraction: far from all bins the Gaussian itself would be 0
     closeness = torch.exp((nearest[:, :1] ** 2 - nearest**2) / (2 * SIGMA**2))
-    shares = closeness / closeness.sum(dim=1, keepdim=True)
-    return torch.zeros_like(distances).scatter_(1, which, shares), side
+    fractions = closeness / closeness.sum(dim=1, keepdim=True)
+    return torch.zeros_like(distances).scatter_(1, which, fractions).to(device)
 
 
 def _row(ab):
     """For normalized ab (B,2,H,W) the row of the table (B,H,W)."""
-    _, side = _table()
-    a, b = ((ab.clamp(-1, 1) + 1) / 2 * (side - 1)).round().long().unbind(1)
-    return a * side + b
+    a, b = ((ab.clamp(-1, 1) + 1) / 2 * (SIDE - 1)).round().long().unbind(1)
+    return a * SIDE + b
 
 
 def soft_targets(ab: torch.Tensor) -> torch.Tensor:
-    """Normalized ab (B,2,H,W) as shares of the bins: (B,Q,H,W), summing to 1 at each pixel; to the nearest 2 units."""
-    table, _ = _table()
-    return table.to(ab.device)[_row(ab)].permute(0, 3, 1, 2)
+    """Normalized ab (B,2,H,W) as fractions of the bins: (B,Q,H,W), sum 1 at each pixel; to the nearest 2 units."""
+    return _table(ab.device)[_row(ab)].permute(0, 3, 1, 2)
 
 
 def prior(photos) -> torch.Tensor:
     """How often each bin occurs in uint8 photos (N,S,S,3), at a quarter of their resolution: (Q,), sum 1."""
-    table, _ = _table()
+    table = _table()
     counts = torch.zeros(len(table), dtype=torch.float64)
     for start in range(0, len(photos), 64):
         _, ab = lab.photos_to_lab(photos[start : start + 64])
         counts += torch.bincount(_row(F.avg_pool2d(ab, 4)).flatten(), minlength=len(table))
-    shares = counts @ table.double()
-    return (shares / shares.sum()).float()
+    frequencies = counts @ table.double()
+    return (frequencies / frequencies.sum()).float()
 
 
 def class_weights(prior: torch.Tensor, uniform: float = 0.5) -> torch.Tensor:
     """What a mistake in each bin costs (Q,): rare colors more; 1 on average over the pixels of the photos.
 
     Args:
-        prior: (Q,), of `prior`. uniform: share of the uniform distribution that is mixed into it first; 1: all bins
+        prior: (Q,), of `prior`. uniform: fraction of the uniform distribution that is mixed into it first; 1: all bins
             cost the same.
     """
     mixed = (1 - uniform) * prior + uniform / len(prior)
@@ -91,8 +91,8 @@ def annealed_mean(logits: torch.Tensor, temperature: float = TEMPERATURE) -> tor
         raise ValueError(f"temperature: expected above 0 (the likeliest color) to 1 (the mean), got {temperature}")
     if logits.shape[1] != len(bins()):
         raise ValueError(f"expected logits of {len(bins())} bins, got {logits.shape[1]}: weights of other bins?")
-    shares = F.softmax(logits / temperature, dim=1)
-    return torch.einsum("bqhw,qc->bchw", shares, bins().to(shares)) / lab.AB_SCALE
+    probabilities = F.softmax(logits.float() / temperature, dim=1)
+    return torch.einsum("bqhw,qc->bchw", probabilities, bins().to(probabilities)) / lab.AB_SCALE
 
 
 def palette_loss(logits: torch.Tensor, ab: torch.Tensor, class_weights: torch.Tensor) -> torch.Tensor:
@@ -102,18 +102,18 @@ def palette_loss(logits: torch.Tensor, ab: torch.Tensor, class_weights: torch.Te
     distribution times the weights, normalized, so that they can be divided out again.
     """
     targets = soft_targets(F.interpolate(ab, size=logits.shape[2:], mode="area"))
-    return F.cross_entropy(logits, targets, weight=class_weights)
+    return F.cross_entropy(logits.float(), targets, weight=class_weights)  # its log-softmax needs float32
 
 
 class PaletteUnet(nn.Module):
-    """A quarter U-Net whose answer is a distribution over the bins at each pixel; it paints its annealed mean.
+    """A quarter U-Net that predicts a distribution over the bins at each pixel, and paints its annealed mean.
 
     Args:
         unet: a `g2g.models.QuarterUnet`; all but its last layer is used, and changed by training.
 
     Attributes:
         class_weights: (Q,), those it was trained with. temperature: of the mean.
-        rebalancing: 1 answers as trained, as if rare colors were frequent; 0 divides the class weights out again.
+        rebalancing: 1 predicts as trained, as if rare colors were frequent; 0 divides the class weights out again.
     """
 
     def __init__(self, unet: nn.Module):

@@ -1,6 +1,11 @@
-"""Training: L1 through fastai's `Learner`, the conditional GAN as a `Learner` with two optimizers."""
+"""Training: fastai's `Learner` for one network, a `Learner` with two optimizers for the conditional GAN; resumable."""
 
+import math
 import os
+import pickle
+import time
+import zipfile
+from collections import defaultdict
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -8,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SchedLin, SchedNo, combine_scheds, combined_cos
@@ -15,9 +21,16 @@ from fastai.callback.training import BnFreeze
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastcore.imports import IN_NOTEBOOK
+from safetensors.torch import save
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
-from g2g import checkpoints
+from g2g.files import save_atomic
+from g2g.lab import to_rgb
+from g2g.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty
+from g2g.metrics import colorfulness
+
+# ---------------------------------------------------------------------------------------------- hardware
 
 
 def get_device() -> torch.device:
@@ -33,64 +46,86 @@ def precision(device) -> str:
 
 
 def hardware(device) -> dict:
-    """Settings that make training fast on `device`, applied, and returned as lines for the run's record."""
+    """What trains, for the run's record: device, precision, CPU threads."""
     on_gpu = torch.device(device).type == "cuda"
-    if on_gpu:
-        torch.set_float32_matmul_precision("high")  # TF32 where autocast leaves float32
-        torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True  # one input size per run
-    return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else str(torch.device(device)),
-        "precision": precision(device),
-        "threads": torch.get_num_threads(),
-    }
+    name = torch.cuda.get_device_name(device) if on_gpu else str(torch.device(device))
+    return {"device": name, "precision": precision(device), "threads": torch.get_num_threads()}
 
 
-def adam(betas=(0.9, 0.999), weight_decay=0.0):
+@contextmanager
+def fast_kernels():
+    """TF32 and cuDNN's search for the fastest kernels, which training may use; scores are computed without them."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")
+    try:
+        with torch.backends.cudnn.flags(benchmark=True, allow_tf32=True):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+# ---------------------------------------------------------------------------------------------- learners
+
+
+def _adam(recipe):
     """torch's AdamW, without decay the same as Adam, as a function of parameters; the fused kernel on CUDA."""
-    return partial(torch.optim.AdamW, betas=betas, weight_decay=weight_decay, fused=torch.cuda.is_available())
+    options = {"betas": (recipe.beta1, 0.999), "weight_decay": recipe.weight_decay}
+    return partial(torch.optim.AdamW, **options, fused=torch.cuda.is_available())
 
 
-def _prepare(model, device):
-    return model.to(device, memory_format=torch.channels_last)
+class LossLearner(Learner):
+    """A fastai `Learner` that trains `model: L -> ab` on batches (L, ab) as a `g2g.profiles.Recipe` says.
 
-
-def _options(dls, betas, weight_decay=0.0):
-    """What all learners share: L1, Adam, and the precision of the hardware."""
-    mode = precision(dls.device)
-    return {
-        "loss_func": F.l1_loss,
-        "opt_func": partial(OptimWrapper, opt=adam(betas, weight_decay)),
-        "cbs": None if mode == "fp32" else MixedPrecision(amp_mode=mode),
-    }
-
-
-def l1_learner(dls, model, betas=(0.9, 0.999), weight_decay=0.0, encoder_lr_mult=1.0, kind=Learner) -> Learner:
-    """A fastai `Learner` for `model: L -> ab` with L1 loss and torch's AdamW, in the precision of the hardware.
-
-    Args:
-        encoder_lr_mult: learning rate of `model.encoder`, as a share of the others'; 0 freezes it, and batch norm.
-        kind: the class of the learner.
+    A model with a method `loss(L, ab)` is trained by that one, all others by the recipe's loss. Validation is L1.
     """
-    options = _options(dls, betas, weight_decay)
-    two_rates = encoder_lr_mult not in (0, 1)
-    if two_rates:
-        options["splitter"] = _encoder_and_rest
-    learn = kind(dls, _prepare(model, dls.device), **options)
-    learn.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
-    learn.shares = [encoder_lr_mult, 1.0] if two_rates else [1.0]
-    if encoder_lr_mult == 0:
-        freeze_features(learn)
-    return learn
+
+    def __init__(self, dls, model, recipe):
+        mode = precision(dls.device)
+        two_rates = recipe.encoder_lr_mult not in (0, 1)
+        super().__init__(
+            dls,
+            model.to(dls.device, memory_format=torch.channels_last),
+            loss_func=F.l1_loss,
+            opt_func=partial(OptimWrapper, opt=_adam(recipe)),
+            cbs=[BnFreeze()] + [MixedPrecision(amp_mode=mode)] * (mode != "fp32"),
+            splitter=_encoder_and_rest if two_rates else lambda model: [list(model.parameters())],
+        )
+        self.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
+        self.recipe = recipe
+        self.lr_mults = [recipe.encoder_lr_mult, 1.0] if two_rates else [1.0]
+        if recipe.encoder_lr_mult == 0:
+            freeze_features(model)
+        if recipe.jitter:
+            self.add_cb(Jitter(recipe.jitter))
+        if recipe.frozen_epochs:
+            self.add_cb(FreezeLastEpochs(recipe.frozen_epochs))
+        if recipe.ema_decay:
+            self.add_cb(AverageWeights(model, recipe.ema_decay))
+
+    def _do_one_batch(self):
+        if not self.training:
+            return super()._do_one_batch()
+        (L,), (ab,) = self.xb, self.yb
+        if hasattr(self.model, "loss"):
+            self.pred = self.model.loss(L, ab)
+            self("after_pred")  # mixed precision makes it float32
+            self.loss_grad = self.pred
+        else:
+            self.pred = self.model(L)
+            self("after_pred")
+            self.loss_grad = LOSSES[self.recipe.loss](self.pred, ab, L)
+        self.loss = self.loss_grad.clone()
+        self("after_loss")
+        self._do_grad_opt()
 
 
-def freeze_features(learn) -> None:
+def freeze_features(model) -> None:
     """Fix the encoder, and all of batch norm: small steps from a trained network would blur its statistics."""
-    learn.model.encoder.requires_grad_(False)
-    for layer in learn.model.modules():
+    model.encoder.requires_grad_(False)
+    for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            layer.requires_grad_(False)
-    learn.add_cb(BnFreeze())  # batch norm without gradients stays in eval mode
+            layer.requires_grad_(False)  # fastai's BnFreeze keeps such layers in eval mode
 
 
 def _encoder_and_rest(model):
@@ -101,87 +136,32 @@ def _encoder_and_rest(model):
     return [encoder, rest]
 
 
-def discriminator_loss(D, L, real_ab, fake_ab) -> torch.Tensor:
-    """BCE of D on real pictures (label 1) and generated ones (label 0), halved as in pix2pix (Isola et al. 2017).
-
-    Detaches `fake_ab`: D's step does not reach G. A D that cannot tell scores ln 2 = 0.693.
-    """
-    real = D(L, real_ab)
-    fake = D(L, fake_ab.detach())
-    loss_real = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
-    loss_fake = F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
-    return 0.5 * (loss_real + loss_fake)
-
-
-def gradient_penalty(D, L, real_ab) -> torch.Tensor:
-    """R1 (Mescheder et al. 2018): how steep D is at real colors, so that it stays a slope that G can walk.
-
-    The squared length of the gradient of D's mean verdict on a photo, averaged over photos.
-    """
-    ab = real_ab.detach().requires_grad_()
-    verdicts = D(L, ab).mean((1, 2, 3))
-    (slope,) = torch.autograd.grad(verdicts.sum(), ab, create_graph=True)
-    return slope.square().sum((1, 2, 3)).mean()
-
-
-def generator_loss(D, L, fake_ab, real_ab, lambda_l1=100.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """pix2pix's generator loss BCE(D(L, G(L)), 1) + lambda_l1 * L1. Returns (total, adversarial term, L1 term)."""
-    verdict = D(L, fake_ab)
-    adversarial = F.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict))
-    l1 = F.l1_loss(fake_ab, real_ab)
-    return adversarial + lambda_l1 * l1, adversarial, l1
-
-
-class GANLearner(Learner):
+class GANLearner(LossLearner):
     """A conditional GAN as pix2pix trains it: per batch one step of D, then one step of G against the new D.
 
-    `self.model` is the generator, so saving, prediction and validation (L1) work as for any `Learner`. D judges, and
-    L1 corrects, at the resolution at which G answers: a D that sees finer color than G can paint wins by that alone.
-
-    Args:
-        dls: batches (L, ab).
-        generator, discriminator: `L -> ab` and `(L, ab) -> logits`.
-        lambda_l1: weight of the L1 term. betas: of both Adams. d_lr_mult: D's learning rate, as a share of G's.
-        r1: weight of `gradient_penalty` in D's step, halved as usual.
-        d_epochs: so many epochs, the first of all, D trains alone. freeze: see `freeze_features`.
+    `self.model` is the generator, so saving, prediction and validation (L1) work as for any `Learner`. The
+    discriminator, `(L, ab) -> logits`, judges, and the loss is computed, at the resolution at which G predicts: a D
+    that sees finer color than G can paint wins by that alone.
     """
 
-    def __init__(
-        self,
-        dls,
-        generator,
-        discriminator,
-        *,
-        lambda_l1=100.0,
-        betas=(0.5, 0.999),
-        d_lr_mult=1.0,
-        r1=0.0,
-        d_epochs=0,
-        freeze=False,
-    ):
-        super().__init__(dls, _prepare(generator, dls.device), **_options(dls, betas))
-        self.remove_cb(ProgressCallback)
-        self.discriminator = _prepare(discriminator, dls.device)
-        self.lambda_l1 = lambda_l1
-        self.d_lr_mult = d_lr_mult
-        self.r1 = r1
-        self.d_epochs, self.epoch = d_epochs, 0  # a single step, without `fit`, counts as of epoch 0
-        if freeze:
-            freeze_features(self)
-        self.d_opt = adam(betas)(discriminator.parameters())
+    def __init__(self, dls, generator, discriminator, recipe):
+        super().__init__(dls, generator, recipe)
+        self.discriminator = discriminator.to(dls.device, memory_format=torch.channels_last)
+        self.epoch = 0  # a single step, without `fit`, counts as of epoch 0
+        self.d_opt = _adam(recipe)(discriminator.parameters())
         self.d_scaler = torch.amp.GradScaler("cuda", enabled=precision(dls.device) == "fp16")
 
     def _do_fit(self):
         self.discriminator.train()
         super()._do_fit()
 
-    def _discriminator_step(self, L, ab, fake):
+    def _discriminator_step(self, L, ab, pred_ab):
         for group in self.d_opt.param_groups:
-            group["lr"] = self.d_lr_mult * self.opt.hypers[-1]["lr"]  # both follow one schedule
+            group["lr"] = self.recipe.d_lr_mult * self.opt.hypers[-1]["lr"]  # both follow one schedule
         self.discriminator.requires_grad_(True)
-        self.d_loss = loss = discriminator_loss(self.discriminator, L, ab, fake)
-        if self.r1:
-            loss = loss + self.r1 / 2 * gradient_penalty(self.discriminator, L, ab)
+        self.d_loss = loss = discriminator_loss(self.discriminator, L, ab, pred_ab)
+        if self.recipe.r1:
+            loss = loss + self.recipe.r1 / 2 * gradient_penalty(self.discriminator, L, ab)
         with torch.autocast(L.device.type, enabled=False):  # the backward pass stays out of autocast
             self.d_opt.zero_grad()
             self.d_scaler.scale(loss).backward()
@@ -197,34 +177,225 @@ class GANLearner(Learner):
         L, ab = (F.interpolate(planes, size=self.pred.shape[2:], mode="area") for planes in (L, ab))
         self("after_pred")
         self._discriminator_step(L, ab, self.pred)
-        self.loss_grad, adversarial, l1 = generator_loss(self.discriminator, L, self.pred, ab, self.lambda_l1)
+        weights = self.recipe.lambda_l1, LOSSES[self.recipe.loss], self.recipe.adversarial
+        self.loss_grad, adversarial, term = generator_loss(self.discriminator, L, self.pred, ab, *weights)
         self.loss = self.loss_grad.clone()
-        self.terms = {"d_loss": self.d_loss.detach(), "g_adv": adversarial.detach(), "g_l1": l1.detach()}
+        self.terms = {"d_loss": self.d_loss.detach(), "g_adv": adversarial.detach(), "g_l1": term.detach()}
         self("after_loss")
-        if self.epoch >= self.d_epochs:
+        if self.epoch >= self.recipe.d_epochs:
             self._do_grad_opt()
 
 
-class OwnLossLearner(Learner):
-    """Trains a model that knows what its mistakes cost, by `model.loss(L, ab)`; validated, as all models, by L1."""
-
-    def _do_one_batch(self):
-        if not self.training:
-            return super()._do_one_batch()
-        (L,), (ab,) = self.xb, self.yb
-        self.pred = self.model.loss(L, ab)
-        self("after_pred")  # mixed precision makes it float32
-        self.loss_grad = self.pred
-        self.loss = self.loss_grad.clone()
-        self("after_loss")
-        self._do_grad_opt()
-
-
 def gray_loss(batches) -> float:
-    """Mean |ab| over batches of (L, ab): the L1 of a model that answers gray, to read a loss against."""
+    """Mean |ab| over batches of (L, ab): the L1 of a model that predicts gray, to read a loss against."""
     by_photo = [ab.abs().mean((1, 2, 3)) for _, ab in batches]
     return float(torch.cat(by_photo).mean())
 
+
+# --------------------------------------------------------------------------------------------- callbacks
+
+
+class Jitter(Callback):
+    """Training photos as if exposed otherwise: contrast times 1 ± `most`, lightness ± `most`, drawn for each photo."""
+
+    def __init__(self, most):
+        self.most = most
+
+    def before_batch(self):
+        if self.training:
+            (L,) = self.xb
+            contrast, shift = self.most * (2 * torch.rand(2, len(L), 1, 1, 1, device=L.device) - 1)
+            mean = L.mean((2, 3), keepdim=True)
+            self.learn.xb = ((mean + shift + (1 + contrast) * (L - mean)).clamp(-1, 1),)
+
+
+class FreezeLastEpochs(Callback):
+    """The last `epochs` epochs see whole photos, with encoder and batch norm frozen."""
+
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def before_epoch(self):
+        if self.epoch >= self.n_epoch - self.epochs:
+            freeze_features(self.learn.model)
+            self.dls.train.min_crop_side = 1.0
+
+
+class AverageWeights(Callback):
+    """Averages the weights over the training steps; validation sees the average, which is what a run keeps.
+
+    An exponential moving average, batch norm's statistics included. At the beginning it forgets faster, so that the
+    untrained weights are soon gone.
+    """
+
+    def __init__(self, model, decay):
+        def update(averages, weights, count):
+            if not averages[0].is_floating_point():  # batch norm counts its batches
+                return torch._foreach_copy_(averages, weights)
+            decay_now = min(decay, (1 + float(count)) / (10 + float(count)))
+            return torch._foreach_lerp_(averages, weights, 1 - decay_now)
+
+        self.average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+
+    def after_batch(self):
+        if self.training:
+            self.average.update_parameters(self.learn.model)
+
+    def before_validate(self):
+        self.trained = self.learn.model
+        self.learn.model = self.average.module.eval()
+
+    def after_validate(self):
+        self.learn.model = self.trained
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss became NaN or infinite; the last whole epoch's checkpoint is kept."""
+
+
+class Checkpoint(Callback):
+    """What a run leaves in `folder`, each file whole or not at all, and how it goes on after an interruption.
+
+    `history.csv`, one row an epoch; `weights.safetensors` of the epoch with the lowest validation loss; of the last
+    epoch `last.safetensors` and a GAN's `discriminator.safetensors`; and `checkpoint-*.pt` of the last two epochs, from
+    which a resumed run goes on. Everything random in an epoch follows from the seed and the epoch's number.
+    """
+
+    order = 70  # after fastai's own callbacks and AverageWeights
+
+    def __init__(self, folder, seed):
+        self.folder, self.seed = folder, seed
+        self.state = load_checkpoint(folder)
+        self.rows = self.state["rows"] if self.state else []
+
+    def before_fit(self):  # mixed precision has made its scaler by now
+        if self.state:
+            for name, part in _parts(self.learn).items():
+                part.load_state_dict(self.state[name])
+            self.state = None
+
+    def before_epoch(self):
+        torch.manual_seed(self.seed * 1_000_003 + self.epoch)
+        self.dls.train.epoch = self.epoch
+        self.photos, self.values = defaultdict(list), defaultdict(list)
+        self.started = time.time()
+
+    def after_batch(self):
+        if self.training:
+            if not math.isfinite(self.learn.smooth_loss):  # on the CPU already: costs no wait
+                self._diverged(f"the loss became {self.learn.loss.item()} in batch {self.iter + 1}")
+            self._collect("train_loss", self.learn.loss)
+            for name, term in getattr(self.learn, "terms", {}).items():
+                self._collect(name, term)
+        else:
+            if not torch.isfinite(self.learn.loss):
+                self._diverged("the validation loss became NaN or infinite")
+            self._collect("valid_loss", self.learn.loss)
+            shown = to_rgb(self.x.float(), self.pred.detach().float())
+            self._collect("valid_colorfulness", colorfulness(shown).mean())
+
+    def _collect(self, name, value):
+        self.photos[name].append(len(self.x))
+        self.values[name].append(value.detach())
+
+    def _diverged(self, what):
+        kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "there was no whole epoch yet"
+        raise TrainingDiverged(f"{what}, epoch {self.epoch + 1}. Lower the learning rate; {kept}.")
+
+    def after_validate(self):
+        row = {"epoch": self.epoch + 1}
+        for name, values in self.values.items():
+            values = torch.stack(values).double()
+            photos = values.new_tensor(self.photos[name])
+            row[name] = float(values @ photos / photos.sum())
+        row["lr"] = float(self.opt.hypers[-1]["lr"])
+        row["seconds"] = round(time.time() - self.started, 2)
+        self.rows.append(row)
+        self._keep_weights()
+        save_atomic(partial(pd.DataFrame(self.rows).to_csv, index=False), self.folder / "history.csv")
+        checkpoint = {name: part.state_dict() for name, part in _parts(self.learn).items()} | {"rows": self.rows}
+        save_atomic(partial(torch.save, checkpoint), self.folder / f"checkpoint-{self.epoch + 1:04d}.pt")
+        for old in sorted(self.folder.glob("checkpoint-*.pt"))[:-2]:
+            old.unlink()
+
+    def _keep_weights(self):
+        averaged = hasattr(self.learn, "average_weights")
+        model = self.learn.average_weights.average.module if averaged else self.learn.model
+        losses = [row["valid_loss"] for row in self.rows]
+        if losses[-1] == min(losses):
+            save_weights(model, self.folder / "weights.safetensors")
+        if self.epoch + 1 == self.n_epoch:
+            save_weights(model, self.folder / "last.safetensors")
+            if hasattr(self.learn, "discriminator"):
+                save_weights(self.learn.discriminator, self.folder / "discriminator.safetensors")
+
+
+def save_weights(model, path) -> None:
+    """Write `model`'s state dict as safetensors, atomically."""
+    tensors = {name: value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
+    save_atomic(lambda part: part.write_bytes(save(tensors)), path)  # save_file has errors and a file mode of its own
+
+
+def load_checkpoint(folder) -> dict | None:
+    """The newest whole checkpoint in `folder`, None without one. A damaged file is named and removed.
+
+    Raises:
+        OSError, RuntimeError: a file that is whole but cannot be read, for lack of permission or memory.
+    """
+    for path in sorted(Path(folder).glob("checkpoint-*.pt"), reverse=True):
+        try:
+            if zipfile.ZipFile(path).testzip() is None:  # torch.load itself does not verify the checksums
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except (zipfile.BadZipFile, EOFError, pickle.UnpicklingError):
+            pass
+        print(f"{path.name} is damaged: it is removed, and the checkpoint before it is tried")
+        path.unlink()
+    return None
+
+
+def _parts(learn) -> dict:
+    """What a checkpoint holds the state of, by name."""
+    parts = {"model": learn.model, "opt": learn.opt.opt}
+    if hasattr(learn, "mixed_precision"):
+        parts["scaler"] = learn.mixed_precision.scaler
+    if hasattr(learn, "discriminator"):
+        parts |= {"d_model": learn.discriminator, "d_opt": learn.d_opt, "d_scaler": learn.d_scaler}
+    if hasattr(learn, "average_weights"):
+        parts["average"] = learn.average_weights.average
+    return parts
+
+
+class Progress(Callback):
+    """Prints how long training will take: soon after its first steps, every 30 seconds, and after each epoch."""
+
+    order = 71
+
+    def before_fit(self):
+        self.started = None
+
+    def after_batch(self):
+        if not self.training:
+            return
+        now = time.time()
+        if self.started is None:  # the first step warms up: the clock starts behind it
+            self.started, self.fraction, self.next_line = now, self.pct_train, now + 3
+        elif now > self.next_line:
+            has_bar = hasattr(self.learn, "progress")  # which says the rest
+            self.next_line = math.inf if has_bar else now + 30
+            seconds_left = (now - self.started) * (1 - self.pct_train) / (self.pct_train - self.fraction)
+            print(f"  epoch {self.epoch + 1}: batch {self.iter + 1}/{self.n_iter}, {seconds_left / 60:.1f} min left")
+
+    def after_validate(self):
+        row = self.checkpoint.rows[-1]
+        losses = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
+        minutes_left = row["seconds"] * (self.n_epoch - row["epoch"]) / 60
+        spent = f"{row['seconds']:.0f} s, {minutes_left:.1f} min left"
+        print(f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(losses)}  {spent}")
+        if row.get("d_loss", 1) < 0.02:
+            print("  D is hardly ever wrong now (loss < 0.02), so G learns little: lower D's learning rate or raise λ")
+
+
+# --------------------------------------------------------------------------------------------------- fit
 
 # What fastai's ParamScheduler makes of a learning rate; one_cycle with the numbers of its own `fit_one_cycle`
 _MOMENTUM = combined_cos(0.25, 0.95, 0.85, 0.95)
@@ -235,47 +406,36 @@ SCHEDULES = {
 }
 
 
-def _shared(schedules, shares):
-    """`schedules` with a learning rate for each group of parameters: its share of the scheduled one."""
-    rate = schedules["lr"]
-    return schedules | {"lr": lambda position: [share * rate(position) for share in shares]}
+def fit(learn, folder) -> pd.DataFrame:
+    """Train a `LossLearner` by its recipe, going on from the newest whole checkpoint in `folder` if there is one.
 
-
-def fit(learn, folder, *, epochs, lr, schedule="constant", seed=42) -> pd.DataFrame:
-    """Train `learn` to `epochs` epochs, going on from the newest whole checkpoint in `folder` if there is one.
-
-    Args:
-        schedule: `constant`; `one_cycle` (Smith 2018; `lr` is the maximum); or `linear_decay`: constant for half of
-            the epochs, then linearly to 0 (CycleGAN, Zhu et al. 2017, and its authors' code for pix2pix).
+    The schedules: `constant`; `one_cycle` (Smith 2018; the recipe's `lr` is the maximum); `linear_decay`, constant for
+    half of the epochs, then linear to 0 (CycleGAN, Zhu et al. 2017, and its authors' code for pix2pix).
 
     Returns the history, one row per epoch (mean losses over the epoch's photos).
 
     Raises:
         TrainingDiverged: NaN or infinite loss. RuntimeError: out of GPU memory, or a file could not be written.
-        ValueError: unknown schedule.
     """
-    if schedule not in SCHEDULES:
-        raise ValueError(f"unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
-    folder = Path(folder)
+    recipe, folder = learn.recipe, Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".*.part"):  # half-written by a process that was killed
         left.unlink()
-    history = checkpoints.History()
-    callbacks = [checkpoints.SeedEpochs(seed), history, checkpoints.StopWhenDiverged()]
-    callbacks += [checkpoints.KeepWeights(folder), checkpoints.Checkpoints(folder), checkpoints.Report()]
+    checkpoint = Checkpoint(folder, recipe.seed)
+    callbacks = [checkpoint, Progress()]
     if IN_NOTEBOOK and not os.environ.get("G2G_PLAIN"):
         callbacks.append(ProgressCallback())
-    learn.create_opt()
-    state = checkpoints.load_checkpoint(folder, learn.dls.device)
-    if state:
-        checkpoints.restore(learn, state)
-        history.rows = state["rows"]
-        print(f"going on after epoch {len(history.rows)} of {epochs}")
-    if len(history.rows) < epochs:
-        scheduler = ParamScheduler(_shared(SCHEDULES[schedule](lr), getattr(learn, "shares", [1.0])))
-        with learn.no_logging(), learn.added_cbs(callbacks), _breaking_cleanly(learn):
-            learn.fit(epochs, lr, cbs=scheduler, start_epoch=len(history.rows))
-    return pd.DataFrame(history.rows)
+    done = len(checkpoint.rows)
+    if done:
+        print(f"going on after epoch {done} of {recipe.epochs}")
+    if done < recipe.epochs:
+        learn.create_opt()
+        schedules = SCHEDULES[recipe.schedule](recipe.lr)
+        rate = schedules["lr"]
+        schedules["lr"] = lambda position: [mult * rate(position) for mult in learn.lr_mults]
+        with learn.no_logging(), learn.added_cbs(callbacks), fast_kernels(), _breaking_cleanly(learn):
+            learn.fit(recipe.epochs, recipe.lr, cbs=ParamScheduler(schedules), start_epoch=done)
+    return pd.DataFrame(checkpoint.rows)
 
 
 @contextmanager

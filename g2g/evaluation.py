@@ -42,18 +42,6 @@ def best_constant(photos) -> tuple[float, float]:
     return float(a), float(b)
 
 
-def lpips_or_reason(device="cpu", download=True):
-    """An `LPIPS`, or the reason (a string, printed) why there is none; `score` takes either.
-
-    `download=False` takes VGG's weights only if they are on this machine already.
-    """
-    try:
-        return metrics.LPIPS(device, download)
-    except metrics.LPIPSUnavailable as error:
-        print(error)
-        return error.reason
-
-
 def predictions(model, photos, split="test", *, batch_size=32, device=None, name="model", show=True):
     """Yield (rgb, L, ab, pred_ab) per batch, in order: sRGB in [0, 1] (B,3,H,W), normalized planes; float32.
 
@@ -108,7 +96,7 @@ def score(model, photos, split="test", *, lpips=None, **options) -> pd.DataFrame
     truth: `colorfulness_ground_truth`, `chroma` (mean), `near_gray` (the photo). `lpips_note`: why `lpips` is NaN.
 
     Args:
-        lpips: a `metrics.LPIPS`, or the reason why there is none (of `lpips_or_reason`); None: not asked.
+        lpips: a `metrics.LPIPS`; None: not asked.
         model, options: as in `predictions`, which says what is raised.
     """
     measured = callable(lpips)

@@ -1,25 +1,30 @@
-"""How far a coloured photo is from the true one: batched torch, one value per image.
+"""How far a colored photo is from the ground truth: batched torch, one value per image.
 
 Shapes are (B,C,H,W), float32 or float64, on any device; `rgb` is sRGB in [0, 1], `lab` is CIE Lab, `ab` is
 a*/110 and b*/110. Another shape raises ValueError, and so do `rgb` values outside [0, 1].
 """
 
-import socket
+import math
 import warnings
-from pathlib import Path
+from hashlib import sha256
 
+import lpips
+import safetensors.torch
 import torch
-from skimage.color import deltaE_ciede2000
-from skimage.metrics import structural_similarity
-from torchvision.models import VGG16_Weights
+from torch.nn import functional as F
 
 from g2g.lab import AB_SCALE
+from g2g.profiles import repo_root
 
-DOWNLOAD_TIMEOUT = 10  # seconds that a server may be silent: torch's own download would wait for ever
+SSIM_RADIUS, SSIM_SIGMA = 5, 1.5  # the Gaussian window, in pixels
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # for a range of 1
+VGG16 = "results/weights/vgg16_features.safetensors"
+VGG16_SHA256 = "319e3ceb68521edc49f955b215ae4f3fad44d5441c7799bffbe01cf7213d0cb2"
+LPIPS_MIN_SIDE = 32  # pixels: VGG-16 halves four times, and its last layer has to see more than a single position
 
 
 def mae_ab(pred_ab, ab, where=None):
-    """Mean absolute error of normalised ab (B,2,H,W), before any clipping; times 110 it is in CIE units.
+    """Mean absolute error of normalized ab (B,2,H,W), before any clipping; times 110 it is in CIE units.
 
     `where` (B,H,W), boolean, keeps only these pixels; an image without any gives NaN. Returns (B,).
     """
@@ -31,7 +36,7 @@ def mae_ab(pred_ab, ab, where=None):
 
 
 def chroma(ab):
-    """CIE chroma sqrt(a*² + b*²) of normalised ab (B,2,H,W): (B,H,W), 0 for gray, up to 134 in sRGB."""
+    """CIE chroma sqrt(a*² + b*²) of normalized ab (B,2,H,W): (B,H,W), 0 for gray, up to 134 in sRGB."""
     return AB_SCALE * ab.square().sum(1).sqrt()
 
 
@@ -44,21 +49,56 @@ def psnr(pred_rgb, rgb):
 def ssim(pred_rgb, rgb):
     """Structural similarity, mean over pixels and the three channels: (B,), 1 for equal images.
 
-    scikit-image's, in the variant of Wang et al. 2004 (10.1109/TIP.2003.819861): Gaussian window of 11 x 11 px with
-    sigma 1.5. An image smaller than the window raises ValueError.
+    Wang et al. 2004 (doi 10.1109/TIP.2003.819861), equation 13, with their Gaussian window of 11 x 11 px and sigma
+    1.5; pixels whose window reaches over the border do not count. An image smaller than the window raises ValueError.
     """
     _check_rgb(pred_rgb, rgb)
-    variant = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-    values = []
-    for x, y in zip(pred_rgb.cpu().numpy(), rgb.cpu().numpy(), strict=True):
-        values.append(structural_similarity(x, y, data_range=1, channel_axis=0, **variant))
-    return rgb.new_tensor(values)
+    if min(rgb.shape[2:]) <= 2 * SSIM_RADIUS:
+        raise ValueError(f"SSIM needs images of at least 11 x 11 px, got {tuple(rgb.shape[2:])}: give larger ones")
+    offsets = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=rgb.dtype, device=rgb.device)
+    window = torch.exp(-offsets.square() / (2 * SSIM_SIGMA**2))
+    planes = rgb.shape[0] * rgb.shape[1]
+    window = (window / window.sum()).expand(planes, 1, 1, -1)
+
+    def local_mean(values):  # along the rows, then along the columns
+        return F.conv2d(F.conv2d(values, window, groups=planes), window.mT, groups=planes)
+
+    # Around zero, variances lose fewer digits; all planes as the channels of one image, convolutions are fastest
+    x, y = (pred_rgb - 0.5).flatten(0, 1)[None], (rgb - 0.5).flatten(0, 1)[None]
+    mean_x, mean_y = local_mean(x), local_mean(y)
+    variances = local_mean(x * x + y * y) - mean_x.square() - mean_y.square()  # of x plus of y
+    covariance = local_mean(x * y) - mean_x * mean_y
+    mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
+    luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x.square() + mean_y.square() + SSIM_C1)
+    structure = (2 * covariance + SSIM_C2) / (variances + SSIM_C2)
+    return (luminance * structure).view(len(rgb), -1).mean(1)
 
 
 def ciede2000(lab1, lab2):
-    """Colour difference CIEDE2000 per pixel: (B,H,W), about 1 where it is just noticeable; scikit-image's."""
+    """Color difference CIEDE2000 per pixel: (B,H,W), about 1 where it is just noticeable.
+
+    Sharma, Wu & Dalal 2005 (doi 10.1002/col.20070); the numbers in parentheses are their equations.
+    """
     _check(lab1, lab2, 3)
-    return lab1.new_tensor(deltaE_ciede2000(lab1.cpu().numpy(), lab2.cpu().numpy(), channel_axis=1))
+    (L1, a1, b1), (L2, a2, b2) = lab1.unbind(1), lab2.unbind(1)
+    stretch = 1.5 - 0.5 * _high_chroma((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2)  # 1 + G (4)
+    a1, a2 = stretch * a1, stretch * a2  # (5)
+    C1, C2 = torch.hypot(a1, b1), torch.hypot(a2, b2)  # (6)
+    h1, h2 = torch.atan2(b1, a1) % math.tau, torch.atan2(b2, a2) % math.tau  # (7), in radians
+    far = (h2 - h1).abs() > math.pi + 2e-6  # the other way around is shorter; not if opposite but for rounding
+    dL, dC = L2 - L1, C2 - C1  # (8), (9)
+    dH = 2 * (C1 * C2).sqrt() * torch.sin((h2 - h1) / 2) * (1 - 2 * far.to(C1))  # (10), (11)
+    L, C, h = (L1 + L2) / 2, (C1 + C2) / 2, (h1 + h2) / 2 + math.pi * far  # (12) to (14)
+    T = 1 - 0.17 * torch.cos(h - math.radians(30)) + 0.24 * torch.cos(2 * h)
+    T += 0.32 * torch.cos(3 * h + math.radians(6)) - 0.20 * torch.cos(4 * h - math.radians(63))  # (15)
+    from_blue = (torch.rad2deg(h) % 360 - 275) / 25
+    rotation = torch.deg2rad(60 * torch.exp(-from_blue.square()))  # twice (16)
+    R = -2 * _high_chroma(C) * torch.sin(rotation)  # (17), (21)
+    distance = (L - 50).square()
+    dL = dL / (1 + 0.015 * distance / (20 + distance).sqrt())  # (18)
+    dC, dH = dC / (1 + 0.045 * C), dH / (1 + 0.015 * C * T)  # (19), (20)
+    square = dL.square() + dC.square() + dH.square() + R * dC * dH
+    return square.clamp(min=0).sqrt()  # (22); rounding may leave a square below 0
 
 
 def delta_e(lab1, lab2):
@@ -67,11 +107,11 @@ def delta_e(lab1, lab2):
 
 
 def colorfulness(rgb):
-    """Colourfulness on 0-255 sRGB: (B,); 0 for gray, about 100 for vivid colours.
+    """Colorfulness on 0-255 sRGB: (B,); 0 for gray, about 100 for vivid colors.
 
     Hasler & Süsstrunk 2003, "Measuring colourfulness in natural images" (doi 10.1117/12.477378).
     """
-    _check_rgb(rgb, rgb)
+    _check_rgb(rgb)
     R, G, B = (255 * rgb).unbind(1)
     opponents = torch.stack([R - G, (R + G) / 2 - B], 1)
     variance, mean = torch.var_mean(opponents, (2, 3), correction=0)
@@ -80,68 +120,67 @@ def colorfulness(rgb):
     return spread + 0.3 * offset
 
 
-class LPIPSUnavailable(RuntimeError):
-    """LPIPS cannot be had; `reason` is the cause in a few words without paths, the message the remedy."""
-
-    def __init__(self, reason, remedy):
-        super().__init__(f"LPIPS cannot be computed: {reason}. {remedy}")
-        self.reason = reason
-
-
 class LPIPS:
     """LPIPS v0.1 on VGG-16 (Zhang et al. 2018, arXiv 1801.03924), frozen: `LPIPS()(pred_rgb, rgb)` -> (B,).
 
-    VGG's ImageNet weights come from torch's cache, or are downloaded (528 MB) if `download` allows.
+    VGG's ImageNet weights are the file of `results/weights`, the linear layers the package's. `net` is the package's
+    network; it takes sRGB in [-1, 1]. To compare several predictions with one ground truth, compute its `features`
+    once and take the `distance`.
 
     Raises:
-        LPIPSUnavailable: no lpips package or no weights, with the way out; random weights are never used.
+        FileNotFoundError, ValueError: the file is missing, or damaged, or another one; random weights are never used.
     """
 
-    def __init__(self, device="cpu", download=True):
-        try:
-            import lpips  # here, because without it all else works
-        except ImportError as error:
-            raise LPIPSUnavailable("the package lpips is not installed", "Run: pip install lpips") from error
-        state = _vgg16_state(download)
+    def __init__(self, device="cpu"):
+        state = _vgg16_features()
         with warnings.catch_warnings():  # lpips 0.1.4 calls torchvision by its old argument names
             warnings.simplefilter("ignore", UserWarning)
-            net = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)  # random until below
+            net = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)  # random until the next lines
         for part in net.net.children():
             part.load_state_dict({name: state[f"features.{name}"] for name in part.state_dict()})
-        self.net, self.device = net.eval().requires_grad_(False).to(device), device
+        net = net.eval().requires_grad_(False)
+        self.net, self.device = net.to(device, memory_format=torch.channels_last), device
+
+    def __call__(self, pred_rgb, rgb):
+        """Distance per image of sRGB in [0, 1], of at least 32 x 32 px: (B,); 8 at a time, for memory."""
+        _check_rgb(pred_rgb, rgb)
+        pairs = zip(pred_rgb.split(8), rgb.split(8), strict=True)
+        return torch.cat([self.distance(self.features(x), self.features(y)) for x, y in pairs])
 
     @torch.no_grad()
-    def __call__(self, pred_rgb, rgb):
-        """Distance per image of sRGB in [0, 1], which the network sees in [-1, 1]: (B,); 8 at a time, for memory."""
-        _check_rgb(pred_rgb, rgb)
-        distances = []
-        for x, y in zip(pred_rgb.split(8), rgb.split(8), strict=True):
-            x, y = x.to(self.device), y.to(self.device)
-            distances.append(self.net(2 * x - 1, 2 * y - 1).flatten())
-        return torch.cat(distances)
+    def features(self, rgb):
+        """The five layers of VGG-16 that LPIPS compares, of length 1 at each pixel: list of (B,C,H',W').
+
+        They take 8 MB a photo of 128 px. `rgb` is sRGB in [0, 1], of at least 32 x 32 px.
+        """
+        _check_rgb(rgb)
+        if min(rgb.shape[2:]) < LPIPS_MIN_SIDE:
+            raise ValueError(f"LPIPS needs images of at least 32 x 32 px, got {tuple(rgb.shape[2:])}: give larger ones")
+        scaled = self.net.scaling_layer(2 * rgb.to(self.device, torch.float32) - 1)
+        return [lpips.normalize_tensor(layer) for layer in self.net.net(scaled)]
+
+    @torch.no_grad()
+    def distance(self, features, others):
+        """LPIPS (B,) of two results of `features`: squared differences, weighted by channel, averaged over pixels."""
+        layers = zip(self.net.lins, features, others, strict=True)
+        return sum(linear((x - y).square()).mean((1, 2, 3)) for linear, x, y in layers)
 
 
-def _vgg16_state(download):
-    url = VGG16_Weights.IMAGENET1K_V1.url
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
-    remedy = f"Put torchvision's {path.name} (from {url}) at {path}"
-    if not download and not path.is_file():
-        raise LPIPSUnavailable(
-            "the VGG-16 weights are not on this machine", f"{remedy}; this profile does not download"
-        )
+def _vgg16_features():
+    path = repo_root() / VGG16
+    remedy = f"Fetch it again: git checkout -- {VGG16}"
     if not path.is_file():
-        print(f"LPIPS: downloading the VGG-16 weights, 528 MB, to {path}")
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-    try:
-        state = torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
-        state["features.28.weight"]  # the last layer LPIPS needs: KeyError from a file of something else
-        return state
-    except Exception as error:  # no network, a broken file, another network: each leaves no weights
-        reason = f"the VGG-16 weights could not be loaded ({type(error).__name__})"
-        raise LPIPSUnavailable(reason, f"{remedy}; the cause: {error}") from error
-    finally:
-        socket.setdefaulttimeout(before)
+        raise FileNotFoundError(f"LPIPS needs VGG-16's weights, and {path} is missing. {remedy}")
+    data = path.read_bytes()
+    if sha256(data).hexdigest() != VGG16_SHA256:
+        raise ValueError(f"{path} is damaged, or another file than LPIPS's VGG-16 weights (by its sha256). {remedy}")
+    return safetensors.torch.load(data)
+
+
+def _high_chroma(C):
+    """sqrt(C⁷ / (C⁷ + 25⁷)) of Sharma, Wu & Dalal: 0 for gray, towards 1 for strong colors."""
+    power = C**7
+    return (power / (power + 25**7)).sqrt()
 
 
 def _check(x, y, channels):
@@ -150,9 +189,9 @@ def _check(x, y, channels):
         raise ValueError(f"expected two tensors (B,{channels},H,W) of one size, got {got}")
 
 
-def _check_rgb(x, y):
-    _check(x, y, 3)
-    for rgb in (x, y):
+def _check_rgb(*pictures):
+    for rgb in pictures:
+        _check(rgb, pictures[0], 3)
         low, high = rgb.aminmax()
         if not (low >= 0 and high <= 1):  # written so that NaN fails too
             raise ValueError(f"expected sRGB in [0, 1] (B,3,H,W), got values in [{low:.3g}, {high:.3g}]")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from g2g import evaluation, runs
+from g2g import evaluation, metrics, runs
 from g2g.data import prepare
-from g2g.evaluation import best_constant, bootstrap, constant, gray, lpips_or_reason, same_photos, score
+from g2g.evaluation import best_constant, bootstrap, constant, gray, same_photos, score
 from g2g.files import save_atomic
 from g2g.profiles import TITLES, get_profile, get_recipe
 from g2g.training import get_device
@@ -60,7 +60,7 @@ def evaluate_profile(profile=None, photos=None, note="", further=None) -> str:
     notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(ids) or 'none'}."]
     if missing:
         notes.append(f"Missing rows, not scored: {', '.join(missing)}.")
-    lpips = lpips_or_reason(get_device(), download=profile.name != "smoke")  # 528 MB: not for a first look
+    lpips = metrics.LPIPS(get_device())
     folder = profile.outputs / "results"
     text = _evaluate(models, photos, lpips, folder, notes + [note] * bool(note))
     if further:

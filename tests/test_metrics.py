@@ -1,15 +1,18 @@
 """Each metric against an independent reference: scikit-image, torchmetrics, published pairs, hand work."""
 
 import math
-import socket
+import re
+from hashlib import sha256
 
 import numpy as np
 import pytest
 import torch
-from skimage import color
+from safetensors.torch import load_file, save_file
+from skimage import color, data
 from skimage import metrics as reference
 
 from g2g import lab, metrics
+from g2g.profiles import repo_root
 
 # Sharma, Wu and Dalal 2005, table 1: two Lab colours and their CIEDE2000, chosen to reach every branch
 SHARMA = """
@@ -70,20 +73,19 @@ def test_psnr_is_skimages(pair):
     assert metrics.psnr(pair[0], pair[0]).isinf().all()
 
 
-def test_ssim_is_wangs_by_his_formula():
-    """Images of constant colours x and y have no variance: (2xy + c1) / (x² + y² + c1) is all that is left."""
-    x, y, c1 = 0.2, 0.6, 0.01**2
-    expected = (2 * x * y + c1) / (x**2 + y**2 + c1)
-    assert metrics.ssim(torch.full((2, 3, 16, 20), x), torch.full((2, 3, 16, 20), y)).tolist() == pytest.approx(
-        [expected] * 2
-    )
-
-
-def test_ssim_tells_noise_from_a_shift_and_is_one_for_equal_images(pair):
-    assert metrics.ssim(*pair).max() < 0.95
+def test_ssim_is_skimages(pair):
+    variant = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    flat = torch.full((3, 3, 11, 20), 0.2), torch.full((3, 3, 11, 20), 0.6)  # no variance; the smallest height
+    for first, second in (pair, flat, (pair[0], pair[0].mean(1, keepdim=True).expand_as(pair[0]))):
+        expected = [
+            reference.structural_similarity(a, b, data_range=1, channel_axis=2, **variant)
+            for a, b in images(first, second)
+        ]
+        assert max(expected) < 0.95
+        assert metrics.ssim(first, second).tolist() == pytest.approx(expected, abs=1e-5)
     assert metrics.ssim(pair[0], pair[0]).tolist() == pytest.approx([1, 1, 1])
-    with pytest.raises(ValueError, match="win_size"):
-        metrics.ssim(torch.rand(1, 3, 8, 40), torch.rand(1, 3, 8, 40))
+    with pytest.raises(ValueError, match="at least 11 x 11 px, got .10, 40."):
+        metrics.ssim(torch.rand(1, 3, 10, 40), torch.rand(1, 3, 10, 40))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 6e-5), (torch.float32, 5e-4)])
@@ -93,6 +95,15 @@ def test_ciede2000_of_sharmas_pairs(dtype, tolerance):
     for one, other in ((first, second), (second, first)):  # it is symmetric
         measured = metrics.ciede2000(one, other).flatten().tolist()
         assert measured == pytest.approx(rows[:, 6].tolist(), abs=tolerance)
+
+
+def test_ciede2000_is_skimages_and_finite_at_gray(pair):
+    first, second = (lab.rgb_to_lab(rgb) for rgb in pair)
+    gray = first * torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+    for other in (second, gray, -gray, first):
+        expected = color.deltaE_ciede2000(first.double().numpy(), other.double().numpy(), channel_axis=1)
+        assert metrics.ciede2000(first, other).numpy() == pytest.approx(expected, abs=1e-4)
+    assert metrics.delta_e(gray, gray).tolist() == [0, 0, 0]
 
 
 def test_colorfulness_worked_by_hand():
@@ -143,44 +154,56 @@ def test_wrong_ranges_and_shapes_are_refused(metric):
 
 
 @pytest.fixture(scope="module")
-def stand_in():
-    """A VGG-16 state dict of random numbers: it tests the wiring; no score is ever made from it."""
-    torch.manual_seed(3)
-    state, index, channels = {}, 0, 3
-    for width in [64, 64, "M", 128, 128, "M", 256, 256, 256, "M"] + 2 * [512, 512, 512, "M"]:
-        if width != "M":
-            state[f"features.{index}.weight"] = torch.randn(width, channels, 3, 3) * (2 / channels / 9) ** 0.5
-            state[f"features.{index}.bias"] = torch.randn(width) * 0.1
-            channels = width
-        index += 1 if width == "M" else 2
-    return state
-
-
-def in_torchs_cache(folder):
-    """Where torch looks for VGG's weights if TORCH_HOME is `folder`."""
-    path = folder / "hub" / "checkpoints" / "vgg16-397923af.pth"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+def measure():
+    return metrics.LPIPS()
 
 
 @pytest.fixture(scope="module")
-def measure(stand_in, tmp_path_factory):
-    root = tmp_path_factory.mktemp("vgg")
-    torch.save(stand_in, in_torchs_cache(root))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_HOME", str(root))
-        return metrics.LPIPS(download=False)
+def photographs():
+    """Three of scikit-image's, (3,3,128,128), the middle 256 px of each at half the size, and the same in gray."""
+    crops = [photo[22:278, 97:353] for photo in (data.astronaut(), data.chelsea(), data.coffee())]
+    rgb = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
+    rgb = torch.nn.functional.avg_pool2d(rgb, 2)
+    L, ab = lab.normalize(lab.rgb_to_lab(rgb))
+    return rgb, lab.to_rgb(L, 0 * ab)
 
 
-def test_lpips_is_torchmetrics(measure, stand_in, pair):
+def test_the_weights_are_those_of_the_card():
+    path = repo_root() / metrics.VGG16
+    digest = sha256(path.read_bytes()).hexdigest()
+    assert digest == metrics.VGG16_SHA256 and digest in path.with_suffix(".md").read_text()
+    state = load_file(path)
+    assert state["features.0.bias"][:4].tolist() == pytest.approx([0.4034, 0.3778, 0.4644, -0.3228], abs=5e-5)
+    assert len(state) == 26 and sum(tensor.numel() for tensor in state.values()) == 14_714_688
+
+
+def test_lpips_of_half_precision_is_that_of_full(measure, photographs):
+    """Measured once with the archive's kernels in single precision."""
+    rgb, gray = photographs
+    assert measure(gray, rgb).tolist() == pytest.approx([0.116726, 0.212167, 0.416487], abs=1e-4)
+
+
+def test_vggs_features_tell_photographs_apart_as_trained_ones_do(measure, photographs):
+    """The last layer is sparse, differs between photographs, and is nearly the same for a mirrored photograph.
+
+    A VGG-16 of random weights has half of it active and a cosine of 0.99 between photographs.
+    """
+    rgb, _ = photographs
+    last = measure.features(rgb)[-1]
+    means, mirrored = last.mean((2, 3)), measure.features(rgb.flip(3))[-1].mean((2, 3))
+    cosine = torch.nn.functional.cosine_similarity
+    assert (last > 0).float().mean() < 0.15
+    assert cosine(means, means.roll(1, 0)).max() < 0.5
+    assert cosine(means, mirrored).min() > 0.85
+
+
+def test_lpips_is_torchmetrics(measure, pair):
     from torchmetrics.functional.image.lpips import _LPIPS
 
+    state = load_file(repo_root() / metrics.VGG16)
     other = _LPIPS(net="vgg", pnet_rand=True)
     for part in (other.net.slice1, other.net.slice2, other.net.slice3, other.net.slice4, other.net.slice5):
-        for index, layer in part.named_children():
-            if hasattr(layer, "weight"):
-                layer.weight.data.copy_(stand_in[f"features.{index}.weight"])
-                layer.bias.data.copy_(stand_in[f"features.{index}.bias"])
+        part.load_state_dict({name: state[f"features.{name}"] for name in part.state_dict()})
     x, y = pair
     expected = other(2 * x - 1, 2 * y - 1).flatten().tolist()
     assert min(expected) > 0.01
@@ -190,36 +213,26 @@ def test_lpips_is_torchmetrics(measure, stand_in, pair):
     assert many.tolist() == pytest.approx(expected * 4, rel=1e-3)
 
 
-def test_lpips_refuses_wrong_ranges_and_shapes_too(measure):
+def test_lpips_refuses_wrong_ranges_shapes_and_small_pictures(measure):
     test_wrong_ranges_and_shapes_are_refused(measure)
+    test_wrong_ranges_and_shapes_are_refused(lambda x, _: measure.features(x))
+    with pytest.raises(ValueError, match="at least 32 x 32 px, got .31, 40.: give larger ones"):
+        measure(torch.rand(1, 3, 31, 40), torch.rand(1, 3, 31, 40))
 
 
 def test_lpips_is_frozen_and_in_eval_mode(measure):
     assert not measure.net.training and not any(p.requires_grad for p in measure.net.parameters())
 
 
-@pytest.mark.parametrize("content", [None, b"", b"<html>not found</html>", {"fc.weight": torch.zeros(2)}])
-def test_lpips_without_whole_weights_is_unavailable(content, tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = in_torchs_cache(tmp_path)
-    if isinstance(content, dict):
-        torch.save(content, path)
-    elif content is not None:
-        path.write_bytes(content)
-    with pytest.raises(metrics.LPIPSUnavailable, match="vgg16-397923af.pth .* at .*vgg16-397923af.pth") as error:
-        metrics.LPIPS(download=False)
-    assert str(tmp_path) not in error.value.reason  # it is printed in tables
-    assert ("not on this machine" in error.value.reason) == (content is None)
-
-
-def test_lpips_gives_up_on_a_server_that_does_not_answer(tmp_path, monkeypatch):
-    """The download goes to a port that accepts and then says nothing."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(metrics, "DOWNLOAD_TIMEOUT", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/vgg16-397923af.pth"
-        monkeypatch.setattr(metrics.VGG16_Weights.IMAGENET1K_V1.value, "url", url)
-        with pytest.raises(metrics.LPIPSUnavailable, match="could not be loaded"):
-            metrics.LPIPS()
-    assert socket.getdefaulttimeout() is None
-    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+@pytest.mark.parametrize("content", ["missing", "cut off", "foreign"])
+def test_lpips_without_its_weights_is_an_error(content, tmp_path, monkeypatch):
+    whole, path = repo_root() / metrics.VGG16, tmp_path / metrics.VGG16
+    path.parent.mkdir(parents=True)
+    if content == "cut off":
+        path.write_bytes(whole.read_bytes()[:-1])
+    elif content == "foreign":  # the right names and shapes, other numbers
+        save_file({name: torch.zeros_like(tensor) for name, tensor in load_file(whole).items()}, path)
+    monkeypatch.setattr(metrics, "repo_root", lambda: tmp_path)
+    error, words = (FileNotFoundError, "is missing") if content == "missing" else (ValueError, "is damaged, or another")
+    with pytest.raises(error, match=f"{re.escape(path.name)} {words}.*git checkout -- {metrics.VGG16}"):
+        metrics.LPIPS()

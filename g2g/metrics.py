@@ -16,11 +16,8 @@ from torch.nn import functional as F
 from g2g.lab import AB_SCALE
 from g2g.profiles import repo_root
 
-SSIM_RADIUS, SSIM_SIGMA = 5, 1.5  # the Gaussian window, in pixels
-SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # for a range of 1
 VGG16 = "results/weights/vgg16_features.safetensors"
 VGG16_SHA256 = "319e3ceb68521edc49f955b215ae4f3fad44d5441c7799bffbe01cf7213d0cb2"
-LPIPS_MIN_SIDE = 32  # pixels: VGG-16 halves four times, and its last layer has to see more than a single position
 
 
 def mae_ab(pred_ab, ab, where=None):
@@ -52,25 +49,23 @@ def ssim(pred_rgb, rgb):
     Wang et al. 2004 (doi 10.1109/TIP.2003.819861), equation 13, with their Gaussian window of 11 x 11 px and sigma
     1.5; pixels whose window reaches over the border do not count. An image smaller than the window raises ValueError.
     """
-    _check_rgb(pred_rgb, rgb)
-    if min(rgb.shape[2:]) <= 2 * SSIM_RADIUS:
-        raise ValueError(f"SSIM needs images of at least 11 x 11 px, got {tuple(rgb.shape[2:])}: give larger ones")
-    offsets = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=rgb.dtype, device=rgb.device)
-    window = torch.exp(-offsets.square() / (2 * SSIM_SIGMA**2))
-    planes = rgb.shape[0] * rgb.shape[1]
-    window = (window / window.sum()).expand(planes, 1, 1, -1)
+    _check_rgb(pred_rgb, rgb, min_side=11)
+    x, y = pred_rgb.flatten(0, 1)[None], rgb.flatten(0, 1)[None]  # channels of one image: the fastest convolutions
+    center_x, center_y = x.mean((2, 3), keepdim=True), y.mean((2, 3), keepdim=True)
+    x, y = x - center_x, y - center_y  # so variances lose fewer digits
+    window = torch.exp(-torch.arange(-5, 6).to(y).square() / (2 * 1.5**2))
+    window = (window / window.sum()).expand(y.shape[1], 1, 1, -1)
 
     def local_mean(values):  # along the rows, then along the columns
-        return F.conv2d(F.conv2d(values, window, groups=planes), window.mT, groups=planes)
+        return F.conv2d(F.conv2d(values, window, groups=y.shape[1]), window.mT, groups=y.shape[1])
 
-    # Around zero, variances lose fewer digits; all planes as the channels of one image, convolutions are fastest
-    x, y = (pred_rgb - 0.5).flatten(0, 1)[None], (rgb - 0.5).flatten(0, 1)[None]
     mean_x, mean_y = local_mean(x), local_mean(y)
     variances = local_mean(x * x + y * y) - mean_x.square() - mean_y.square()  # of x plus of y
     covariance = local_mean(x * y) - mean_x * mean_y
-    mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
-    luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x.square() + mean_y.square() + SSIM_C1)
-    structure = (2 * covariance + SSIM_C2) / (variances + SSIM_C2)
+    mean_x, mean_y = mean_x + center_x, mean_y + center_y
+    c1, c2 = 0.01**2, 0.03**2  # for a range of 1
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
+    structure = (2 * covariance + c2) / (variances + c2)
     return (luminance * structure).view(len(rgb), -1).mean(1)
 
 
@@ -123,9 +118,8 @@ def colorfulness(rgb):
 class LPIPS:
     """LPIPS v0.1 on VGG-16 (Zhang et al. 2018, arXiv 1801.03924), frozen: `LPIPS()(pred_rgb, rgb)` -> (B,).
 
-    VGG's ImageNet weights are the file of `results/weights`, the linear layers the package's. `net` is the package's
-    network; it takes sRGB in [-1, 1]. To compare several predictions with one ground truth, compute its `features`
-    once and take the `distance`.
+    `net` is the network of the package lpips with the VGG-16 of `results/weights`; it takes sRGB in [-1, 1]. To compare
+    several predictions with one ground truth, compute the `features` of each once and take the `distance`.
 
     Raises:
         FileNotFoundError, ValueError: the file is missing, or damaged, or another one; random weights are never used.
@@ -133,13 +127,14 @@ class LPIPS:
 
     def __init__(self, device="cpu"):
         state = _vgg16_features()
-        with warnings.catch_warnings():  # lpips 0.1.4 calls torchvision by its old argument names
+        # lpips 0.1.4 calls torchvision by old argument names, and draws random weights: replaced just below
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore", UserWarning)
-            net = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)  # random until the next lines
+            net = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)
         for part in net.net.children():
             part.load_state_dict({name: state[f"features.{name}"] for name in part.state_dict()})
-        net = net.eval().requires_grad_(False)
-        self.net, self.device = net.to(device, memory_format=torch.channels_last), device
+        self.net = net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        self.device = device
 
     def __call__(self, pred_rgb, rgb):
         """Distance per image of sRGB in [0, 1], of at least 32 x 32 px: (B,); 8 at a time, for memory."""
@@ -149,13 +144,8 @@ class LPIPS:
 
     @torch.no_grad()
     def features(self, rgb):
-        """The five layers of VGG-16 that LPIPS compares, of length 1 at each pixel: list of (B,C,H',W').
-
-        They take 8 MB a photo of 128 px. `rgb` is sRGB in [0, 1], of at least 32 x 32 px.
-        """
-        _check_rgb(rgb)
-        if min(rgb.shape[2:]) < LPIPS_MIN_SIDE:
-            raise ValueError(f"LPIPS needs images of at least 32 x 32 px, got {tuple(rgb.shape[2:])}: give larger ones")
+        """The five layers that LPIPS compares, of length 1 at each pixel: list of (B,C,H',W'); 8 MB a 128 px photo."""
+        _check_rgb(rgb, min_side=32)  # VGG-16 halves the sides four times
         scaled = self.net.scaling_layer(2 * rgb.to(self.device, torch.float32) - 1)
         return [lpips.normalize_tensor(layer) for layer in self.net.net(scaled)]
 
@@ -185,13 +175,15 @@ def _high_chroma(C):
 
 def _check(x, y, channels):
     if x.ndim != 4 or x.shape[1] != channels or x.shape != y.shape:
-        got = f"{tuple(x.shape)} and {tuple(y.shape)}"
-        raise ValueError(f"expected two tensors (B,{channels},H,W) of one size, got {got}")
+        raise ValueError(f"expected tensors (B,{channels},H,W) of one size, got {(*x.shape,)} and {(*y.shape,)}")
 
 
-def _check_rgb(*pictures):
+def _check_rgb(*pictures, min_side=1):
     for rgb in pictures:
         _check(rgb, pictures[0], 3)
         low, high = rgb.aminmax()
         if not (low >= 0 and high <= 1):  # written so that NaN fails too
-            raise ValueError(f"expected sRGB in [0, 1] (B,3,H,W), got values in [{low:.3g}, {high:.3g}]")
+            raise ValueError(f"expected sRGB in [0, 1] (B,3,H,W), got {low:.3g} to {high:.3g}: scale or clip it")
+    height, width = rgb.shape[2:]
+    if min(height, width) < min_side:
+        raise ValueError(f"expected images of {min_side} x {min_side} px or more, got {height} x {width}: enlarge them")

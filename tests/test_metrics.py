@@ -1,6 +1,8 @@
 """Each metric against an independent reference: scikit-image, torchmetrics, published pairs, hand work."""
 
+import io
 import math
+import pickle
 import re
 from hashlib import sha256
 
@@ -13,43 +15,27 @@ from skimage import metrics as reference
 
 from g2g import lab, metrics
 from g2g.profiles import repo_root
+from tools.convert_vgg import ArraysOnly
 
-# Sharma, Wu and Dalal 2005, table 1: two Lab colours and their CIEDE2000, chosen to reach every branch
+# Sharma, Wu and Dalal 2005, table 1: two Lab colors and their CIEDE2000, chosen to reach every branch; two pairs a line
 SHARMA = """
-50 2.6772 -79.7751 50 0 -82.7485 2.0425
-50 3.1571 -77.2803 50 0 -82.7485 2.8615
-50 2.8361 -74.02 50 0 -82.7485 3.4412
-50 -1.3802 -84.2814 50 0 -82.7485 1
-50 -1.1848 -84.8006 50 0 -82.7485 1
-50 -0.9009 -85.5211 50 0 -82.7485 1
-50 0 0 50 -1 2 2.3669
-50 -1 2 50 0 0 2.3669
-50 2.49 -0.001 50 -2.49 0.0009 7.1792
-50 2.49 -0.001 50 -2.49 0.0010 7.1792
-50 2.49 -0.001 50 -2.49 0.0011 7.2195
-50 2.49 -0.001 50 -2.49 0.0012 7.2195
-50 -0.001 2.49 50 0.0009 -2.49 4.8045
-50 -0.001 2.49 50 0.0010 -2.49 4.8045
-50 -0.001 2.49 50 0.0011 -2.49 4.7461
-50 2.5 0 50 0 -2.5 4.3065
-50 2.5 0 73 25 -18 27.1492
-50 2.5 0 61 -5 29 22.8977
-50 2.5 0 56 -27 -3 31.9030
-50 2.5 0 58 24 15 19.4535
-50 2.5 0 50 3.1736 0.5854 1
-50 2.5 0 50 3.2972 0 1
-50 2.5 0 50 1.8634 0.5757 1
-50 2.5 0 50 3.2592 0.3350 1
-60.2574 -34.0099 36.2677 60.4626 -34.1751 39.4387 1.2644
-63.0109 -31.0961 -5.8663 62.8187 -29.7946 -4.0864 1.2630
-61.2901 3.7196 -5.3901 61.4292 2.2480 -4.9620 1.8731
-35.0831 -44.1164 3.7933 35.0232 -40.0716 1.5901 1.8645
-22.7233 20.0904 -46.6940 23.0331 14.9730 -42.5619 2.0373
-36.4612 47.8580 18.3852 36.2715 50.5065 21.2231 1.4146
-90.8027 -2.0831 1.4410 91.1528 -1.6435 0.0447 1.4441
-90.9257 -0.5406 -0.9208 88.6381 -0.8985 -0.7239 1.5381
-6.7747 -0.2908 -2.4247 5.8714 -0.0985 -2.2286 0.6377
-2.0776 0.0795 -1.1350 0.9033 -0.0636 -0.5514 0.9082
+50 2.6772 -79.7751 50 0 -82.7485 2.0425                      50 3.1571 -77.2803 50 0 -82.7485 2.8615
+50 2.8361 -74.02 50 0 -82.7485 3.4412                        50 -1.3802 -84.2814 50 0 -82.7485 1
+50 -1.1848 -84.8006 50 0 -82.7485 1                          50 -0.9009 -85.5211 50 0 -82.7485 1
+50 0 0 50 -1 2 2.3669                                        50 -1 2 50 0 0 2.3669
+50 2.49 -0.001 50 -2.49 0.0009 7.1792                        50 2.49 -0.001 50 -2.49 0.0010 7.1792
+50 2.49 -0.001 50 -2.49 0.0011 7.2195                        50 2.49 -0.001 50 -2.49 0.0012 7.2195
+50 -0.001 2.49 50 0.0009 -2.49 4.8045                        50 -0.001 2.49 50 0.0010 -2.49 4.8045
+50 -0.001 2.49 50 0.0011 -2.49 4.7461                        50 2.5 0 50 0 -2.5 4.3065
+50 2.5 0 73 25 -18 27.1492                                   50 2.5 0 61 -5 29 22.8977
+50 2.5 0 56 -27 -3 31.9030                                   50 2.5 0 58 24 15 19.4535
+50 2.5 0 50 3.1736 0.5854 1                                  50 2.5 0 50 3.2972 0 1
+50 2.5 0 50 1.8634 0.5757 1                                  50 2.5 0 50 3.2592 0.3350 1
+60.2574 -34.0099 36.2677 60.4626 -34.1751 39.4387 1.2644     63.0109 -31.0961 -5.8663 62.8187 -29.7946 -4.0864 1.2630
+61.2901 3.7196 -5.3901 61.4292 2.2480 -4.9620 1.8731         35.0831 -44.1164 3.7933 35.0232 -40.0716 1.5901 1.8645
+22.7233 20.0904 -46.6940 23.0331 14.9730 -42.5619 2.0373     36.4612 47.8580 18.3852 36.2715 50.5065 21.2231 1.4146
+90.8027 -2.0831 1.4410 91.1528 -1.6435 0.0447 1.4441         90.9257 -0.5406 -0.9208 88.6381 -0.8985 -0.7239 1.5381
+6.7747 -0.2908 -2.4247 5.8714 -0.0985 -2.2286 0.6377         2.0776 0.0795 -1.1350 0.9033 -0.0636 -0.5514 0.9082
 """
 
 
@@ -74,17 +60,14 @@ def test_psnr_is_skimages(pair):
 
 
 def test_ssim_is_skimages(pair):
-    variant = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-    flat = torch.full((3, 3, 11, 20), 0.2), torch.full((3, 3, 11, 20), 0.6)  # no variance; the smallest height
+    variant = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1}
+    flat = torch.full((3, 3, 11, 20), 0.9), torch.full((3, 3, 11, 20), 0.6)  # no variance; the smallest height
     for first, second in (pair, flat, (pair[0], pair[0].mean(1, keepdim=True).expand_as(pair[0]))):
-        expected = [
-            reference.structural_similarity(a, b, data_range=1, channel_axis=2, **variant)
-            for a, b in images(first, second)
-        ]
+        expected = [reference.structural_similarity(a, b, channel_axis=2, **variant) for a, b in images(first, second)]
         assert max(expected) < 0.95
         assert metrics.ssim(first, second).tolist() == pytest.approx(expected, abs=1e-5)
     assert metrics.ssim(pair[0], pair[0]).tolist() == pytest.approx([1, 1, 1])
-    with pytest.raises(ValueError, match="at least 11 x 11 px, got .10, 40."):
+    with pytest.raises(ValueError, match="11 x 11 px or more, got 10 x 40: enlarge them"):
         metrics.ssim(torch.rand(1, 3, 10, 40), torch.rand(1, 3, 10, 40))
 
 
@@ -114,14 +97,10 @@ def test_colorfulness_worked_by_hand():
     expected = math.hypot(127.5, 191.25) + 0.3 * math.hypot(127.5, 63.75)
     assert expected == pytest.approx(272.618, abs=1e-3)
     assert metrics.colorfulness(picture).tolist() == pytest.approx([expected])
-    # One colour has no spread: 0.3 * |(R-G, (R+G)/2-B)| = 0.3 * |(51, 76.5)|
+    # One color has no spread: 0.3 * |(R-G, (R+G)/2-B)| = 0.3 * |(51, 76.5)|
     flat = torch.tensor([0.6, 0.4, 0.2]).view(1, 3, 1, 1).expand(1, 3, 5, 5)
     assert metrics.colorfulness(flat).tolist() == pytest.approx([0.3 * math.hypot(51, 76.5)], abs=1e-3)
-
-
-def test_an_all_gray_photo_has_colorfulness_zero():
-    gray = torch.rand(2, 1, 9, 9).expand(2, 3, 9, 9)
-    assert metrics.colorfulness(gray).tolist() == [0, 0]
+    assert metrics.colorfulness(torch.rand(2, 1, 9, 9).expand(2, 3, 9, 9)).tolist() == [0, 0]
 
 
 def test_mae_is_of_the_raw_values_and_splits_by_mask():
@@ -155,7 +134,11 @@ def test_wrong_ranges_and_shapes_are_refused(metric):
 
 @pytest.fixture(scope="module")
 def measure():
-    return metrics.LPIPS()
+    draws = torch.get_rng_state()
+    measure = metrics.LPIPS()
+    assert torch.equal(torch.get_rng_state(), draws)  # whoever trains afterwards sees the same random numbers
+    assert not measure.net.training and not any(p.requires_grad for p in measure.net.parameters())
+    return measure
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +158,13 @@ def test_the_weights_are_those_of_the_card():
     state = load_file(path)
     assert state["features.0.bias"][:4].tolist() == pytest.approx([0.4034, 0.3778, 0.4644, -0.3228], abs=5e-5)
     assert len(state) == 26 and sum(tensor.numel() for tensor in state.values()) == 14_714_688
+
+
+def test_the_converter_reads_arrays_and_nothing_else():
+    arrays = pickle.dumps({"kernel": np.arange(6.0)})
+    assert ArraysOnly(io.BytesIO(arrays)).load()["kernel"].tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(pickle.UnpicklingError, match="builtins.print is no part of a NumPy array"):
+        ArraysOnly(io.BytesIO(pickle.dumps(print))).load()
 
 
 def test_lpips_of_half_precision_is_that_of_full(measure, photographs):
@@ -216,12 +206,8 @@ def test_lpips_is_torchmetrics(measure, pair):
 def test_lpips_refuses_wrong_ranges_shapes_and_small_pictures(measure):
     test_wrong_ranges_and_shapes_are_refused(measure)
     test_wrong_ranges_and_shapes_are_refused(lambda x, _: measure.features(x))
-    with pytest.raises(ValueError, match="at least 32 x 32 px, got .31, 40.: give larger ones"):
+    with pytest.raises(ValueError, match="32 x 32 px or more, got 31 x 40: enlarge them"):
         measure(torch.rand(1, 3, 31, 40), torch.rand(1, 3, 31, 40))
-
-
-def test_lpips_is_frozen_and_in_eval_mode(measure):
-    assert not measure.net.training and not any(p.requires_grad for p in measure.net.parameters())
 
 
 @pytest.mark.parametrize("content", ["missing", "cut off", "foreign"])

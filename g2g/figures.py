@@ -1,18 +1,19 @@
 """The style that all figures share, and the figures that more than one place draws.
 
 An image is (H,W,3) or (3,H,W), uint8 or float in [0, 1], an array, tensor or PIL image; a plane of floats
-(H,W) or (1,H,W) is normalized L in [-1, 1]. Names may be those of stages (`cnn` is written CNN). Figures are
+(H,W) or (1,H,W) is normalized L in [-1, 1]. Names may be those of models (`cnn` is written CNN). Figures are
 at most 7 inches wide, two columns of a paper; `save` writes them.
 """
 
 import functools
 import itertools
+import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import MaxNLocator
 
 from g2g.files import save_atomic
@@ -21,18 +22,10 @@ from g2g.profiles import TITLES
 
 STYLE = ["default", str(Path(__file__).with_name("style.mplstyle"))]
 # of Okabe & Ito's palette, which the color-blind can tell apart
-COLORS = {
-    "gray": "#777777",
-    "constant": "#CC79A7",
-    "cnn": "#E69F00",
-    "unet": "#0072B2",
-    "unet_full": "#009E73",
-    "unet_long": "#56B4E9",
-    "cgan": "#D55E00",
-    "palette": "#7B4FA3",
-    "flow": "#8C6D1F",
-    "truth": "#000000",
-}
+COLORS = {"gray": "#777777", "constant": "#CC79A7", "ground_truth": "#000000"}
+COLORS |= {"cnn": "#E69F00", "unet": "#0072B2", "unet_full": "#009E73", "unet_long": "#56B4E9", "cgan": "#D55E00"}
+COLORS |= {"palette": "#7B4FA3", "flow": "#8C6D1F"}
+BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#0072B2", "#F7F7F7", "#B88A00"])
 DOTS = {"marker": "o", "markevery": 0.1}  # some on each curve; a curve of one epoch is nothing else
 
 
@@ -80,17 +73,12 @@ def save(fig, name: str, folder, caption: str | None = None) -> Path:
 
 
 def title(name: str) -> str:
-    """`cnn` -> `CNN`; any other name stays."""
-    return TITLES.get(name, str(name))
-
-
-def _in_lines(name):
-    """The title of a narrow panel: what stands in brackets below the rest."""
-    return title(name).replace(" (", "\n(")
+    """`cnn` -> `CNN`, `ground_truth` -> `ground truth`; any other name stays."""
+    return TITLES.get(name, str(name).replace("_", " "))
 
 
 def color(name: str) -> str:
-    """The color of a stage or baseline, purple for any other name."""
+    """The color of a model or baseline, purple for any other name."""
     return COLORS.get(name, "#7B4FA3")
 
 
@@ -111,9 +99,7 @@ def image(x) -> np.ndarray:
         return x / 255
     if not np.isfinite(x).all():
         raise ValueError("image: holds NaN or infinite values; look at the model that made it")
-    if x.ndim == 2:
-        x = (x + 1) / 2
-    return x.clip(0.0, 1.0)
+    return ((x + 1) / 2 if x.ndim == 2 else x).clip(0.0, 1.0)
 
 
 def show(ax, x, words="", cmap="gray", vmin=0, vmax=1, extent=None):
@@ -151,26 +137,41 @@ def grid(rows, top=(), left=()):
     for ax, name in zip(cells[0], top, strict=False):
         ax.set_title(title(name))
     for ax, name in zip(cells[:, 0], left, strict=False):
-        ax.set_ylabel(name)
+        ax.set_ylabel(title(name))
     return fig
 
 
-@figure("Photographs.")
-def image_row(images, titles=()):
-    """Images in one row, each under its title."""
-    return grid([images], titles)
+image_row = figure("Photographs.")(lambda images, titles=(): grid([images], titles))
+image_row.__doc__ = "Images in one row, each under its title."
 
 
-@figure("Photographs of the test set: what the models are given, what they answer, and the truth.")
+@figure("Photographs of the test set: what the models are given, what they predict, and the ground truth.")
 def qualitative_grid(columns: dict, rows=()):
     """One row a photo, one column a name: name -> N images; `rows` are the names of the photos, if any."""
     return grid(zip(*columns.values(), strict=True), list(columns), rows)
 
 
-@figure("One column a photograph: gray, what each model answers, and the truth.")
+@figure("One column a photograph: gray, what each model predicts, and the ground truth.")
 def across(columns: dict):
     """name -> N images, a row for each name."""
-    return grid(columns.values(), (), [title(name) for name in columns])
+    return grid(columns.values(), (), list(columns))
+
+
+@figure("Preprocessing: a photograph and its L*a*b* planes in CIE units; models see L and predict a and b.")
+def preprocessing(rgb):
+    """The photo and its Lab planes, each with the range that it really spans and how it is normalized."""
+    photo = image(rgb)
+    lab = rgb_to_lab(torch.from_numpy(photo).movedim(-1, 0))
+    most = 10 * math.ceil(lab[1:].abs().max() / 10)
+    looks = [("gray", 0, 100), ("PiYG_r", -most, most), (BLUE_YELLOW, -most, most)]
+    words = ["input: L*/50 − 1", f"target: a*/{AB_SCALE:.0f}", f"target: b*/{AB_SCALE:.0f}"]
+    fig, cells = axes(1, 4, photo.shape, extra=1.0)
+    show(cells[0, 0], photo, "photo\n(sRGB)")
+    for ax, name, plane, look, below in zip(cells[0, 1:], "Lab", lab, looks, words, strict=True):
+        span = f"{plane.min():z.0f} … {plane.max():z.0f}".replace("-", "−")  # z: no minus zero
+        shown = show(ax, plane, f"{name}*\n{span}", *look)
+        fig.colorbar(shown, ax=ax, location="bottom", label=below, pad=0.03)
+    return fig
 
 
 @figure("Joint density of a* and b* on one log scale; above, mean chroma; line: the gamut of sRGB, gray in its middle.")
@@ -182,19 +183,23 @@ def ab_histograms(colors: dict):
     fig, cells = axes(1, len(densities), (1, 1), extra=0.6, side=0.8)
     for ax, (name, density) in zip(cells[0], densities.items(), strict=True):
         middles = np.linspace(-AB_SCALE, AB_SCALE, 2 * len(density) + 1)[1::2]  # of the bins
-        chroma = np.hypot(middles[:, None], middles)
-        mean = np.average(chroma, weights=density)
+        mean_chroma = np.average(np.hypot(middles[:, None], middles), weights=density)
         shown = ax.imshow(density.T, norm=norm, origin="lower", extent=[-AB_SCALE, AB_SCALE] * 2)
         ax.plot(*_gamut(), color=COLORS["gray"], lw=0.8)
-        words = f"{_in_lines(name)}\nchroma {mean:.1f}".strip()
+        words = f"{_in_lines(name)}\nchroma {mean_chroma:.1f}".strip()
         ax.set(title=words, xlabel="a*", xticks=[-100, 0, 100], ylabel="b*", yticks=[-100, 0, 100])
         ax.label_outer()
-    fig.colorbar(shown, ax=cells, shrink=0.7, label="share of pixels per unit²")
+    fig.colorbar(shown, ax=cells, shrink=0.7, label="fraction of pixels per unit²")
     return fig
 
 
+def _in_lines(name):
+    """The title of a narrow panel: what stands in brackets below the rest."""
+    return title(name).replace(" (", "\n(")
+
+
 def _density(x):
-    """ab or counts as the share of pixels per unit² of the plane of a* and b*."""
+    """ab or counts as the fraction of pixels per unit² of the plane of a* and b*."""
     counts = np.asarray(x)
     if counts.ndim == 4:
         a, b = (counts * AB_SCALE).clip(-AB_SCALE, AB_SCALE).swapaxes(0, 1).reshape(2, -1)
@@ -205,11 +210,9 @@ def _density(x):
 
 def _gamut():
     """a* and b* along the edge of the sRGB gamut: from red over yellow, green, cyan, blue, magenta to red."""
-    corners = [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0]]
-    corners = torch.tensor(corners).float().T
-    edge = torch.nn.functional.interpolate(corners[None], 301, mode="linear", align_corners=True)
-    _, a, b = rgb_to_lab(edge[0, :, :, None])
-    return a, b
+    corners = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0]]).float()
+    edge = torch.nn.functional.interpolate(corners.T[None], 301, mode="linear", align_corners=True)
+    return rgb_to_lab(edge[0, :, :, None])[1:]
 
 
 @figure(
@@ -221,10 +224,7 @@ def loss_curves(runs):
         runs = {runs.recipe.model: runs}
     gans = {name: run for name, run in runs.items() if "d_loss" in run.history}
     fig = plt.figure(figsize=(7, 4.2 if gans else 2.3))
-    upper = fig
-    if gans:
-        upper, lower = fig.subfigures(2, 1)
-        _gan_terms(lower.subplots(1, 3), gans)
+    upper, lower = fig.subfigures(2, 1) if gans else (fig, None)
     panels = upper.subplots(1, len(runs), sharey=True, squeeze=False)[0]
     for ax, (name, run) in zip(panels, runs.items(), strict=True):
         history = run.history
@@ -234,21 +234,16 @@ def loss_curves(runs):
         ax.plot(history["epoch"], history["valid_loss"], label="validation", color=color(name), **DOTS)
         ax.axhline(run.record["gray_valid_loss"], color=COLORS["gray"], ls="--", label="gray")
         ax.set(title=_in_lines(name), xlabel="epoch")
+        ax.margins(y=0.15)  # room for the legend
     panels[0].set_ylabel("L1 of ab/110")
-    alone = len(runs) == 1
-    if alone:
-        panels[0].margins(y=0.15)  # room for the legend, in one line
-    panels[-1].legend(*panels[0].get_legend_handles_labels(), ncols=3 if alone else 1)
-    for ax in fig.axes:
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    return fig
-
-
-def _gan_terms(panels, gans):
+    panels[-1].legend(*panels[0].get_legend_handles_labels(), ncols=3 if len(runs) == 1 else 1)
     terms = {"d_loss": "D: binary cross-entropy", "g_adv": "G: adversarial term", "g_l1": "G: L1 before λ"}
-    for ax, (term, words) in zip(panels, terms.items(), strict=True):
+    for ax, (term, words) in zip(lower.subplots(1, 3) if gans else (), terms.items(), strict=False):
         for name, run in gans.items():
             ax.plot(run.history["epoch"], run.history[term], label=title(name), color=color(name), **DOTS)
         ax.set(title=words, xlabel="epoch")
-    if len(gans) > 1:
-        panels[-1].legend()
+        if len(gans) > 1:
+            ax.legend()
+    for ax in fig.axes:
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    return fig

@@ -1,7 +1,5 @@
 """The course report's claims, one by one, with a verdict that a rule computes from the runs at hand."""
 
-import math
-
 import numpy as np
 import pandas as pd
 
@@ -21,8 +19,8 @@ def verdicts(scores: dict, colors: dict, runs: dict, profile, test_sets: int = 1
 
     Args:
         scores: row -> result of `evaluation.score`, of cnn, unet, unet_long, cgan as far as they are there.
-        colors: row or "truth" -> counts over a* and b*, of `report.figures.count_colors`.
-        runs: stage -> `runs.Run`.
+        colors: row or "ground_truth" -> counts over a* and b*, of `report.figures.count_colors`.
+        runs: model -> `runs.Run`.
         test_sets: how many sets of photos, of different origin, the models were tested on.
 
     Raises:
@@ -72,9 +70,7 @@ def below(limit, interval):
 
 
 def gains(scores, column, *pairs):
-    """How much better the first row of each pair is than the second: intervals, NaN if not measured, and in words."""
-    if any(scores[row][column].isna().all() for pair in pairs for row in pair):
-        return [(math.nan, math.nan, math.nan)], f"{column} was not measured."
+    """How much better the first row of each pair is than the second: intervals, and in words."""
     intervals, sentences = [], []
     for row, other in pairs:
         found = compare(scores[row], scores[other], column, (TITLES[row], TITLES[other]))
@@ -85,13 +81,13 @@ def gains(scores, column, *pairs):
 
 
 def vividness(table):
-    """Colorfulness as a share of the truth's, (mean, low, high), and in words."""
+    """Colorfulness as a fraction of that of the ground truth, (mean, low, high), and in words."""
     mean, low, high = np.array(bootstrap(table["colorfulness"])) / table["colorfulness_ground_truth"].mean()
-    return (mean, low, high), f"colorfulness is {mean:.0%} of the truth's ({low:.0%} to {high:.0%})"
+    return (mean, low, high), f"colorfulness is {mean:.0%} of the ground truth's ({low:.0%} to {high:.0%})"
 
 
-def brown_share(counts):
-    """The share of orange to yellow (hue 30° to 90°) among the pixels of chroma 5 or more."""
+def brown_fraction(counts):
+    """The fraction of orange to yellow (hue 30° to 90°) among the pixels of chroma 5 or more."""
     side = (np.arange(len(counts)) + 0.5) * 220 / len(counts) - 110
     a, b = np.meshgrid(side, side, indexing="ij")
     hue = np.degrees(np.arctan2(b, a))
@@ -101,27 +97,27 @@ def brown_share(counts):
 
 @claim(
     "CNN-based encoder-decoders often produce desaturated, brownish tones",
-    "Held if the CNN's pictures are less colorful than the truth and, of their colored pixels, more than half, and "
-    "more than in the truth, are orange to yellow (hue 30° to 90°).",
+    "Held if the CNN's pictures are less colorful than the ground truth and, of their colored pixels, more than half, "
+    "and more than in the ground truth, are orange to yellow (hue 30° to 90°).",
 )
 def _brown(scores, colors, **_):
     (_, low, high), words = vividness(scores["cnn"])
-    cnn, truth = brown_share(colors["cnn"]), brown_share(colors["truth"])
+    cnn, ground_truth = brown_fraction(colors["cnn"]), brown_fraction(colors["ground_truth"])
     verdict = UNKNOWN
-    if high < 1 and cnn > max(0.5, truth):
+    if high < 1 and cnn > max(0.5, ground_truth):
         verdict = HELD
-    elif low > 1 or cnn < truth:
+    elif low > 1 or cnn < ground_truth:
         verdict = FAILED
-    return verdict, f"{words}; orange to yellow are {cnn:.0%} of its colored pixels (truth: {truth:.0%})"
+    return verdict, f"{words}; orange to yellow are {cnn:.0%} of its colored pixels (ground truth: {ground_truth:.0%})"
 
 
 @claim(
     "U-Nets … still lean toward grayish hues",
-    "Held if the U-Net's pictures have less than half of the truth's colorfulness.",
+    "Held if the U-Net's pictures have less than half of the ground truth's colorfulness.",
 )
 def _gray(scores, **_):
-    share, words = vividness(scores["unet"])
-    return all_positive([below(0.5, share)]), words
+    fraction, words = vividness(scores["unet"])
+    return all_positive([below(0.5, fraction)]), words
 
 
 @claim(
@@ -142,7 +138,7 @@ def _converged(scores, runs, **_):
 @claim(
     "adversarial loss with the PatchGAN discriminator significantly reduced artifacts",
     "Against the U-Net trained as long without it: held if SSIM and LPIPS are both surely better, not held if one is "
-    "surely worse; without LPIPS it cannot be held.",
+    "surely worse.",
 )
 def _artifacts(scores, **_):
     ssim, words = gains(scores, "ssim", ("cgan", "unet_long"))
@@ -153,8 +149,7 @@ def _artifacts(scores, **_):
 @claim(
     "Conditional GAN: Produced the most realistic and visually consistent outputs",
     "Realism is for people to judge (the game of notebook 06). As far as numbers go: held if LPIPS and the gap in "
-    "colorfulness, photo by photo, surely beat all other models', not held if one is surely worse; without LPIPS it "
-    "cannot be held.",
+    "colorfulness, photo by photo, surely beat all other models', not held if one is surely worse.",
 )
 def _most_realistic(scores, **_):
     gap = {row: (table["colorfulness"] - table["colorfulness_ground_truth"]).abs() for row, table in scores.items()}

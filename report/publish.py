@@ -1,6 +1,7 @@
-"""The few results that are committed: `publish` makes `results/NAME` of finished runs, fills in pages."""
+"""The few results that are committed: `publish` makes `results/NAME` of finished runs and fills in pages."""
 
 import hashlib
+import json
 import re
 import shutil
 import tempfile
@@ -8,90 +9,77 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image, ImageOps
 from safetensors.torch import save
 
-from g2g import figures
+from g2g import evaluation, figures
 from g2g.colorize import colorize_all
-from g2g.data import prepare
 from g2g.files import save_atomic, write_json
-from g2g.photos import decode, gallery_photos
-from g2g.profiles import MODELS, PUBLISHED, Profile, get_profile, get_recipe, repo_root
-from g2g.runs import find_run, pretrained_init
+from g2g.photos import gallery_photos
+from g2g.profiles import MODELS, PUBLISHED, Profile, get_profile, repo_root
+from g2g.runs import pretrained_path
 from g2g.sources import bundled
-from report.build import check, color_counts, pictures, runs_table
 from report.claims import verdicts
 from report.figures import frontier
-from report.tables import evaluate_profile, read_scores, summary
+from report.page import painted, runs_table
+from report.pipeline import Measured, measure, measure_at_report_size, write_scored
+from report.tables import as_csv, as_markdown, formatted, summary, write_texts
 
 CAPTIONS = {
-    "qualitative_grid": "Gray, what each model answers at the size it was trained at, and truth: bundled photographs "
-    "and those of data/gallery.",
+    "qualitative_grid": "Gray, what each model predicts at the size it was trained at, and the ground truth: "
+    "photographs bundled with scikit-image and scikit-learn, and those of data/gallery.",
     "teaser": "The gallery through `g2g.colorize`: full-size lightness, color predicted small and enlarged.",
 }
 
 
 def publish(
-    profile: Profile | str | None = None, name: str | None = None, root=None, note: str = "", further=None
+    profile: Profile | str | None = None, name: str | None = None, root=None, note: str = "", external_test_set=None
 ) -> Path:
-    """Evaluate the finished runs of `profile`; put what is quoted of them into `results/NAME` and return it.
+    """Measure the finished runs of `profile`; put what is published of them into `results/NAME` and return it.
 
-    That is table1.*, frontier.csv, runs.md, claims.md, of each stage history.csv and run.json, and the figures
-    loss_curves, ab_histograms, frontier, qualitative_grid and teaser, the last two on photographs that may be shown,
-    never on G2G_DATA's. If NAME (by default the profile's) is what the course quotes, the tables go between the markers
-    `<!-- g2g:summary -->` (likewise table1, runs, claims) of README and docs.
+    That is table1.*, table_256.* (the report's size), frontier*.csv, palette.csv, runs.md, claims.md, of each model
+    history.csv and run.json, and the figures loss_curves, ab_histograms, frontier, frontier_lpips, qualitative_grid and
+    teaser, the last two on photographs that may be shown, never on G2G_DATA's. If NAME (by default the profile's) is
+    what the course shows, the tables go between the markers `<!-- g2g:summary -->` (likewise table1, table_256, runs,
+    claims) of README and docs.
 
-    `note`, a sentence on the photos say, is printed below the table. `further`, a folder of photos, is a second test
-    set; its tables go to `results/NAME/further`.
+    `note`, a sentence on the photos say, is printed below the table. `external_test_set` is a folder of photos; its
+    tables go to a folder of that name in `results/NAME`.
 
     Raises:
-        FileNotFoundError: no finished run. ValueError: one of another profile or of other photos.
+        FileNotFoundError: no finished run.
     """
     profile = get_profile(profile)
     root, name = Path(root or repo_root()), name or profile.name
-    photos = prepare(profile)
-    found = {stage: find_run(get_recipe(stage, profile), photos, profile) for stage in profile.models}
-    runs = {stage: run for stage, run in found.items() if run}
-    for run in runs.values():
-        check(run, profile, photos)
-    missing = ", ".join(stage for stage in profile.models if stage not in runs)
-    if not runs:
+    measured = measure(profile, external_test_set)
+    if not measured.runs:
         raise FileNotFoundError(
-            f"nothing to publish: {profile.outputs} has no run of {missing} on {photos}. "
-            "Train with `python -m g2g train STAGE`, or set G2G_DATA to those photos"
+            f"nothing to publish: {profile.outputs} has no run of {', '.join(profile.models)} on "
+            f"{measured.test.photos}. Train with `python -m g2g train MODEL`, or set G2G_DATA to those photos"
         )
-    if missing:
-        print(f"no finished run of {missing} on these photos: left out of what is published")
-    measured = profile.outputs / "results"
-    table1 = evaluate_profile(profile, photos, note, further)
-    table, scores = read_scores(measured)
-    colors = color_counts(runs, photos)
-    claims = [
-        f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n"
-        for row in verdicts(scores, colors, runs, profile, test_sets=2 if further else 1).itertuples()
-    ]
-    runs_text = runs_table(runs).to_markdown(index=False, disable_numparse=True)
-    texts = {
-        "table1": table1,
-        "summary": f"{summary(table.reset_index())}\n",
-        "runs": f"{runs_text}\n",
-        "claims": "".join(claims),
-    }
+    measured.test.notes.extend([note] * bool(note))
+    at_256 = measure_at_report_size(measured)
     folder = root / "results" / name
     with tempfile.TemporaryDirectory() as work:
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so
-        ready.mkdir()
-        _collect(ready, runs, profile, texts)
-        _draw(ready / "figures", runs, profile, colors)
-        curves = frontier(pd.read_csv(measured / "frontier.csv"), table.colorfulness_ground_truth["gray"])
-        figures.save(curves, "frontier", ready / "figures")
-        if further:
-            shutil.copytree(measured / "further", ready / "further", ignore=shutil.ignore_patterns("scores_*"))
-        for part in (*MODELS, "further"):  # nothing of an earlier publication may stay among these
+        texts = {
+            "table1": write_scored(measured.test, ready),
+            "table_256": as_markdown(formatted(at_256)),
+            "summary": summary(measured.test.tables["table1"]),
+            "runs": as_markdown(runs_table(measured.runs)),
+            "claims": claims_text(measured),
+        }
+        write_texts({"table_256.csv": as_csv(at_256)}, ready)
+        write_texts({f"{marker}.md": f"{text.strip()}\n" for marker, text in texts.items()}, ready)
+        if measured.external:
+            write_scored(measured.external, ready / "external_test_set")
+        for model, run in measured.runs.items():
+            _write_record(run, ready / model, _known_digests(run, folder / model))
+        _draw(ready / "figures", measured)
+        for part in (*MODELS, "external_test_set"):  # nothing of an earlier publication may stay among these
             shutil.rmtree(folder / part, ignore_errors=True)
-        shutil.copytree(ready, folder, dirs_exist_ok=True)
+        shutil.copytree(ready, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("scores_*"))
     if name == published_name(root):
         for page in pages(root):
             for marker, text in texts.items():
@@ -100,75 +88,81 @@ def publish(
     return folder
 
 
-def _collect(folder, runs, profile, texts):
-    results = profile.outputs / "results"
-    for stage, run in runs.items():
-        (folder / stage).mkdir()
-        for file in ("history.csv", "run.json"):
-            shutil.copyfile(run.folder / file, folder / stage / file)
-    for file in ("table1.csv", "table1.tex", "frontier.csv", "palette.csv", "cvae.csv"):
-        if (results / file).is_file():
-            shutil.copyfile(results / file, folder / file)
-    for name, text in texts.items():
-        (folder / f"{name}.md").write_text(text, encoding="utf-8")
+def claims_text(measured: Measured) -> str:
+    """The claims with their verdicts, numbers and rules as Markdown."""
+    test_sets = 2 if measured.external else 1
+    judged = verdicts(measured.test.scores, measured.test.colors, measured.runs, measured.profile, test_sets)
+    return "".join(f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n" for row in judged.itertuples())
 
 
-def _draw(folder, runs, profile, colors):
-    models = {stage: run.model() for stage, run in runs.items() if stage not in ("unet_full", "unet_long")}
-    figures.save(figures.loss_curves(runs), "loss_curves", folder)
-    figures.save(figures.ab_histograms(colors), "ab_histograms", folder)
-    photographs = {"qualitative_grid": pictures(models, showcase(profile)), "teaser": teaser(models, profile)}
-    for name, columns in photographs.items():
-        fig = figures.across(columns)
+def _draw(folder, measured: Measured):
+    level = measured.test.scores["gray"]["colorfulness_ground_truth"].mean()
+    drawn = {
+        "loss_curves": figures.loss_curves(measured.runs),
+        "ab_histograms": figures.ab_histograms(painted(measured)),
+        "frontier": frontier(measured.test.tables["frontier"], level),
+        "frontier_lpips": frontier(measured.test.tables["frontier_lpips"], level, "lpips"),
+    }
+    for name, fig in drawn.items():
+        figures.save(fig, name, folder)
+    size = measured.test.photos.size
+    models = {"gray": evaluation.gray()}
+    models |= {model: run.model() for model, run in measured.runs.items() if model not in ("unet_full", "unet_long")}
+    for name, photographs in {"qualitative_grid": showcase(size), "teaser": gallery_photos(400)}.items():
+        columns = {model: colorize_all(photographs, network, size) for model, network in models.items()}
+        fig = figures.across(columns | {"ground_truth": photographs})
         path = figures.save(fig, name, folder, CAPTIONS[name])
         fig.savefig(path, dpi=150)  # again, small: photographs make large files, and a repository keeps them for ever
         path.with_suffix(".pdf").unlink()
 
 
-def teaser(models: dict, profile: Profile) -> dict:
-    """The photographs of `data/gallery` at 400 px, colored as one's own would be: color is predicted small."""
-    photos = gallery_photos(400)
-    columns = {"gray": pictures({}, np.stack(photos))["gray"]}
-    for name, model in models.items():
-        columns[name] = colorize_all(photos, model, profile.size)
-    return columns | {"truth": photos}
+def showcase(size: int) -> list[np.ndarray]:
+    """Photographs that may be shown, uint8 (size,size,3): three whole ones that packages bundle, and the gallery."""
+    photographs = [Image.open(item.path).convert("RGB") for item in bundled(get_profile("smoke"))[1][:3]]
+    return [np.asarray(ImageOps.fit(photograph, (size, size))) for photograph in photographs] + gallery_photos(size)
 
 
-def showcase(profile: Profile) -> np.ndarray:
-    """Photographs that may be shown and that `profile` was not trained on, uint8 (N,S,S,3): bundled ones, gallery."""
-    if profile.source == "bundled":
-        return np.stack([decode(item, profile.size)[1] for item in bundled(profile)[1][:5]])
-    photographs = [Image.open(item.path).convert("RGB") for item in bundled(profile)[1][:3]]  # whole ones, not crops
-    squares = [np.asarray(ImageOps.fit(photograph, (profile.size, profile.size))) for photograph in photographs]
-    return np.stack(squares + gallery_photos(profile.size))
-
-
-def ship(run, name: str, sentence: str, root=None) -> Path:
-    """Write a run's generator as results/weights/NAME.safetensors; returns that path.
+def save_pretrained(run, name: str | None = None) -> Path:
+    """Publish the weights of a run, as results/weights/MODEL.safetensors; returns that path.
 
     Convolutions go in half precision; not so biases and batch norm, whose small variances would lose digits. Of a run
-    that starts from another one, only the weights that it changed are written. Beside it come NAME.json, by which
-    `runs.pretrained_model` loads it, NAME.jpg, the gallery in its colors, and of a cGAN NAME_discriminator.safetensors.
-    NAME.md, the card for people, is written by hand.
+    that starts from another one, only the weights that it changed are written. Beside it come MODEL.jpg, the gallery in
+    its colors, and of a cGAN cgan_discriminator.safetensors. The record in `results/NAME/MODEL` (by default NAME is the
+    run's profile) gets their sha256. MODEL.md, the card for people, is written by hand.
+
+    Raises:
+        ValueError: the run starts from one that is not published; save that one first.
     """
-    folder = Path(root or repo_root()) / "results" / "weights"
-    folder.mkdir(parents=True, exist_ok=True)
-    before = pretrained_init(run.record, folder).state_dict() if run.recipe.init_from else {}
-    networks = {name: _halved(run.model(), before)}
-    if run.recipe.model == "cgan":
-        networks[f"{name}_discriminator"] = _halved(run.discriminator(), {})
+    model = run.recipe.model
+    before = run._initial_model().state_dict() if run.recipe.init_from else {}
+    networks = {model: _halved(run.model(), before)}
+    if model == "cgan":
+        networks["cgan_discriminator"] = _halved(run.discriminator(), {})
     digests = {}
     for file, tensors in networks.items():
-        path = folder / f"{file}.safetensors"
-        data = save(tensors)
+        path, data = pretrained_path(file), save(tensors)
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_atomic(partial(Path.write_bytes, data=data), path)
         digests[path.name] = hashlib.sha256(data).hexdigest()
-    path = folder / f"{name}.safetensors"
-    write_json(run.record | {"sentence": sentence, "weights_sha256": digests}, path.with_suffix(".json"))
-    picture = gallery(run.model(), run.record["size"])
+    _write_record(run, repo_root() / "results" / (name or run.record["profile"]) / model, digests)
+    picture, path = gallery(run.model(), run.record["size"]), pretrained_path(model)
     options = {"format": "jpeg", "dpi": 200, "pil_kwargs": {"quality": 90}}
     save_atomic(partial(picture.savefig, **options), path.with_suffix(".jpg"))
     return path
+
+
+def _write_record(run, folder, digests):
+    """History and record of a run, `digests` those of its published weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run.folder / "history.csv", folder / "history.csv")
+    write_json(run.record | {"weights_sha256": digests}, folder / "run.json")
+
+
+def _known_digests(run, folder):
+    """Those in the record of an earlier publication of the same run; none without one."""
+    path = folder / "run.json"
+    record = json.loads(path.read_text()) if path.is_file() else {}
+    return record["weights_sha256"] if record.get("run") == run.id else {}
 
 
 def _halved(network, before):
@@ -194,7 +188,7 @@ def gallery(model, size: int):
 
 
 def published_name(root: Path | None = None) -> str | None:
-    """Which of the folders in `results/` the course quotes; None if there is none."""
+    """Which of the folders in `results/` the course shows; None if there is none."""
     results = Path(root or repo_root()) / "results"
     return next((name for name in PUBLISHED if (results / name / "table1.md").is_file()), None)
 

@@ -1,200 +1,52 @@
-"""What notebooks 08 and 10 study: losses, augmentation, and one recipe of which a study changes one thing at a time.
+"""The studies of notebooks 08 and 10: one recipe, one thing changed at a time, trained, measured, written down."""
 
-Everything is at the photos' size: answer and ab (B,2,H,W), L (B,1,H,W), normalized as in `g2g.lab`.
-"""
-
-import functools
-from dataclasses import dataclass, replace
+import dataclasses
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import torch
+import pandas as pd
 import torch.nn.functional as F
-from fastai.callback.core import Callback
-from torch import nn
+from scipy.stats import t as student
 
-from g2g import training
-from g2g.checkpoints import AverageWeights
-from g2g.data import Photos, dataloaders
-from g2g.lab import denormalize, lab_to_rgb
-from g2g.models import PatchGAN, imagenet_classifier, unet
-from g2g.training import get_device
+from g2g import evaluation, figures, metrics
+from g2g.colorize import colorize_all
+from g2g.data import Photos, prepare
+from g2g.files import save_atomic
+from g2g.photos import gallery_photos
+from g2g.profiles import Profile, Recipe, get_profile, repo_root
+from g2g.runs import Run, load_or_train
+from g2g.training import TrainingDiverged, get_device
+from report.tables import as_csv, write_texts
 
-CELL = 4  # px of the photo for each answer of the quarter U-Net; D judges at its resolution
+SIZE = 64  # px
+PHOTOS = EPOCH = 2000  # photos to train on, and photos in an epoch, however many there are
 SEEDS = (42, 43, 44)
+# What a table begins with
+SHOWN = ["seed", "mae", "gray_mae", "psnr", "gray_psnr", "lpips", "gray_lpips", "colorfulness", "minutes", "device"]
 
-
-def l1(answer, ab, *_):
-    """Mean absolute error: of several possible colors, the median."""
-    return F.l1_loss(answer, ab)
-
-
-def mse(answer, ab, *_):
-    """Mean squared error: the mean."""
-    return F.mse_loss(answer, ab)
-
-
-def huber(answer, ab, *_):
-    """Squared for errors below 0.05, which is 5.5 CIE units, absolute beyond (Huber 1964)."""
-    return F.huber_loss(answer, ab, delta=0.05)
-
-
-def adversary(answer, ab, L, D, *_):
-    """How surely D takes the answer for generated: cross-entropy for the label "real"."""
-    verdict = D(F.avg_pool2d(L, CELL), F.avg_pool2d(answer, CELL))
-    return F.softplus(-verdict).mean()
-
-
-def l1_adversary(answer, ab, L, D, lambda_l1):
-    """pix2pix's loss (Isola et al. 2017)."""
-    return adversary(answer, ab, L, D) + lambda_l1 * l1(answer, ab)
-
-
-def mse_adversary(answer, ab, L, D, lambda_l1):
-    """The same with MSE, four times heavier, which pulls as hard at the answer.
-
-    Of N errors e, the gradient of L1 is 1/√N long, that of MSE 2·RMS(e)/√N; and RMS(e) is near 1/8.
-    """
-    return adversary(answer, ab, L, D) + 4 * lambda_l1 * mse(answer, ab)
-
-
-def perceptual(answer, ab, L, *_):
-    """L1 between what an ImageNet network sees in the two pictures (Johnson et al. 2016, with VGG-16)."""
-    pairs = zip(seen(L, answer), seen(L, ab), strict=True)
-    return sum(F.l1_loss(x, y) for x, y in pairs)
-
-
-def feature_matching(answer, ab, L, D, *_):
-    """L1 between what D's inner layers answer to the two (Wang et al. 2018, who add it to the adversary)."""
-    pairs = zip(inner(D, L, answer), inner(D, L, ab), strict=True)
-    return sum(F.l1_loss(x, y.detach()) for x, y in pairs)
-
-
+_SHARED = {"lr": 1e-3, "schedule": "linear_decay", "steps_per_epoch": EPOCH // 32, "weight_decay": 0.05, "beta1": 0.5}
+_SHARED |= {"ema_decay": 0.99, "resolution": "quarter", "encoder": "efficientnet_lite0", "weights": "imagenet"}
+_SHARED |= {"encoder_lr_mult": 0.3}
+# The one recipe: the quarter U-Net with pix2pix's loss; D judges at its resolution, a quarter of the photo's
+ADVERSARIAL = Recipe(
+    "cgan", epochs=5, min_crop_side=0.6, lambda_l1=30, receptive_field=16, d_lr_mult=0.2, r1=1, **_SHARED
+)
+PLAIN = Recipe("unet", epochs=5, min_crop_side=0.6, **_SHARED)
+# Of N errors e, the gradient of L1 is 1/√N long, that of MSE 2·RMS(e)/√N; and RMS(e) is near 1/8. So MSE is weighted
+# four times as much beside the adversary, to pull as hard.
 LOSSES = {
-    "L1": l1,
-    "MSE": mse,
-    "Huber": huber,
-    "L1 + adversary": l1_adversary,
-    "MSE + adversary": mse_adversary,
-    "perceptual": perceptual,
-    "feature matching": feature_matching,
+    "L1": PLAIN,
+    "MSE": dataclasses.replace(PLAIN, loss="mse"),
+    "Huber": dataclasses.replace(PLAIN, loss="huber"),
+    "L1 + adversary": ADVERSARIAL,
+    "MSE + adversary": dataclasses.replace(ADVERSARIAL, loss="mse", lambda_l1=4 * ADVERSARIAL.lambda_l1),
+    "perceptual": dataclasses.replace(PLAIN, loss="perceptual"),
+    "feature matching": dataclasses.replace(ADVERSARIAL, loss="feature_matching", adversarial=0),
 }
-NEED_D = ("L1 + adversary", "MSE + adversary", "feature matching")
-
-
-@functools.cache
-def feature_extractor():
-    """EfficientNet-Lite0, frozen, with its ImageNet weights."""
-    return imagenet_classifier("efficientnet_lite0").eval().requires_grad_(False)
-
-
-def seen(L, ab) -> list[torch.Tensor]:
-    """Its features at strides 2, 4 and 8. Colors beyond sRGB are not clipped, for a clipped one has no gradient."""
-    rgb = lab_to_rgb(denormalize(L, ab), clip=False)
-    return feature_extractor().forward_intermediates(2 * rgb - 1, indices=[0, 1, 2], intermediates_only=True, stop_early=True)
-
-
-def inner(D, L, ab) -> list[torch.Tensor]:
-    """What each LeakyReLU of a PatchGAN answers."""
-    x, answers = torch.cat([F.avg_pool2d(planes, CELL) for planes in (L, ab)], dim=1), []
-    for layer in D.layers:
-        x = layer(x)
-        if isinstance(layer, nn.LeakyReLU):
-            answers.append(x)
-    return answers
-
-
-def jitter(L, most):
-    """L (B,1,H,W) as if exposed otherwise: contrast times 1 ± `most`, lightness ± `most`, drawn for each photo."""
-    contrast, shift = most * (2 * torch.rand(2, len(L), 1, 1, 1, device=L.device) - 1)
-    mean = L.mean((2, 3), keepdim=True)
-    return (mean + shift + (1 + contrast) * (L - mean)).clamp(-1, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Some(Photos):
-    """Photos of which only some are trained on: `chosen` are their numbers, one may occur many times."""
-
-    chosen: np.ndarray
-
-    train = property(lambda self: self._open("train")[self.chosen])
-
-    def files(self, split: str) -> list[str]:
-        """As in `Photos`."""
-        files = super().files(split)
-        return [files[number] for number in self.chosen] if split == "train" else files
-
-
-def some(photos: Photos, n: int, least: int, seed: int) -> Photos:
-    """`n` training photos, drawn by seed, over and over until there are `least`: an epoch is as long for all."""
-    chosen = np.random.default_rng(seed).permutation(len(photos.train))[:n]
-    return Some(photos.folder, photos.size, photos.manifest, photos.hash, np.resize(chosen, max(len(chosen), least)))
-
-
-@dataclass(frozen=True)
-class StudyConfig:
-    """All that decides a training, beside its photos; the defaults are the one recipe. Network: the quarter U-Net."""
-
-    loss: str = "L1 + adversary"  # of LOSSES
-    seed: int = 42
-    photos: int = 2000  # to train on, at most
-    crop: float = 0.6  # least share of the side that random crops keep
-    jitter: float = 0.0  # see `jitter`
-    lr: float = 1e-3  # constant for half of the epochs, then falling to zero; the encoder's is 0.3 times, D's 0.2 times
-    lambda_l1: float = 30.0  # weight of the L1 term beside the adversary
-    receptive_field: int = 16  # of D, in cells
-    beta1: float = 0.5  # of both Adams
-    batch_size: int = 32
-    epochs: int = 5
-    epoch: int = 2000  # photos in an epoch, however many there are
-
-
-class LossCallback(Callback):
-    """Trains by one of LOSSES, and, where it needs D, D one step before. Validation stays L1."""
-
-    def __init__(self, job: StudyConfig):
-        self.job = job
-
-    def before_batch(self):
-        if self.training and self.job.jitter:
-            self.learn.xb = (jitter(*self.xb, self.job.jitter),)
-
-    def after_loss(self):
-        if not self.training:
-            return
-        (L,), (ab,), D = self.xb, self.yb, getattr(self.learn, "discriminator", None)
-        if D is not None:
-            self.step(D, *(F.avg_pool2d(planes, CELL) for planes in (L, ab, self.pred.detach())))
-        cost = LOSSES[self.job.loss](self.pred, ab, L, D, self.job.lambda_l1)
-        self.learn.loss_grad, self.learn.loss = cost, cost.clone()
-
-    def step(self, D, L, ab, answer):
-        """D's step; afterwards gradients go through D but none are taken of it."""
-        for group in self.learn.d_opt.param_groups:
-            group["lr"] = 0.2 * self.opt.hypers[-1]["lr"]
-        D.train().requires_grad_(True)
-        loss = training.discriminator_loss(D, L, ab, answer)
-        self.learn.d_opt.zero_grad()
-        (loss + training.gradient_penalty(D, L, ab) / 2).backward()
-        self.learn.d_opt.step()
-        D.requires_grad_(False)
-        self.learn.terms = {"d_loss": loss.detach()}
-
-
-def learner(job: StudyConfig, photos: Photos):
-    """The fastai `Learner` of a job, seeded, for `g2g.training.fit`."""
-    torch.manual_seed(job.seed)
-    chosen = some(photos, job.photos, job.epoch, job.seed)
-    dls = dataloaders(chosen, job.batch_size, job.seed, get_device(), job.crop, max(job.epoch // job.batch_size, 1))
-    betas = (job.beta1, 0.999)
-    learn = training.l1_learner(dls, unet(), betas, weight_decay=0.05, encoder_lr_mult=0.3)
-    if job.loss in NEED_D:
-        learn.discriminator = PatchGAN(job.receptive_field).to(get_device())
-        learn.d_opt = training.adam(betas)(learn.discriminator.parameters())
-    learn.add_cbs([LossCallback(job), AverageWeights(learn.model, 0.99)])
-    return learn
-
-
-FLIPS, ALL = {"crop": 1.0, "jitter": 0.0}, {"crop": 0.6, "jitter": 0.2}
+AUGMENTATIONS = {"flips": {"min_crop_side": 1.0}, "all": {"min_crop_side": 0.6, "jitter": 0.2}}
 COUNTS = (250, 1000, 2500, 8000)
 CHANGES = {
     "lr": (1e-4, 1e-2),
@@ -203,24 +55,190 @@ CHANGES = {
     "beta1": (0.0, 0.9),
     "batch_size": (8, 128),
 }
+WORDS = {"loss": "", "lr": "rate", "lambda_l1": "λ", "receptive_field": "patch", "beta1": "β1", "batch_size": "batch"}
 
 
-def losses(seeds=SEEDS):
-    """Every loss with every seed: (factor, value, job)."""
-    return [("loss", loss, StudyConfig(loss, seed)) for seed in seeds for loss in LOSSES]
+@dataclass(frozen=True)
+class Training:
+    """One training of a study: `factor` has this `value`, all else is as in the study's one recipe."""
+
+    factor: str
+    value: str | float
+    recipe: Recipe
+    photos: int = PHOTOS
 
 
-def photos(seeds=SEEDS):
+def losses(seeds=SEEDS) -> list[Training]:
+    """Every loss with every seed."""
+    return [Training("loss", name, reseeded(recipe, seed)) for seed in seeds for name, recipe in LOSSES.items()]
+
+
+def photos(seeds=SEEDS) -> list[Training]:
     """Four numbers of photos with flips alone and with all augmentation, as many steps each, and every seed."""
-    arms = [("flips", FLIPS), ("all", ALL)]
-    return [(name, n, StudyConfig("L1", seed, n, epochs=3, **arm)) for seed in seeds for n in COUNTS for name, arm in arms]
+    arms = {name: dataclasses.replace(PLAIN, epochs=3, **changes) for name, changes in AUGMENTATIONS.items()}
+    return [
+        Training(name, count, reseeded(recipe, seed), count)
+        for seed in seeds
+        for count in COUNTS
+        for name, recipe in arms.items()
+    ]
 
 
-def parameters(seeds=SEEDS):
+def parameters(seeds=SEEDS) -> list[Training]:
     """The one recipe with every seed, then every change, each by itself, with the first."""
-    base = StudyConfig(seed=seeds[0])
-    changes = [(factor, value, replace(base, **{factor: value})) for factor in CHANGES for value in CHANGES[factor]]
-    return [("seed", seed, StudyConfig(seed=seed)) for seed in seeds] + changes
+    trainings = [Training("seed", seed, reseeded(ADVERSARIAL, seed)) for seed in seeds]
+    for factor, values in CHANGES.items():
+        for value in values:
+            changes = {factor: value}
+            if factor == "batch_size":
+                changes["steps_per_epoch"] = EPOCH // value  # as many photos in an epoch
+            trainings.append(Training(factor, value, dataclasses.replace(reseeded(ADVERSARIAL, seeds[0]), **changes)))
+    return trainings
 
 
 STUDIES = {"losses": losses, "photos": photos, "parameters": parameters}
+
+
+def reseeded(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe with another seed."""
+    return dataclasses.replace(recipe, seed=seed)
+
+
+def planned(study: str, profile: Profile, seeds=SEEDS) -> list[Training]:
+    """The trainings of a study, in `smoke` of one step each. ValueError: no such study."""
+    if study not in STUDIES:
+        raise ValueError(f"no study {study!r}; there are: {', '.join(STUDIES)}")
+    trainings = STUDIES[study](seeds)
+    if profile.name != "smoke":
+        return trainings
+    short = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 8}
+    return [dataclasses.replace(t, recipe=dataclasses.replace(t.recipe, **short)) for t in trainings]
+
+
+@dataclass(frozen=True, eq=False)
+class Subset(Photos):
+    """Photos of which only some are trained on: `chosen` are their numbers, one may occur many times."""
+
+    chosen: np.ndarray
+
+    def _rows(self, split):
+        rows = super()._rows(split)
+        return rows.iloc[self.chosen] if split == "train" else rows
+
+    def _open(self, split):
+        pixels = super()._open(split)
+        return pixels[self.chosen] if split == "train" else pixels
+
+
+def subset(photos: Photos, n: int, seed: int, at_least: int = 0) -> Photos:
+    """`n` training photos, drawn by seed, over and over until there are `at_least`; `hash` tells them apart."""
+    chosen = np.random.default_rng(seed).permutation(len(photos.train))[:n]
+    chosen = np.resize(chosen, max(len(chosen), at_least))
+    digest = hashlib.sha256(f"{photos.hash} {chosen.tolist()}".encode()).hexdigest()[:16]
+    return Subset(photos.folder, photos.size, photos.manifest, digest, chosen)
+
+
+def train(training: Training, photos: Photos, profile: Profile) -> Run | None:
+    """The run of a training, from disk or trained now; None, with the reason printed, if it diverged."""
+    recipe = training.recipe
+    chosen = subset(photos, training.photos, recipe.seed, recipe.batch_size * recipe.steps_per_epoch)
+    try:
+        return load_or_train(recipe.model, profile, recipe=recipe, photos=chosen)
+    except TrainingDiverged as error:
+        print(f"  diverged: {error}")
+        return None
+
+
+def run_study(study: str, profile: Profile | str | None = None, seeds=SEEDS) -> pd.DataFrame:
+    """Train what is missing of a study; write runs.csv, curves.csv and pictures.jpg to `folder_of` it.
+
+    Resumable: a finished run is found again, whichever study it was made for, and a broken one goes on.
+
+    Returns:
+        One row a run: factor, value, run, the fields of its recipe, what `measure` says of it (nothing where the loss
+        became NaN), minutes and device. curves.csv has MAE, PSNR and colorfulness of each run by saturation.
+    """
+    profile = get_profile(profile)
+    trainings, target = planned(study, profile, seeds), folder_of(study, profile)
+    photos = prepare(dataclasses.replace(profile, size=SIZE))
+    lpips = metrics.LPIPS(get_device())
+    gray = {f"gray_{name}": value for name, value in measure(evaluation.gray(), photos, lpips)[0].items()}
+    rows, curves, shown, started = [], [], {}, time.time()
+    for number, training in enumerate(trainings, 1):
+        setting = f"{training.factor} = {training.value}, seed {training.recipe.seed}"
+        print(f"[{number}/{len(trainings)}] {setting}", flush=True)
+        run = train(training, photos, profile)
+        row = {"factor": training.factor, "value": training.value} | dict.fromkeys(SHOWN, np.nan)
+        row |= dataclasses.asdict(training.recipe) | {name: gray[name] for name in SHOWN if name in gray}
+        row |= {"photos": min(training.photos, len(photos.train)), "valid": len(photos.valid), "px": SIZE}
+        if run:
+            means, curve = measure(run.model("last", get_device()), photos, lpips)
+            row |= means | {name: run.record[name] for name in ("run", "minutes", "device", "precision", "threads")}
+            curves.append(curve.assign(run=run.id))
+            if training.recipe.seed == seeds[0]:
+                shown[f"{WORDS.get(training.factor, training.factor)} {training.value}".strip()] = run
+        rows.append(row)
+        minutes = (time.time() - started) / 60 / number * (len(trainings) - number)
+        print(f"  MAE {row['mae']:.4f}, gray {row['gray_mae']:.4f}; at this pace {minutes:.0f} min left for this study")
+    table = pd.DataFrame(rows)
+    write_texts({"runs.csv": as_csv(table), "curves.csv": as_csv(pd.concat(curves))}, target)
+    options = {"format": "jpeg", "dpi": 200, "pil_kwargs": {"quality": 85}}
+    save_atomic(lambda part: pictures(shown).savefig(part, **options), target / "pictures.jpg")
+    return table
+
+
+def folder_of(study: str, profile: Profile) -> Path:
+    """Where a study's tables and pictures go: results/STUDY of the repository, in `smoke` that of its outputs."""
+    return (profile.outputs if profile.name == "smoke" else repo_root()) / "results" / study
+
+
+def measure(model, photos, lpips=None) -> tuple[dict, pd.DataFrame]:
+    """What a model does on the validation photos, as means over photos, and its means by saturation.
+
+    `mae`, `rms`: mean and root-mean-square error of normalized ab. `structure`: the mae after averaging blocks of 1/8
+    of the side, the large areas. `detail`: total variation of predicted ab over that of the ground truth. `psnr` (dB),
+    `lpips` and `colorfulness` of the picture, `colorfulness_ground_truth`.
+    """
+    predicted = evaluation.predict_photos(model, photos, "valid", show=False)
+    parts = []
+    for _, _, ab, pred_ab in evaluation.predictions(predicted, photos, "valid", show=False):
+        block = max(ab.shape[-1] // 8, 1)
+        measures = {
+            "rms": (pred_ab - ab).square().mean((1, 2, 3)),
+            "structure": metrics.mae_ab(F.avg_pool2d(pred_ab, block), F.avg_pool2d(ab, block)),
+            "detail": _variation(pred_ab),
+            "detail_ground_truth": _variation(ab),
+        }
+        parts.append(pd.DataFrame({name: values.double().numpy() for name, values in measures.items()}))
+    means = pd.concat(parts).mean().to_dict()
+    means["rms"] **= 0.5
+    means["detail"] /= max(means.pop("detail_ground_truth"), 1e-6)
+    scores = evaluation.score(predicted, photos, "valid", lpips=lpips, show=False)
+    means |= scores[["mae", "psnr", "lpips", "colorfulness", "colorfulness_ground_truth"]].mean().to_dict()
+    curve = evaluation.saturated(predicted, photos, "valid", show=False).groupby("saturation").mean()
+    return means, curve.drop(columns="lpips").reset_index()
+
+
+def _variation(ab):
+    """Mean absolute difference between neighboring pixels, of each photo."""
+    return ab.diff(dim=2).abs().mean(dim=(1, 2, 3)) + ab.diff(dim=3).abs().mean(dim=(1, 2, 3))
+
+
+def margin(seeds, *counts) -> float:
+    """How far two means over so many runs differ by chance, in 95% of cases: Student's t times the standard error.
+
+    `seeds`: values of one recipe with several seeds, whose standard deviation is taken to be everybody's.
+    """
+    spread = np.std(seeds, ddof=1) * sum(1 / count for count in counts) ** 0.5
+    return float(student.ppf(0.975, len(seeds) - 1) * spread)
+
+
+@figures.figure("Photographs of data/gallery: gray, colored by one run of each setting, and as they were.")
+def pictures(runs: dict[str, Run]):
+    """A row a photograph, a column for each of `runs`, setting -> run."""
+    photographs = gallery_photos(200)
+    models = {"gray": evaluation.gray()} | {name: run.model("last", get_device()) for name, run in runs.items()}
+    columns = {name: colorize_all(photographs, model, SIZE) for name, model in models.items()}
+    columns["ground_truth"] = photographs
+    top = [figures.title(name).replace(" ", "\n") for name in columns]
+    return figures.grid(zip(*columns.values(), strict=True), top)

@@ -1,0 +1,148 @@
+"""The report, regenerated: `build` writes one page with measured numbers and every figure."""
+
+import base64
+import io
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from g2g import figures, lab
+from g2g.evaluation import compare
+from g2g.models import count_parameters, predict
+from g2g.profiles import TITLES, Profile, get_profile, repo_root
+from g2g.runs import load_or_train
+from report.claims import verdicts
+from report.figures import best_and_worst, error_against_chroma, frontier
+from report.pipeline import Measured, measure, write_scored
+from report.tables import formatted, notes, write_texts
+
+AGAINST = {
+    "gray": ["cnn", "unet", "cgan"],
+    "cnn": ["unet"],
+    "unet": ["unet_long", "palette", "flow"],
+    "unet_long": ["cgan"],
+}
+
+
+def build(profile: Profile | str | None = None) -> Path:
+    """Train what is missing, measure, draw every figure; returns the page, `report/index.html` of outputs.
+
+    The page is self-contained. The same runs and photos give the same bytes. Raises what training and `measure` raise.
+    """
+    profile = get_profile(profile)
+    measured = measure(profile, runs={model: load_or_train(model, profile) for model in profile.models})
+    write_scored(measured.test, profile.outputs / "results")
+    drawn = draw(measured)
+    for name, fig in drawn.items():
+        figures.save(fig, name, profile.outputs / "figures")
+    scores, table = measured.test.scores, measured.test.tables["table1"]
+    pairs = [(row, other) for other, rows in AGAINST.items() for row in rows]
+    page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("page.html.j2")
+    text = page.render(
+        profile=profile,
+        photos=measured.test.photos,
+        runs=measured.runs,
+        table=table.set_index("row"),
+        scores=scores,
+        figures=drawn,
+        networks=repo_root() / "docs" / "networks",
+        address=address,
+        table1=as_html(formatted(table)),
+        notes=notes(table),
+        runs_table=as_html(runs_table(measured.runs)),
+        comparisons=[sentence(scores, row, other, column) for column in ("mae", "lpips") for row, other in pairs],
+        verdicts=verdicts(scores, measured.test.colors, measured.runs, profile),
+    )
+    return write_texts({"index.html": text}, profile.outputs / "report")[0]
+
+
+def colored(models: dict, photos) -> dict:
+    """Gray, each model's prediction (name -> module, on the CPU), the ground truth; of uint8 (N,S,S,3), by name."""
+    L, ab = lab.photos_to_lab(photos)
+    predictions = {name: lab.to_rgb(L, predict(model, L)) for name, model in models.items()}
+    return {"gray": lab.to_rgb(L, 0 * ab), **predictions, "ground_truth": photos}
+
+
+def draw(measured: Measured) -> dict:
+    """Every figure of the page, by its fixed name."""
+    test, scores, tables = measured.test.photos.test, measured.test.scores, measured.test.tables
+    models = {model: measured.runs[model].model() for model in ("cnn", "unet", "cgan")}
+    columns = colored(models, test[:5])
+
+    def predicted(name):
+        return lambda i: colored({name: models[name]}, test[i : i + 1])[name][0]
+
+    teaser = figures.image_row([images[0] for images in columns.values()], list(columns))
+    teaser.caption = "One photograph as the models see it and as they color it."
+    level = scores["gray"]["colorfulness_ground_truth"].mean()
+    errors = {name: scores[name]["mae"] for name in models}
+    return {
+        "teaser": teaser,
+        "preprocessing": figures.preprocessing(test[0]),
+        "loss_curves": figures.loss_curves(measured.runs),
+        "qualitative_grid": figures.qualitative_grid(columns),
+        "ab_histograms": figures.ab_histograms(painted(measured)),
+        "error_against_chroma": error_against_chroma({row: scores[row] for row in ("gray", *models)}),
+        "best_and_worst": best_and_worst(test, {name: predicted(name) for name in models}, errors),
+        "frontier": frontier(tables["frontier"], level),
+        "frontier_lpips": frontier(tables["frontier_lpips"], level, "lpips"),
+    }
+
+
+def painted(measured: Measured) -> dict:
+    """Counts of colors of the ground truth and of the trained models, for `figures.ab_histograms`."""
+    return {name: measured.test.colors[name] for name in ("ground_truth", *measured.runs)}
+
+
+def runs_table(runs: dict) -> pd.DataFrame:
+    """What each run was, one row a run, as text."""
+    rows = []
+    for model, run in runs.items():
+        record, recipe = run.record, run.recipe
+        rate = f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
+        if model == "cgan":
+            rate += f", D: {recipe.d_lr_mult * recipe.lr:g}"
+        encoder = f"{recipe.encoder}, {recipe.weights or 'random weights'}"
+        if model == "cnn":
+            encoder = "none"
+        if recipe.init_from:
+            encoder = f"of {record['init_run']}"
+        row = {
+            "model": TITLES[model],
+            "run": run.id,
+            "photos": f"{record['train']:,}",
+            "px": record["size"],
+            "epochs": f"{recipe.epochs}{f' (of {recipe.steps_per_epoch} steps each)' * bool(recipe.steps_per_epoch)}",
+            "learning rate": rate,
+            "batch": recipe.batch_size,
+            "seed": recipe.seed,
+            "encoder": encoder,
+            "parameters": f"{count_parameters(run.model()):,}",
+            "device": record["device"],
+            "minutes": f"{record['minutes']:.1f}",
+        }
+        rows.append(row)
+    return pd.DataFrame(rows, dtype=str)
+
+
+def sentence(scores, row, other, column) -> str:
+    """One row of the table against another, photo by photo, in words."""
+    return compare(scores[row], scores[other], column, (TITLES.get(row, row), TITLES.get(other, other)))["sentence"]
+
+
+def as_html(table: pd.DataFrame) -> Markup:
+    """A table of text as HTML."""
+    return Markup(table.to_html(index=False, border=0, na_rep=""))
+
+
+def address(picture) -> str:
+    """An address that holds the whole picture: a figure as PNG, or the file of an SVG."""
+    if isinstance(picture, Path):
+        kind, data = "svg+xml", picture.read_bytes()
+    else:
+        buffer = io.BytesIO()
+        picture.savefig(buffer, format="png", dpi=130)
+        kind, data = "png", buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

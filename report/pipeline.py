@@ -1,0 +1,250 @@
+"""One pipeline: every model predicts every photo once, each prediction is scored once, and all pages read from that."""
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from itertools import pairwise, product
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+
+from g2g import evaluation, lab, metrics
+from g2g.colorize import colorize_all
+from g2g.data import Photos, prepare
+from g2g.files import progress
+from g2g.models import predict
+from g2g.profiles import TITLES, Profile, cache_root, get_profile, get_recipe
+from g2g.runs import Run, find_run
+from g2g.training import get_device
+from report import tables
+from report.figures import count_colors
+
+VERSION = 1  # raise it when the same predictions would give other numbers
+PIXELS = 2**20  # of a block of photos, 64 of 128 px: LPIPS keeps 0.5 GB of features of them
+LPIPS_SATURATIONS, LPIPS_PHOTOS = (0, 0.5, 1, 1.5, 2, 2.5), 500  # of the curves, for the cost of LPIPS
+REPORT_SIZE, REPORT_PHOTOS = 256, 500  # px of the report's photos, and how many of the test photos are scored at it
+PARAMETERS = list(product((1, 0.75, 0.5, 0.25, 0), (0.2, 0.38, 0.6, 1)))  # of the palette: rebalancing, temperature
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What is known of the models on one set of test photos; each dict is by row of the table."""
+
+    photos: Photos
+    scores: dict[str, pd.DataFrame]  # of `evaluation.score`, and `psnr_gain_matched`
+    curves: dict[str, pd.DataFrame]  # of `evaluation.saturated`
+    lpips_curves: dict[str, pd.DataFrame]  # the same with LPIPS, of the first photos
+    colors: dict[str, np.ndarray]  # of `report.figures.count_colors`; "ground_truth" too
+    tables: dict[str, pd.DataFrame]  # name of the csv -> table: table1, frontier, frontier_lpips, palette
+    notes: list[str]  # for below table 1
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A profile, its runs by model, and what was measured of them on its test photos and on those of another origin."""
+
+    profile: Profile
+    runs: dict[str, Run]
+    models: dict  # row -> (id, function that loads the model)
+    test: Scored
+    external: Scored | None
+
+
+def measure(profile: Profile | str | None = None, external_test_set=None, runs=None) -> Measured:
+    """Measure the baselines and the runs of a profile; nothing is trained.
+
+    Resumable: photos are measured in blocks, and a block that was measured for the same run and photos is read from
+    the cache (`G2G_CACHE`).
+
+    Args:
+        external_test_set: a folder of photos of another origin.
+        runs: by model; by default the finished runs of the profile's recipes on its photos.
+
+    Raises:
+        ValueError: a photo of the external test set was trained on.
+    """
+    profile = get_profile(profile)
+    photos = prepare(profile)
+    others = _external(external_test_set, photos, profile) if external_test_set else None
+    if runs is None:
+        found = {model: find_run(get_recipe(model, profile), photos, profile) for model in profile.models}
+        runs = {model: run for model, run in found.items() if run}
+    constant = evaluation.best_constant(photos)
+    models = {"gray": ("gray", evaluation.gray), "constant": (str(constant), lambda: evaluation.constant(constant))}
+    for model, run in runs.items():
+        name = f"{run.id}{', published' * run.is_published}"  # in half precision
+        models[model] = (name, functools.cache(functools.partial(run.model, device=get_device())))
+    notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(run.id for run in runs.values())}."]
+    missing = [TITLES[model] for model in profile.models if model not in runs]
+    if missing:
+        notes.append(f"No finished run, so no row: {', '.join(missing)}.")
+    test = score_models(models, photos, notes)
+    if others:
+        others = score_models(models, others, [f"The external test set: {Path(external_test_set).name}.", *notes[1:]])
+    return Measured(profile, runs, models, test, others)
+
+
+def check(run: Run, profile: Profile, photos: Photos) -> None:
+    """Raise ValueError, naming the run, if it is of another profile, size or set of photos."""
+    expected = {"profile": profile.name, "photos_hash": photos.hash, "size": photos.size}
+    for what, here in expected.items():
+        found = run.record.get(what, here)
+        if found != here:
+            raise ValueError(
+                f"run {run.id} has {what} {found}, here it is {here}: it is not evaluated; train "
+                f"one here with `python -m g2g train {run.recipe.model}`"
+            )
+
+
+def _external(folder, photos, profile):
+    others = prepare(dataclasses.replace(profile, source="test_folder", data_dir=Path(folder)))
+    trained = set(photos.manifest.loc[photos.manifest["split"] != "test", "sha256"])
+    known = others.manifest.loc[others.manifest["sha256"].isin(trained), "file"]
+    if len(known):
+        raise ValueError(f"{len(known)} photos of {folder} were trained on, such as {known.iloc[0]}: leave them out")
+    return others
+
+
+class Block:
+    """Some photos, uint8 (N,S,S,3), and what all models share on them: their planes and LPIPS's features."""
+
+    def __init__(self, pixels):
+        self.pixels = np.array(pixels)
+
+    @functools.cached_property
+    def planes(self):
+        """(rgb, L, ab) as in `evaluation.predictions`."""
+        pixels = torch.from_numpy(self.pixels).to(get_device())
+        return pixels.permute(0, 3, 1, 2).float() / 255, *lab.photos_to_lab(pixels)
+
+    @functools.cached_property
+    def features(self):
+        """VGG-16's features of the ground truth, 8 photos at a time."""
+        return [load_lpips().features(rgb) for rgb in self.planes[0].split(8)]
+
+    def lpips(self, pred_rgb, _=None):
+        """LPIPS (N,) of pictures against the ground truth."""
+        judge, pairs = load_lpips(), zip(pred_rgb.split(8), self.features, strict=True)
+        return torch.cat([judge.distance(judge.features(x), y) for x, y in pairs]).cpu()
+
+
+@functools.cache
+def load_lpips() -> metrics.LPIPS:
+    """LPIPS on the GPU if there is one."""
+    return metrics.LPIPS(get_device())
+
+
+def in_blocks(function, models: dict, photos: Photos, count: int, *options) -> dict[str, list]:
+    """row -> list of what `function` returns for the blocks of the first `count` test photos, computed or remembered.
+
+    `models`: row -> (id, function that loads the model).
+    """
+    compute = joblib.Memory(cache_root() / "scores", verbose=0).cache(function, ignore=["load", "block"])
+    edges = [*range(0, count, max(8, PIXELS // photos.size**2)), count]
+    results = {row: [] for row in models}
+    with progress(count * len(models), f"scores at {photos.size} px", "predictions") as bar:
+        for start, stop in pairwise(edges):
+            block = Block(photos.test[start:stop])
+            for row, (name, load) in models.items():
+                with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+                    results[row].append(compute(name, photos.hash, (start, stop), VERSION, load, block, *options))
+                bar.update(stop - start)
+    return results
+
+
+def _measure_block(name, photos_hash, numbers, version, load, block) -> dict:
+    """All that is ever asked of one model on one block, from one prediction."""
+    model, (rgb, L, ab) = load(), block.planes
+    pred_ab = predict(model, L)
+    found = {
+        "scores": evaluation.measures(rgb, L, ab, pred_ab, block.lpips),
+        "curve": evaluation.by_saturation(rgb, L, ab, pred_ab),
+        "colors": count_colors(pred_ab),
+        "ground_truth": count_colors(ab),
+    }
+    if numbers[0] < LPIPS_PHOTOS:
+        found["lpips_curve"] = evaluation.by_saturation(rgb, L, ab, pred_ab, LPIPS_SATURATIONS, block.lpips)
+    if hasattr(model, "rebalancing"):
+        found["palette"] = _palette_points(model, rgb, L, ab)
+    return found
+
+
+@torch.no_grad()
+def _palette_points(model, rgb, L, ab):
+    """`by_saturation` of a palette's predictions for every pair of `PARAMETERS`, painted from the same logits."""
+    before, logits, parts = (model.rebalancing, model.temperature), model.logits(L), []
+    for rebalancing, temperature in PARAMETERS:
+        model.rebalancing, model.temperature = rebalancing, temperature
+        points = evaluation.by_saturation(rgb, L, ab, model.paint(logits, L.shape[2:]), (0.75, 1, 1.5, 2, 3))
+        parts.append(points.assign(rebalancing=rebalancing, temperature=temperature))
+    model.rebalancing, model.temperature = before
+    return pd.concat(parts)
+
+
+def score_models(models: dict, photos: Photos, notes) -> Scored:
+    """All models on the test photos of a set; `models` as in `in_blocks`."""
+    blocks = in_blocks(_measure_block, models, photos, len(photos.files("test")))
+
+    def joined(row, what):
+        return pd.concat([block[what] for block in blocks[row] if what in block], ignore_index=True)
+
+    names = pd.DataFrame({"file": photos.files("test"), "near_gray": photos.near_gray("test")})
+    scores = {row: names.join(joined(row, "scores")) for row in models}
+    curves = {row: joined(row, "curve") for row in models}
+    lpips_curves = {row: joined(row, "lpips_curve") for row in models}
+    colors = {"ground_truth": sum(block["ground_truth"] for block in blocks["gray"])}
+    colors |= {row: sum(block["colors"] for block in blocks[row]) for row in models}
+    found = {"frontier": tables.frontier(scores, curves), "frontier_lpips": tables.mean_curves(lpips_curves, "lpips")}
+    found["table1"] = tables.table1(scores)
+    if {"palette", "unet"} <= set(models):
+        points = joined("palette", "palette")
+        found["palette"] = tables.palette_parameters(points, scores["gray"], curves["unet"])
+    notes = [*notes, *tables.equally_colorful(scores, curves)]
+    notes += tables.equally_colorful(scores, lpips_curves, "lpips")
+    return Scored(photos, scores, curves, lpips_curves, colors, found, notes)
+
+
+def measure_at_report_size(measured: Measured) -> pd.DataFrame:
+    """MAE and LPIPS at the report's 256 px beside the report's, on the first 500 test photos, a row a model.
+
+    The photos are the same ones, prepared at 256 px. Color is predicted as `g2g.colorize` does it, on as many pixels as
+    in training, and lightness stays that of the photo; both measures are of that picture.
+    """
+    photos, size = measured.test.photos, measured.test.photos.size
+    if size != REPORT_SIZE:
+        photos = prepare(dataclasses.replace(measured.profile, size=REPORT_SIZE, n_train=0))
+    count = min(REPORT_PHOTOS, len(photos.files("test")))
+    blocks = in_blocks(_measure_picture, measured.models, photos, count, size)
+    return tables.table_256({row: pd.concat(parts, ignore_index=True) for row, parts in blocks.items()})
+
+
+def _measure_picture(name, photos_hash, numbers, version, load, block, size) -> pd.DataFrame:
+    _, _, ab = block.planes
+    pred_rgb, _, pred_ab = Block(colorize_all(block.pixels, load(), size)).planes
+    measures = {"mae": metrics.mae_ab(pred_ab, ab).cpu(), "lpips": block.lpips(pred_rgb)}
+    return pd.DataFrame({name: values.double().numpy() for name, values in measures.items()})
+
+
+def write_scored(scored: Scored, folder) -> str:
+    """Write the tables of a set, and scores_ROW.csv, into `folder`; returns table 1 as Markdown."""
+    table1 = scored.tables["table1"]
+    paths = tables.write_table(table1, folder, scored.notes, scored.scores)
+    others = {f"{name}.csv": tables.as_csv(table) for name, table in scored.tables.items() if name != "table1"}
+    tables.write_texts(others, folder)
+    return paths[1].read_text(encoding="utf-8")
+
+
+def evaluate_profile(profile: Profile | str | None = None, external_test_set=None) -> str:
+    """`measure`, and the tables in the profile's `results/`, those of the external test set in a folder of their own.
+
+    Returns table 1 as Markdown, of both sets.
+    """
+    measured = measure(profile, external_test_set)
+    folder = measured.profile.outputs / "results"
+    text = write_scored(measured.test, folder)
+    if measured.external:
+        text += "\n" + write_scored(measured.external, folder / "external_test_set")
+    return text

@@ -6,53 +6,36 @@ Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong argum
 import argparse
 import dataclasses
 import math
+import signal
 import sys
-import typing
-from functools import partial
+from pathlib import Path
+
+from pydantic import ValidationError
 
 from g2g.files import explained, printable
 from g2g.photos import MAX_MEGAPIXELS, find_photos
-from g2g.profiles import MODELS, Recipe, get_profile, get_recipe
+from g2g.profiles import MODELS, get_profile, get_recipe
 
 # What needs torch is imported by the command that uses it: `--help` need not wait for it
 
 PARAMETERS = {"temperature": "palette", "rebalancing": "palette", "seed": "flow"}  # options of colorize: whose they are
-
-
-class WrongArgument(ValueError):
-    """The command line asks for what cannot be."""
-
-
-def _checked(function, *arguments):
-    """What `function` returns; its ValueError as one on the command line."""
-    try:
-        return function(*arguments)
-    except ValueError as error:
-        raise WrongArgument(str(error)) from error
-
-
-def _read(text, kind):
-    """`text` as a value of a recipe's field, whose type is `int` or `float | None`, say."""
-    kinds = typing.get_args(kind) or (kind,)
-    if text == "none" and type(None) in kinds:
-        return None
-    return kinds[0](text)
+PATTERN = ": no file matches this pattern, which counts from the current folder and tells capitals apart"
 
 
 def _edited(recipe, changes):
-    """`recipe` with KEY=VALUE strings applied. Raises WrongArgument that names the change and what it may be."""
-    kinds = {field.name: field.type for field in dataclasses.fields(Recipe) if field.name != "model"}
+    """`recipe` with KEY=VALUE strings applied. Raises ValueError that names the field and what it may be."""
+    known = [field.name for field in dataclasses.fields(recipe) if field.name != "model"]
     edits = {}
     for change in changes:
         key, _, text = change.partition("=")
-        if key not in kinds:
-            raise WrongArgument(f"--set {change}: no such field; known: {', '.join(kinds)}")
-        try:
-            edits[key] = _read(text, kinds[key])
-        except ValueError:
-            kind = getattr(kinds[key], "__name__", kinds[key])
-            raise WrongArgument(f"--set {change}: {key} is of type {kind}, which {text!r} is not") from None
-    return _checked(partial(dataclasses.replace, recipe, **edits))
+        if key not in known:
+            raise ValueError(f"--set {change}: no such field; known: {', '.join(known)}")
+        edits[key] = None if text == "none" else text  # the recipe itself turns text into numbers, and checks them
+    try:
+        return dataclasses.replace(recipe, **edits)
+    except ValidationError as error:
+        wrong = [f"{' '.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()]
+        raise ValueError(f"--set {'; '.join(wrong)}") from error
 
 
 def _number(low, high, kind=float):
@@ -70,6 +53,14 @@ def _number(low, high, kind=float):
     return read
 
 
+def _path(text):
+    if text == "-":
+        raise argparse.ArgumentTypeError("standard input is not read; give the name of a file")
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text} is an address, which is not fetched; download it first")
+    return text
+
+
 def _prepare(args):
     from g2g.data import prepare
 
@@ -79,45 +70,58 @@ def _prepare(args):
 def _train(args):
     from g2g.runs import load_or_train
 
-    recipe = _edited(_checked(get_recipe, args.model, args.profile), args.set)
+    try:
+        recipe = _edited(get_recipe(args.model, args.profile), args.set)
+    except ValueError as error:
+        args.error(str(error))
     run = load_or_train(args.model, args.profile, recipe=recipe)
     best, gray = run.record["best_valid_loss"], run.record["gray_valid_loss"]
     print(f"{run.recipe.model}: best validation L1 {best:.4f} (gray {gray:.4f}); kept in {run.folder}")
 
 
 def _evaluate(args):
-    from report.tables import evaluate_profile
+    from report.pipeline import evaluate_profile
 
-    print(evaluate_profile(args.profile, further=args.further))
+    print(evaluate_profile(args.profile, external_test_set=args.external_test_set))
 
 
 def _colorize(args):
-    from g2g.colorize import colorize_files
-    from g2g.runs import best_available, pretrained_model
-
+    for name in ("SIGTERM", "SIGHUP"):  # ended as by Ctrl-C: a name that was claimed for a result is given back
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # which nohup sets
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     photos, missing = find_photos(args.photos)
     for path in missing:
-        print(f"no photo at {printable(path)}", file=sys.stderr)
+        hint = PATTERN if set(path) & set("*?[") else ""
+        print(f"no photo at {printable(path)}{hint}", file=sys.stderr)
     if not photos:
         return 2
-    model, size, description = _checked(pretrained_model, args.model) if args.model else best_available()
-    for dial, owner in PARAMETERS.items():
-        value = getattr(args, dial)
-        if value is not None and not hasattr(model, dial):
-            raise WrongArgument(f"--{dial}: this model has no such dial; add --model {owner}")
-        if value is not None:
-            setattr(model, dial, value)
-    print(f"coloring with {description}")
-    _, failed = colorize_files(
-        photos,
-        args.output,
-        model,
-        compare=args.compare,
-        saturation=args.saturation,
-        size=args.size or size,
-        max_megapixels=args.max_megapixels,
-        by=description,
-    )
+    from g2g.colorize import colorize_files
+    from g2g.runs import pretrained_model
+
+    try:
+        model, size, description = pretrained_model(args.model)
+        for parameter, owner in PARAMETERS.items():
+            value = getattr(args, parameter)
+            if value is not None and not hasattr(model, parameter):
+                args.error(f"--{parameter}: this model has no such parameter; add --model {owner}")
+            if value is not None:
+                setattr(model, parameter, value)
+        print(f"coloring with {description}")
+        _, failed = colorize_files(
+            photos,
+            args.output,
+            model,
+            folders=[Path(path).expanduser() for path in args.photos],
+            compare=args.compare,
+            skip_existing=args.skip_existing,
+            saturation=args.saturation,
+            size=args.size or size,
+            max_megapixels=args.max_megapixels,
+            by=description,
+        )
+    except ValueError as error:
+        args.error(str(error))
     print(f"{len(photos) - len(failed)} of {len(photos)} photos colored, in {args.output}")
     for photo, reason in failed.items():
         print(f"failed: {printable(photo)}: {printable(reason)}", file=sys.stderr)
@@ -138,26 +142,28 @@ def _parser():
 
     def command(function, name, text):
         sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(function=function)
+        sub.set_defaults(function=function, error=sub.error)
         return sub
 
     prepare = command(_prepare, "prepare", "decode and resize the photos once")
     near_gray = "leave near-gray photos out of training (5)"
     prepare.add_argument("--min-chroma", type=_number(0, 140), default=0.0, help=near_gray)
 
-    train = command(_train, "train", "train one stage, going on where it was interrupted")
-    train.add_argument("model", choices=MODELS)
+    train = command(_train, "train", "train one model, going on where it was interrupted")
+    train.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
     train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
 
-    evaluate = command(_evaluate, "evaluate", "score all stages on the test photos and write table 1")
-    evaluate.add_argument("--further", metavar="FOLDER", help="photos that are a second test set")
+    evaluate = command(_evaluate, "evaluate", "score all models on the test photos and write table 1")
+    evaluate.add_argument("--external-test-set", metavar="FOLDER", help="photos that are a second test set")
     for sub in (prepare, train, evaluate):
         sub.add_argument("--profile", help="smoke, cpu, class, report or auto (default: G2G_PROFILE, else auto)")
 
     colorize = command(_colorize, "colorize", "color photos of any size; nothing is ever overwritten")
     option = colorize.add_argument
-    option("photos", nargs="+", metavar="PHOTO", help="files, folders (searched recursively) or patterns")
-    option("-o", "--output", default="colorized", metavar="FOLDER", help="where NAME-color.jpg goes (%(default)s)")
+    option("photos", nargs="+", type=_path, metavar="PHOTO", help="files, folders (searched recursively) or patterns")
+    where = "the folder of NAME-color.jpg, subfolders kept (%(default)s); for one photo also a .jpg or .png file"
+    option("-o", "--output", default="colorized", metavar="OUT", help=where)
+    option("--skip-existing", action="store_true", help="leave out photos of which OUT holds a result, of any model")
     models = "palette (the default), flow, or, ever more cautious, cgan, unet, cnn"
     option("--model", metavar="NAME", help=models)
     factor, pixels, megapixels = _number(0, 100), _number(32, 4096, int), _number(0.001, 1e6)
@@ -165,8 +171,8 @@ def _parser():
     temperature = "palette only: 1 paints the mean of the likely colors, 0.1 nearly the likeliest one (0.38)"
     option("--temperature", type=_number(0.01, 1), metavar="T", help=temperature)
     rebalancing = "palette only: 1 paints rare colors boldly, 0 only what is probable (0.75)"
-    option("--rebalancing", type=_number(0, 1), metavar="SHARE", help=rebalancing)
-    seed = "flow only: each number draws another possible coloring (0)"
+    option("--rebalancing", type=_number(0, 1), metavar="FRACTION", help=rebalancing)
+    seed = "flow only: each number draws another possible coloring (0); a photo saved anew gets another draw"
     option("--seed", type=_number(0, 2**31 - 1, int), metavar="N", help=seed)
     option("--saturation", type=factor, default=1.0, metavar="FACTOR", help=stronger)
     option("--compare", action="store_true", help="write gray and color side by side, too")
@@ -184,11 +190,11 @@ def main(argv=None) -> int:
     args = _parser().parse_args(argv)
     try:
         if hasattr(args, "profile"):
-            _checked(get_profile, args.profile)
+            get_profile(args.profile)
+    except ValueError as error:
+        args.error(str(error))
+    try:
         return args.function(args) or 0
-    except WrongArgument as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         then = "what was written is whole, and stays"
         if args.function in (_prepare, _train, _evaluate):

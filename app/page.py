@@ -18,7 +18,7 @@ from pathlib import Path
 from g2g.colorize import colorize
 from g2g.figures import title
 from g2g.palette import DEFAULT_REBALANCING, TEMPERATURE
-from g2g.photos import MAX_MEGAPIXELS, claim_path, save_photo
+from g2g.photos import MAX_MEGAPIXELS, claim_path, result_name, save_photo
 from g2g.profiles import repo_root
 from g2g.runs import pretrained_model, pretrained_models
 
@@ -94,7 +94,7 @@ def color(photo: str | None, model: str, saturation: float, temperature: float, 
             raise gr.Error(html.escape(reason, quote=False), print_exception=False) from error
     for note in notes:
         gr.Info(html.escape(str(note.message), quote=False))
-    path = claim_path(Path(photo), Path(tempfile.mkdtemp(dir=FOLDER.name)), "color", result.format)
+    path = claim_path(Path(tempfile.mkdtemp(dir=FOLDER.name)) / result_name(Path(photo), "color", result))
     save_photo(result, path)
     about = f"{credit(photo)}{result.width} × {result.height} px, colored by {sentence}: a guess."
     result.thumbnail((PREVIEW, PREVIEW))

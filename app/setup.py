@@ -10,7 +10,7 @@ import sys
 import time
 
 OF_COLAB = ["torch", "torchvision", "fastai", "numpy", "scipy", "pandas", "matplotlib", "PIL", "skimage", "sklearn"]
-INSTALLABLE = ["filelock", "jinja2", "lpips", "safetensors", "tabulate", "timm", "tqdm"]  # the rest is never replaced
+INSTALLABLE = ["filelock", "jinja2", "lpips", "safetensors", "tabulate", "tifffile", "timm", "tqdm"]  # the rest stays
 SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime > Run all"
 
 # Minutes for each notebook alone, 01 to 11, with nothing trained before; for all in order; and how that is known.

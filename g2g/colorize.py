@@ -1,6 +1,7 @@
 """Color a photo of any size: color is predicted small, lightness stays the photo's own at full size."""
 
 import math
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -8,19 +9,33 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ExifTags, Image
+from PIL import Image
 
 from g2g import lab
 from g2g.files import printable
 from g2g.models import predict
-from g2g.photos import MAX_MEGAPIXELS, claim_path, read_photo, save_photo
+from g2g.photos import (
+    JPEG_SIDE,
+    JPEG_SUFFIXES,
+    MAX_MEGAPIXELS,
+    SUFFIXES,
+    add_provenance,
+    claim_path,
+    on_white,
+    photos_under,
+    read_photo,
+    result_name,
+    save_photo,
+    source_of,
+    to_ascii,
+)
 
 SIZE = 256  # the side of the square on whose area color is predicted: the training size of the report
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
 
 
 def colorize(
-    photo, model, *, saturation=1.0, size=SIZE, compare=False, max_megapixels=MAX_MEGAPIXELS, by="a model"
+    photo, model, *, saturation=1.0, size=SIZE, mirror=True, max_megapixels=MAX_MEGAPIXELS, by="a model"
 ) -> Image.Image:
     """Color one photo at its full resolution; what color it has is ignored, its lightness L* is kept.
 
@@ -31,9 +46,10 @@ def colorize(
     Args:
         photo, max_megapixels: as in `photos.read_photo`, which says what is raised.
         model: L (1,1,h,w) to ab (1,2,h,w), as in `models.predict`, which says what is raised.
-        saturation: factor on the predicted ab; 0 gives a gray photo.
-        size: color is predicted on size² pixels in the photo's own shape; best is the model's training size.
-        compare: put the gray photo to the left of the colored one.
+        saturation: factor on the predicted ab; 0 gives a gray photo, for which the model is not asked.
+        size: color is predicted on about size² pixels; best is the model's training size.
+        mirror: average the prediction with that of the mirror image. Not done for a model with a `seed`, which draws
+            one coloring of many: the mean of two draws is grayer than either.
         by: what the model is, for the metadata.
 
     Raises:
@@ -43,42 +59,40 @@ def colorize(
         raise ValueError(f"saturation: expected 0 (gray), 1 (as predicted) or any factor, got {saturation}")
     if size < 32:
         raise ValueError(f"size: expected at least 32 px, got {size}")
+    source = Path(photo).name if isinstance(photo, (str, Path)) else ""
     photo, alpha, info = read_photo(photo, max_megapixels)
-    lines = saturation * _predict(photo, model, size)
-    result = _paint(photo, lines, alpha)
-    if compare:
-        color = result
-        gray = _paint(photo, 0 * lines, alpha)
-        result = Image.new(color.mode, (2 * color.width, color.height))
-        result.paste(gray, (0, 0))
-        result.paste(color, (color.width, 0))
-    result.info = info | {"exif": add_provenance(info.get("exif"), by)}
+    if source and _has_color(photo):
+        warnings.warn("it has color already, which was ignored", stacklevel=2)
+    lines = torch.zeros(1, 4, 1, 1)
+    if saturation:  # what transparency hides has no say in the colors
+        lines = saturation * _predict(on_white(photo, alpha), model, size, mirror)
+    result = _paint(photo, lines)
+    if alpha:
+        result.putalpha(alpha)
+    result.info = info | {"exif": add_provenance(info.get("exif"), by, source)}
     result.format = photo.format
     return result
 
 
-def add_provenance(exif, by):
-    """The photo's EXIF (bytes or None) with the words that its colors are predicted, its own caption behind them."""
-    tags = Image.Exif()
-    if exif:
-        tags.load(exif)
-    words = f"Colors predicted by {by}: a guess, not a record."
-    tags[ExifTags.Base.Software] = "Gray to Glory (g2g)"
-    tags[ExifTags.Base.ImageDescription] = f"{words} {tags.get(ExifTags.Base.ImageDescription, '')}".strip()
-    return tags.tobytes()
+def _has_color(photo):
+    """More than one tint: sepia has none."""
+    small = photo.resize((64, 64), reducing_gap=2).convert("RGB")
+    _, ab = lab.photos_to_lab(np.asarray(small)[None])
+    return (ab - ab.mean((2, 3), keepdim=True)).norm(dim=1).mean() * lab.AB_SCALE > lab.NEAR_GRAY
 
 
-def _predict(photo, model, size):
+def _predict(photo, model, size, mirror):
     """The model's color as lines ab = slope·L + offset: (1,4,h,w), of about size² pixels."""
-    # Equal area rather than equal long side: a panorama is not predicted as a thread of a few pixels.
+    # Equal area rather than equal long side: a panorama is not predicted as a thread of a few pixels. Sides that are
+    # multiples of 32, as the encoder needs, change the shape a little; padding would gray the colors along it.
     width, height = photo.size
     scale = min(size / math.sqrt(width * height), 16 * size / max(width, height))
-    w = max(1, round(width * scale))
-    h = max(1, round(height * scale))
+    w, h = (max(32, 32 * round(side * scale / 32)) for side in (width, height))
     small = photo.resize((w, h), Image.Resampling.BICUBIC, reducing_gap=3)
     L, _ = lab.photos_to_lab(np.asarray(small.convert("RGB"))[None])
-    padded = F.pad(L, (0, -w % 32, 0, -h % 32), mode="replicate")
-    ab = predict(model, padded)[:, :, :h, :w]
+    ab = predict(model, L)
+    if mirror and not hasattr(model, "seed"):
+        ab = (ab + predict(model, L.flip(-1)).flip(-1)) / 2
     return torch.cat(guided_filter(L, ab), dim=1)
 
 
@@ -105,7 +119,7 @@ def guided_filter(L: torch.Tensor, ab: torch.Tensor, radius: int = 1, eps: float
     return slope, ab - slope * L
 
 
-def _paint(photo, lines, alpha):
+def _paint(photo, lines):
     """The photo in the colors that `lines` (1,4,h,w), enlarged to its size, make of its L; strip by strip."""
     width, height = photo.size
     result = Image.new("RGB", photo.size)
@@ -117,23 +131,17 @@ def _paint(photo, lines, alpha):
     try:
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
-            strip = photo.crop((0, top, width, bottom))
-            pixels = np.asarray(strip.convert("RGB"))
-            L, _ = lab.photos_to_lab(pixels[None])
-            # grid_sample counts places from -1 at one border of the photo to 1 at the other
-            across = (torch.arange(width) + 0.5) * 2 / width - 1
-            down = (torch.arange(top, bottom) + 0.5) * 2 / height - 1
-            x, y = torch.meshgrid(across, down, indexing="xy")
-            places = torch.stack([x, y], dim=-1)
-            enlarged = F.grid_sample(lines, places[None], padding_mode="border", align_corners=False)
-            slope, offset = enlarged.chunk(2, dim=1)
+            strip = photo.crop((0, top, width, bottom)).convert("RGB")
+            L, _ = lab.photos_to_lab(np.asarray(strip)[None])
+            # Where the strip lies in the photo, which goes from -1 to 1: its half height, and its middle
+            place = torch.tensor([[[1, 0, 0], [0, (bottom - top) / height, (top + bottom) / height - 1]]])
+            grid = F.affine_grid(place, L.shape, align_corners=False)
+            slope, offset = F.grid_sample(lines, grid, padding_mode="border", align_corners=False).chunk(2, dim=1)
             rgb = to_gamut_rgb(L, slope * L + offset)
             painted = (255 * rgb[0]).round().byte().movedim(0, -1)
             result.paste(Image.fromarray(painted.numpy()), (0, top))
     finally:
         torch.set_num_threads(threads)
-    if alpha:
-        result.putalpha(alpha)
     return result
 
 
@@ -164,28 +172,57 @@ def _outside(rgb):
     return (rgb.amin(-3) < -tolerance) | (rgb.amax(-3) > 1 + tolerance)
 
 
-def colorize_files(photos, folder: str | Path, model, *, compare: bool = False, **options):
-    """Color files into `folder` as NAME-color.jpg; with `compare` NAME-compare.jpg, gray beside color, too.
+def beside(result: Image.Image) -> Image.Image:
+    """A result of `colorize` with its gray photo to the left; above, where a JPEG is not wide enough for both."""
+    gray, (width, height) = colorize(result, None, saturation=0), result.size
+    right, down = (0, height) if 2 * width > JPEG_SIDE else (width, 0)
+    pair = Image.new(result.mode, (width + right, height + down))
+    pair.paste(gray, (0, 0))
+    pair.paste(result, (right, down))
+    pair.info, pair.format = result.info, result.format
+    return pair
+
+
+def colorize_files(photos, output: str | Path, model, *, folders=(), compare=False, skip_existing=False, **options):
+    """Color files into the folder `output` as NAME-color.jpg; with `compare` NAME-compare.jpg, gray beside color, too.
 
     A JPEG is answered as JPEG, all else as PNG, without loss; no file is ever overwritten. One line per
     photo is printed, with its warnings. A broken photo does not stop the others. `options` are those of `colorize`.
 
+    Args:
+        output: a folder, made if it is not there; or, for one photo, the name of a .jpg or .png file.
+        folders: photos below one of these keep their subfolders in `output`.
+        skip_existing: leave out a photo of which `output` holds a result already, whatever the model.
+
     Returns:
         (list of the files written, dict of the photos that failed: path to reason).
+
+    Raises:
+        ValueError: `output` is the name of a file, but not of one JPEG or PNG.
+        OSError: `output` cannot be written; said before the first photo is colored.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    photos = [Path(photo) for photo in photos]
+    output, photos = Path(output), [Path(photo) for photo in photos]
+    is_file = output.suffix.lower() in SUFFIXES and not output.is_dir()
+    if is_file and (len(photos) > 1 or output.suffix.lower() not in (".png", *JPEG_SUFFIXES)):
+        raise ValueError(f"{output}: results are a .jpg or a .png for one photo, or lie in a folder for {len(photos)}")
+    root = output.parent if is_file else output
+    root.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=root).close()  # raises where it cannot be written
+    done = {(path.parent, source_of(path)) for path in photos_under(root)} if skip_existing else ()
     written, failed = [], {}
     for number, photo in enumerate(photos, 1):
         start = time.perf_counter()
+        above = [folder for folder in folders if photo.parent.is_relative_to(folder)]
+        folder = root / photo.parent.relative_to(above[0]) if above and not is_file else root
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", UserWarning)
             try:
-                files = _colorize_file(photo, folder, model, compare, options)
+                if (folder, to_ascii(photo.name)) in done:
+                    files, outcome = [], "skipped, its result is there"
+                else:
+                    files = _colorize_file(photo, output if is_file else folder, is_file, model, compare, options)
+                    outcome = f"{', '.join(map(printable, files))} ({time.perf_counter() - start:.1f} s)"
                 written += files
-                seconds = time.perf_counter() - start
-                outcome = f"{', '.join(map(printable, files))} ({seconds:.1f} s)"
             except Exception as error:  # any photo can be broken in a way of its own
                 failed[photo] = str(error) or type(error).__name__
                 outcome = f"FAILED: {printable(failed[photo])}"
@@ -195,21 +232,23 @@ def colorize_files(photos, folder: str | Path, model, *, compare: bool = False, 
     return written, failed
 
 
-def _colorize_file(photo, folder, model, compare, options):
-    result = colorize(photo, model, compare=compare, **options)
-    pictures = {"color": result}
+def _colorize_file(photo, output, is_file, model, compare, options):
+    result = colorize(photo, model, **options)
+    output = output if is_file else output / result_name(photo, "color", result)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    pictures = {output: result}
     if compare:
-        right = (result.width // 2, 0, *result.size)
-        pictures = {"color": result.crop(right), "compare": result}
+        pair = beside(result)
+        pictures[output.parent / result_name(photo, "compare", pair)] = pair
     paths = []
-    for ending, picture in pictures.items():
-        path = claim_path(photo, folder, ending, result.format)
+    for path, picture in pictures.items():
+        claimed = claim_path(path)
         try:
-            save_photo(picture, path)
+            save_photo(picture, claimed)
         except BaseException:
-            path.unlink(missing_ok=True)
+            claimed.unlink()
             raise
-        paths.append(path)
+        paths.append(claimed)
     return paths
 
 

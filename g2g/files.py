@@ -5,45 +5,47 @@ import json
 import os
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PERMISSIONS = "choose another place, or change its permissions"
-_IN_THE_WAY = "a file lies where a folder has to be: choose another place"
-REMEDIES = {  # for what the system says in two words
-    errno.EACCES: _PERMISSIONS,
-    errno.EPERM: _PERMISSIONS,
-    errno.EROFS: "this disk is read-only: choose another place",
-    errno.ENOTDIR: _IN_THE_WAY,
-    errno.EEXIST: _IN_THE_WAY,
-}
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 MORE_DISK = "Free some space, or set G2G_CACHE to a folder on a larger disk"
+# What to do, for errors of which the system says two words
+REMEDIES = dict.fromkeys((errno.EACCES, errno.EPERM), "choose another place, or change its permissions")
+REMEDIES |= dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file lies where a folder has to be: choose another place")
+REMEDIES[errno.EROFS] = "this disk is read-only: choose another place"
 
 
 def save_atomic(write, path) -> None:
     """Call `write(temporary path)` and rename the result to `path`: whole or not there.
 
     Raises:
-        RuntimeError: the file could not be written (a full disk, say); names the file.
+        RuntimeError: the file could not be written; names the file, the reason, and a full disk if it is full.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(temporary)
-        with open(temporary, "rb") as file:
+        with open(temporary, "r+b") as file:  # Windows refuses to sync a file that is open for reading only
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing behind it
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        raise RuntimeError(
-            f"could not write {path}: {error}. Is the disk full? Free some space and run the same again: "
-            "what is finished is kept."
-        ) from error
+        reason = explained(error)
+        if _is_full(error, path.parent):
+            reason = "the disk is full. Free some space and run the same again: what is finished is kept."
+        raise RuntimeError(f"could not write {path}: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_full(error, folder):
+    """Whether the disk is full; the encoders of Pillow and torch fail on one without saying so."""
+    number = getattr(error, "errno", None)
+    return number in DISK_FULL or (number is None and shutil.disk_usage(folder).free < 10_000)
 
 
 def write_json(record: dict, path) -> None:
@@ -53,9 +55,7 @@ def write_json(record: dict, path) -> None:
 
 
 def locked(folder: Path, wait: bool = True):
-    """Context manager: hold the lock beside `folder`, so that one process at a time builds it.
-
-    The system frees the lock when its owner dies, by SIGKILL too.
+    """Context manager: hold the lock beside `folder`; the system frees it when its owner dies, by SIGKILL too.
 
     Raises:
         filelock.Timeout: another process holds it and `wait` is False.
@@ -66,18 +66,15 @@ def locked(folder: Path, wait: bool = True):
     except Timeout:
         if not wait:
             raise
-    print(f"another process is writing {folder.name}; waiting for it")
-    return lock.acquire()
+        print(f"another process is writing {folder.name}; waiting for it")
+        return lock.acquire()
 
 
 def sweep(root: Path) -> None:
     """Remove what killed processes left half-written in `root`: `*.tmp` whose lock nobody holds."""
     for left in root.glob("*.tmp"):
-        try:
-            with locked(left, wait=False):
-                shutil.rmtree(left, ignore_errors=True)
-        except Timeout:
-            pass
+        with suppress(Timeout), locked(left, wait=False):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def need_disk(folder: Path, need: int, what: str) -> None:
@@ -110,28 +107,18 @@ def printable(name) -> str:
     return text if len(text) <= 200 else f"{text[:100]}…{text[-99:]}"
 
 
-class _Lines:
-    """A file that turns tqdm's redrawn bar into lines of plain text."""
-
-    def write(self, text):
-        if text.strip():
-            print(text.strip("\r\n "), flush=True)
-
-    def flush(self):
-        pass
-
-
 def progress(total: int, label: str, unit: str, show: bool = True) -> tqdm:
-    """A progress display: use it in a `with` statement and call `.update(n)`.
+    """A progress display, for a `with` statement and `.update(n)`: a bar in a terminal or a live notebook.
 
-    A bar in a terminal or a live notebook; one line every 15 seconds with `G2G_PLAIN=1` or where output is no
-    terminal, because a redrawn bar fills logs and saved notebooks. `unit="B"` counts in MB and GB.
+    Elsewhere, and with `G2G_PLAIN=1`, one line every 15 seconds: a redrawn bar fills logs and saved notebooks.
     """
     in_bytes = unit == "B"
-    unit = unit if in_bytes else f" {unit}"
-    options = {"total": total, "desc": label, "unit": unit, "unit_scale": in_bytes, "disable": not show}
+    options = {"total": total, "desc": label, "unit_scale": in_bytes, "unit": unit if in_bytes else f" {unit}"}
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
     if not watched or os.environ.get("G2G_PLAIN") == "1":
         line = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {elapsed} so far, {remaining} left"
-        options |= {"file": _Lines(), "mininterval": 15, "maxinterval": 30, "delay": 0.5, "bar_format": line}
-    return tqdm(**options)
+        stdout = SimpleNamespace(
+            write=lambda text: text.strip() and print(text.strip(), flush=True), flush=lambda: None
+        )
+        options |= {"file": stdout, "mininterval": 15, "maxinterval": 30, "delay": 0.5, "bar_format": line}
+    return tqdm(**options, disable=not show)

@@ -3,17 +3,18 @@
 import glob
 import hashlib
 import io
+import logging
 import math
 import os
-import re
 import threading
 import warnings
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL.ExifTags import IFD, Base
 
 from g2g.files import save_atomic
 from g2g.profiles import repo_root
@@ -22,20 +23,35 @@ from g2g.profiles import repo_root
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .gif .ppm .pgm .pnm .jp2 .avif .tga .heic .heif".split()
 )
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+JPEG_SIDE = 65_500  # pixels, the limit of libjpeg
+JPEG_EXIF = 65_533  # bytes, of one marker
 MAX_MEGAPIXELS = 150
 MIN_SIDE = 16  # pixels: less is an icon, not a photo
-EARLIER = re.compile(r"-(color|compare)(-\d+)?$")  # how the names of results end
-EXIF_IFD, GPS_IFD, COLOR_SPACE = 0x8769, 0x8825, 0xA001
-# EXIF tags that describe the photo: title, maker, model, resolution, software, date, artist, copyright. Others say how
-# pixels lay in the old file, or how to turn them.
-KEPT_TAGS = {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, EXIF_IFD, GPS_IFD}
+SOFTWARE = "Gray to Glory (g2g)"  # in the metadata of every result
+# EXIF tags that describe the photo. Others say how pixels lay in the old file, or how to turn them.
+WORDS = (Base.ImageDescription, Base.DocumentName, Base.Software, Base.DateTime, Base.Artist, Base.Copyright)
+KEPT_TAGS = {
+    *WORDS,
+    Base.Make,
+    Base.Model,
+    Base.XResolution,
+    Base.YResolution,
+    Base.ResolutionUnit,
+    IFD.Exif,
+    IFD.GPSInfo,
+}
+NO_LONGER_TRUE = (Base.ColorSpace, Base.ExifImageWidth, Base.ExifImageHeight)  # they tell of the old file
+OTHER_METADATA = {700: "XMP", 33723: "IPTC", "xmp": "XMP", "photoshop": "IPTC", "comment": "comment"}
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 Image.init()  # once here and not by several threads at a time
 READABLE = [name for name in Image.ID if name != "EPS"]  # which would go to Ghostscript, a program to run
 Image.MAX_IMAGE_PIXELS = None  # Pillow warns at 89 megapixels and refuses at 179; here the caller's limit decides
 LARGE = 50e6  # pixels: larger photos are decoded one at a time, whatever the number of threads
 _large = threading.Lock()
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is raised, too
 
 
 @dataclass(frozen=True)
@@ -58,17 +74,16 @@ def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Ima
         max_megapixels: larger files are refused before they are decoded.
 
     Raises:
-        ValueError: not a photo, too large, or values without a known white.
+        ValueError: not a photo, too large, or of a layout whose meaning is not known.
         OSError: a file that is missing, broken or of an unknown format.
     """
+    if isinstance(photo, (str, os.PathLike)):
+        with open(photo, "rb") as file:
+            return _read_file(file, max_megapixels)
+    if isinstance(photo, io.BytesIO):
+        return _read_file(photo, max_megapixels)
     if isinstance(photo, Image.Image):
         return _standardize(photo, in_place=False)
-    if isinstance(photo, (str, os.PathLike, io.BytesIO)):
-        with _open(photo, max_megapixels) as file:
-            if file.width * file.height < LARGE:
-                return _standardize(file, in_place=True)
-            with _large:
-                return _standardize(file, in_place=True)
     array = np.asarray(photo)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
         expected = "path, PIL image or a uint8 array (H,W), (H,W,3) or (H,W,4)"
@@ -89,8 +104,6 @@ def decode(item: Item, size: int) -> tuple[dict, np.ndarray | None]:
     try:
         image = _read_item(item, facts).resize((size, size), Image.Resampling.BICUBIC)
         return facts, np.asarray(image.convert("RGB"))
-    except UnidentifiedImageError:
-        facts["skipped"] = "not an image that Pillow can read"
     except Exception as error:  # decoders given garbage raise anything: SyntaxError, struct.error, …
         facts["skipped"] = " ".join(str(error).split()) or type(error).__name__
     return facts, None
@@ -104,9 +117,10 @@ def _read_item(item, facts):
     facts["sha256"] = hashlib.sha256(data + box.encode()).hexdigest()
     if not data:
         raise OSError("empty file")
+    if source_of(io.BytesIO(data)) is not None:
+        raise ValueError("its colors were predicted by g2g, as its metadata says")
     image, alpha, _ = read_photo(io.BytesIO(data))
-    if alpha:
-        image.paste("white", mask=ImageChops.invert(alpha))
+    image = on_white(image, alpha)
     if item.box:
         image = image.crop(item.box)
     facts["width"], facts["height"] = image.size
@@ -115,30 +129,112 @@ def _read_item(item, facts):
     return image
 
 
-def _open(file, max_megapixels):
-    image = Image.open(file, formats=READABLE)
-    megapixels = image.width * image.height / 1e6
+def on_white(photo: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    """What is seen of a photo on white paper: values below full transparency count no more."""
+    return Image.composite(photo, Image.new(photo.mode, photo.size, "white"), alpha) if alpha else photo
+
+
+def _read_file(file, max_megapixels):
+    start = file.read(12)
+    file.seek(0)
+    if start[:4] in TIFF:
+        return _read_tiff(file, max_megapixels)
+    try:
+        image = Image.open(file, formats=READABLE)
+    except UnidentifiedImageError as error:
+        heic = "; HEIC: save it as JPEG, with ImageMagick by `magick photo.heic photo.jpg`" * (start[4:8] == b"ftyp")
+        raise UnidentifiedImageError(f"not an image that Pillow can read{heic}") from error
+    with image, _admitted(*image.size, max_megapixels):
+        return _standardize(image, in_place=True)
+
+
+@contextmanager
+def _admitted(width, height, max_megapixels):
+    megapixels = width * height / 1e6
     if megapixels > max_megapixels:
-        image.close()
         raise ValueError(
-            f"{image.width} x {image.height} pixels are {megapixels:.0f} megapixels, the limit is {max_megapixels:g}. "
+            f"{width} x {height} pixels are {megapixels:.0f} megapixels, the limit is {max_megapixels:g}. "
             f"To color it takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
             f"if you have that much, --max-megapixels {math.ceil(megapixels)} allows it"
         )
-    return image
+    with _large if width * height >= LARGE else nullcontext():
+        yield
+
+
+def _read_tiff(file, max_megapixels):
+    """The largest image of a TIFF that is no thumbnail; Pillow reads 8 bits, tifffile knows what all else means."""
+    import tifffile  # a fifth of a second, for TIFF only
+
+    with tifffile.TiffFile(file) as tiff:
+        pages = tiff.pages
+        if len(pages) > 1:
+            _warn(f"only one of its {len(pages)} pages was colored")
+        groups = ([page, *(page.pages or ())] for page in pages)  # each with its sub-images
+        groups = ([page for page in group if not page.is_reduced and not page.is_mask] for group in groups)
+        page = max(next(filter(None, groups), [pages[0]]), key=lambda page: page.imagewidth * page.imagelength)
+        with _admitted(page.imagewidth, page.imagelength, max_megapixels):
+            gray_and_more = page.photometric in (0, 1) and page.samplesperpixel > 1
+            if page is pages[0] and str(page.dtype) in ("bool", "uint8") and not gray_and_more:
+                with Image.open(file, formats=["TIFF"]) as image:
+                    return _standardize(image, in_place=True)
+            image = _decoded_page(page)
+            try:
+                exif = Image.Exif()
+                file.seek(0)
+                exif.load_from_fp(file)
+                image.info["exif"] = exif.tobytes()
+            except Exception as error:  # a BigTIFF, or one that breaks any parser
+                _warn(f"its EXIF metadata was left out, it cannot be read ({error})")
+            if page.resolutionunit == 2:  # inches
+                image.info["dpi"] = page.get_resolution()
+            if pages[0].iccprofile or page.iccprofile:
+                image.info["icc_profile"] = page.iccprofile or pages[0].iccprofile
+            image.format = "TIFF"
+            return _standardize(image, in_place=True)
+
+
+def _decoded_page(page):
+    mode = {0: "L", 1: "L", 2: "RGB", 5: "CMYK"}.get(page.photometric)
+    bands = len(mode or "")
+    kind = "" if page.dtype is None else page.dtype.kind
+    if not mode or page.imagedepth > 1 or kind not in "uf" or page.samplesperpixel < bands:
+        what = getattr(page.photometric, "name", page.photometric)
+        raise ValueError(f"TIFF of a layout that is not known ({what}, {page.bitspersample} bits, {kind or 'no type'})")
+    try:
+        values = page.asarray()
+    except (ValueError, NotImplementedError) as error:  # the latter: 12 bits in 3 bytes for 2
+        remedy = "save it with 8 or 16 bits and without compression"
+        raise ValueError(f"TIFF with {page.bitspersample} bits cannot be read ({error}): {remedy}") from error
+    if page.planarconfig == 2 and page.samplesperpixel > 1:  # one plane after the other
+        values = np.moveaxis(values, 0, -1)
+    values = values.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
+    white = 2**page.bitspersample - 1
+    largest = np.max(page.tags.valueof("MaxSampleValue", default=white))
+    if not largest & (largest + 1):  # 1023, 4095, … : of so many bits; others only tell the brightest pixel
+        white = largest
+    planes = [_eight_bit(values[..., band], white) for band in range(page.samplesperpixel)]
+    if page.photometric == 0:  # white is zero
+        planes[0] = ImageOps.invert(planes[0])
+    extra = page.extrasamples[0] if page.samplesperpixel > bands and page.extrasamples else 0
+    if page.samplesperpixel > bands + (extra != 0):
+        _warn("further channels, infrared say, were left out")
+    if not extra or mode == "CMYK":
+        return Image.merge(mode, planes[:bands])
+    image = Image.merge(mode + "aA"[extra - 1], planes[: bands + 1])
+    return image.convert(f"{mode}A")
 
 
 def _standardize(image, in_place):
     if 0 in image.size:
         raise ValueError(f"photo: no pixels in it, its size is {image.size}")
-    if getattr(image, "is_animated", False) and image.format != "MPO":  # MPO: a camera's JPEG with previews
+    if getattr(image, "is_animated", False) and image.format not in ("MPO", "TIFF"):  # MPO: a camera's, with previews
         _warn(f"only the first of its {image.n_frames} frames was colored")
     if image.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in getattr(image, "tile", ())):
         _warn("it has more than 8 bits per channel, the result has 8")
     image.load()
     format, exif = image.format, _exif(image)
     image = ImageOps.exif_transpose(image, in_place=in_place) or image
-    profile = image.info.get("icc_profile")
+    profile, gamma = image.info.get("icc_profile"), image.info.get("gamma")
     info = {}
     if exif:
         info["exif"] = exif
@@ -149,6 +245,10 @@ def _standardize(image, in_place):
     if profile:  # numbers mean colors only through it, and Lab is computed from sRGB
         image = _to_srgb(image, profile)
         info["icc_profile"] = SRGB.tobytes()
+    elif gamma and format == "PNG" and abs(gamma - 1 / 2.2) > 0.01:
+        light = (np.arange(256) / 255) ** (1 / gamma)
+        encoded = np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)  # sRGB's curve
+        image = image.point((255 * encoded).round().tolist() * len(image.mode))
     if image.mode == "CMYK":
         image = image.convert("RGB")
     image.format = format
@@ -156,13 +256,18 @@ def _standardize(image, in_place):
 
 
 def _exif(image):
+    """What of the EXIF describes the photo, as bytes; a warning names the metadata that is left out."""
     try:
         exif = Image.Exif()
         exif.load(image.getexif().tobytes())  # a copy; thumbnails, gray as they are, stay behind
+        found = {name for key, name in OTHER_METADATA.items() if key in exif or image.info.get(key)}
+        found |= {"text"} if set(getattr(image, "text", ())) - {"Description", "XML:com.adobe.xmp"} else set()
+        if found:
+            _warn(f"its {' and '.join(sorted(found))} metadata was left out; EXIF is kept")
         for tag in set(exif) - KEPT_TAGS:
             del exif[tag]
-        if EXIF_IFD in exif:
-            exif.get_ifd(EXIF_IFD).pop(COLOR_SPACE, None)  # AdobeRGB, say; the profile tells what it is now
+        for tag in NO_LONGER_TRUE:
+            exif.get_ifd(IFD.Exif).pop(tag, None)
         return exif.tobytes() if len(exif) else b""
     except Exception as error:  # editors and cameras write EXIF that breaks any parser
         _warn(f"its EXIF metadata was left out, it cannot be read ({error})")
@@ -172,7 +277,7 @@ def _exif(image):
 def _eight_bits(image):
     """The image in mode L, RGB or CMYK, and its alpha or None."""
     if image.mode.startswith(("I", "F")):
-        return _scaled(np.asarray(image)), None
+        return _eight_bit(np.asarray(image), 65535), None
     if image.has_transparency_data:
         gray = image.mode in ("L", "LA", "La")
         if image.mode != "RGBA":  # else it would be one more copy
@@ -183,40 +288,27 @@ def _eight_bits(image):
     return image, None
 
 
-def _scaled(values):
+def _eight_bit(values, white):
+    """An L image of the numbers of one channel: integers from 0 to `white`, at most 65535, or floats from 0 to 1."""
     low, high = values.min(), values.max()
-    if values.dtype.kind == "f" and 0 <= low and high <= 1:
-        return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
-    if values.dtype.kind == "f" or low < 0 or high > 65535:  # also NaN
+    white = 1 if values.dtype.kind == "f" else white
+    if not 0 <= low <= high <= white <= 65535:  # also NaN
         raise ValueError(f"its values, {low} to {high}, have no known white: save it with 8 or 16 bits")
-    table = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+    if white == 1:
+        return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+    table = (np.arange(white + 1) * (255 / white) + 0.5).astype(np.uint8)
     return Image.fromarray(table[values])
 
 
 def _to_srgb(image, profile):
     try:
-        if image.mode == "L" and _opened(profile).profile.xcolor_space.strip() == "RGB":
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if image.mode == "L" and source.profile.xcolor_space.strip() == "RGB":
             image = image.convert("RGB")  # gray saved with the profile of a color photo
-        transform = _transform(profile, image.mode)
-        return ImageCms.applyTransform(image, transform) if transform else image
+        return ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as error:
         _warn(f"its color profile cannot be used ({error}), so it was read as sRGB")
         return image
-
-
-def _opened(profile):
-    return ImageCms.ImageCmsProfile(io.BytesIO(profile))
-
-
-@lru_cache(maxsize=16)
-def _transform(profile, mode):
-    """What turns colors of a profile into sRGB; None if they are that already, as in most photos off the web."""
-    transform = ImageCms.buildTransform(_opened(profile), SRGB, mode, "RGB")
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    probe = Image.fromarray(noise).convert(mode)
-    converted = np.asarray(ImageCms.applyTransform(probe, transform)).astype(int)
-    same = np.abs(converted - np.asarray(probe.convert("RGB"))).max() <= 1 and mode != "CMYK"
-    return None if same else transform
 
 
 def _warn(text):
@@ -227,41 +319,86 @@ def save_photo(image: Image.Image, path: str | Path) -> None:
     """Write a photo with the metadata in its `info`, whole or not at all: as PNG or, by any other suffix, as JPEG.
 
     Raises:
+        ValueError: a JPEG cannot hold it.
         RuntimeError: it cannot be written.
     """
-    path = Path(path)
-    options = {"quality": 95, "subsampling": 0}  # halved color planes would smear color over edges
-    if path.suffix == ".png":
-        options = {"compress_level": 4}
-        caption = image.getexif().get(ExifTags.Base.ImageDescription)
+    path, info = Path(path), dict(image.info)
+    if path.suffix.lower() == ".png":
+        format, options = "PNG", {"compress_level": 4}
+        caption = image.getexif().get(Base.ImageDescription)
         if caption:  # few readers of PNG look into EXIF
             options["pnginfo"] = PngImagePlugin.PngInfo()
             options["pnginfo"].add_itxt("Description", caption)
-    format = "PNG" if path.suffix == ".png" else "JPEG"
-    save_atomic(lambda part: image.save(part, format, **image.info, **options), path)
+    else:
+        format, options = "JPEG", {"quality": 95, "subsampling": 0}  # halved color planes smear color over edges
+        if not _fits_jpeg(image):
+            limits = f"no transparency and at most {JPEG_SIDE:,} pixels a side"
+            raise ValueError(f"{path.name}: a JPEG has {limits}, this is {image.mode}, {image.size}: choose .png")
+        if len(info.get("exif") or b"") > JPEG_EXIF:
+            _warn("its EXIF metadata is too long for a JPEG: only caption, software, date and author were kept")
+            tags, kept = image.getexif(), Image.Exif()
+            kept.update({tag: str(tags[tag])[:1000] for tag in WORDS if tag in tags})
+            info["exif"] = kept.tobytes()
+    save_atomic(lambda part: image.save(part, format, **info, **options), path)
 
 
-def claim_path(source: Path, folder: Path, ending: str, format: str | None) -> Path:
-    """NAME-ending.jpg in `folder` for a JPEG (with its own suffix), NAME-ending.png, without loss, for all else.
+def _fits_jpeg(image):
+    return image.mode in ("L", "RGB") and max(image.size) <= JPEG_SIDE
 
-    Made as an empty file, so that it is nobody else's: where the name is taken, a number is put behind it,
-    NAME-ending-2.jpg. A long NAME is cut.
+
+def add_provenance(exif: bytes | None, by: str, source: str = "") -> bytes:
+    """The photo's EXIF with the words that its colors are predicted, its own caption behind them.
+
+    The name of the file it was made from, `source`, stands in DocumentName: `source_of` reads it.
     """
-    stem = source.stem
-    if len(os.fsencode(stem)) > 200:  # file systems allow 255 bytes
-        stem = os.fsencode(stem)[:200].decode(errors="ignore")
+    tags = Image.Exif()
+    if exif:
+        tags.load(exif)
+    words = f"Colors predicted by {by}: a guess, not a record."
+    tags[Base.Software], tags[Base.DocumentName] = SOFTWARE, to_ascii(source)
+    tags[Base.ImageDescription] = f"{words} {tags.get(Base.ImageDescription, '')}".strip()
+    return tags.tobytes()
+
+
+def to_ascii(name: str) -> str:
+    """A file's name in letters that EXIF can hold."""
+    return os.fsencode(name).decode("ascii", "backslashreplace")
+
+
+def source_of(file) -> str | None:
+    """The name (escaped to ASCII) of the file that a result of `colorize` was made from; None: no result of it."""
+    with suppress(Exception), Image.open(file, formats=["JPEG", "PNG"]) as image:
+        exif = Image.Exif()
+        exif.load(image.info.get("exif"))
+        if exif.get(Base.Software) == SOFTWARE:
+            return exif.get(Base.DocumentName, "")
+    return None
+
+
+def result_name(source: Path, ending: str, image: Image.Image) -> str:
+    """NAME-ending.jpg for a JPEG (with its own suffix), NAME-ending.png, without loss, for all else.
+
+    A long NAME is cut: file systems allow 255 bytes.
+    """
+    stem = (
+        os.fsencode(source.stem)[:200].decode(errors="ignore") if len(os.fsencode(source.stem)) > 200 else source.stem
+    )
     suffix = ".png"
-    if format in ("JPEG", "MPO"):  # MPO: a camera's JPEG with previews
-        is_usual = source.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif")
-        suffix = source.suffix if is_usual else ".jpg"
-    path, number = folder / f"{stem}-{ending}{suffix}", 1
+    if image.format in ("JPEG", "MPO") and _fits_jpeg(image):  # MPO: a camera's JPEG with previews
+        suffix = source.suffix if source.suffix.lower() in JPEG_SUFFIXES else ".jpg"
+    return f"{stem}-{ending}{suffix}"
+
+
+def claim_path(path: Path) -> Path:
+    """Make `path` as an empty file, so that it is nobody else's; where it is taken, NAME-2 or a higher number."""
+    claimed, number = path, 1
     while True:
         try:
-            path.touch(exist_ok=False)
-            return path
+            claimed.touch(exist_ok=False)
+            return claimed
         except FileExistsError:
             number += 1
-            path = folder / f"{stem}-{ending}-{number}{suffix}"
+            claimed = path.with_stem(f"{path.stem}-{number}")
 
 
 def photos_under(folder: str | Path) -> list[Path]:
@@ -284,7 +421,7 @@ def photos_under(folder: str | Path) -> list[Path]:
 def find_photos(paths) -> tuple[list[Path], list[str]]:
     """The photos that files, folders (searched recursively) and glob patterns mean; and what means nothing.
 
-    In folders and patterns, hidden files and earlier results (NAME-color, NAME-compare) are passed over.
+    In folders and patterns, hidden files and what `colorize` made, as its metadata says, are passed over.
     """
     found, missing = {}, []
     for path in paths:
@@ -293,7 +430,7 @@ def find_photos(paths) -> tuple[list[Path], list[str]]:
             new = [Path(path)]
         else:
             inside = photos_under(path) if os.path.isdir(path) else map(Path, sorted(glob.glob(path, recursive=True)))
-            new = [p for p in inside if p.is_file() and p.suffix.lower() in SUFFIXES and not EARLIER.search(p.stem)]
+            new = [p for p in inside if p.is_file() and p.suffix.lower() in SUFFIXES and source_of(p) is None]
         if not new:
             missing.append(path)
         for photo in new:

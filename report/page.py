@@ -10,13 +10,13 @@ from markupsafe import Markup
 
 from g2g import figures, lab
 from g2g.evaluation import compare
-from g2g.models import count_parameters, predict
+from g2g.models import predict
 from g2g.profiles import TITLES, Profile, get_profile, repo_root
 from g2g.runs import load_or_train
 from report.claims import verdicts
 from report.figures import best_and_worst, error_against_chroma, frontier
 from report.pipeline import Measured, measure, write_scored
-from report.tables import formatted, notes, write_texts
+from report.tables import formatted, notes, runs_table, write_texts
 
 AGAINST = {
     "gray": ["cnn", "unet", "cgan"],
@@ -83,48 +83,12 @@ def draw(measured: Measured) -> dict:
         "preprocessing": figures.preprocessing(test[0]),
         "loss_curves": figures.loss_curves(measured.runs),
         "qualitative_grid": figures.qualitative_grid(columns),
-        "ab_histograms": figures.ab_histograms(painted(measured)),
+        "ab_histograms": figures.ab_histograms(measured.test.painted),
         "error_against_chroma": error_against_chroma({row: scores[row] for row in ("gray", *models)}),
         "best_and_worst": best_and_worst(test, {name: predicted(name) for name in models}, errors),
         "frontier": frontier(tables["frontier"], level),
         "frontier_lpips": frontier(tables["frontier_lpips"], level, "lpips"),
     }
-
-
-def painted(measured: Measured) -> dict:
-    """Counts of colors of the ground truth and of the trained models, for `figures.ab_histograms`."""
-    return {name: measured.test.colors[name] for name in ("ground_truth", *measured.runs)}
-
-
-def runs_table(runs: dict) -> pd.DataFrame:
-    """What each run was, one row a run, as text."""
-    rows = []
-    for model, run in runs.items():
-        record, recipe = run.record, run.recipe
-        rate = f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
-        if model == "cgan":
-            rate += f", D: {recipe.d_lr_mult * recipe.lr:g}"
-        encoder = f"{recipe.encoder}, {recipe.weights or 'random weights'}"
-        if model == "cnn":
-            encoder = "none"
-        if recipe.init_from:
-            encoder = f"of {record['init_run']}"
-        row = {
-            "model": TITLES[model],
-            "run": run.id,
-            "photos": f"{record['train']:,}",
-            "px": record["size"],
-            "epochs": f"{recipe.epochs}{f' (of {recipe.steps_per_epoch} steps each)' * bool(recipe.steps_per_epoch)}",
-            "learning rate": rate,
-            "batch": recipe.batch_size,
-            "seed": recipe.seed,
-            "encoder": encoder,
-            "parameters": f"{count_parameters(run.model()):,}",
-            "device": record["device"],
-            "minutes": f"{record['minutes']:.1f}",
-        }
-        rows.append(row)
-    return pd.DataFrame(rows, dtype=str)
 
 
 def sentence(scores, row, other, column) -> str:

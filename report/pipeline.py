@@ -41,6 +41,11 @@ class Scored:
     tables: dict[str, pd.DataFrame]  # name of the csv -> table: table1, frontier, frontier_lpips, palette
     notes: list[str]  # for below table 1
 
+    @property
+    def painted(self) -> dict[str, np.ndarray]:
+        """The colors of the ground truth and of the trained models."""
+        return {row: counts for row, counts in self.colors.items() if row not in ("gray", "constant")}
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:

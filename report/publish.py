@@ -22,9 +22,8 @@ from g2g.runs import pretrained_path
 from g2g.sources import bundled
 from report.claims import verdicts
 from report.figures import frontier
-from report.page import painted, runs_table
 from report.pipeline import Measured, measure, measure_at_report_size, write_scored
-from report.tables import as_csv, as_markdown, formatted, summary, write_texts
+from report.tables import as_csv, as_markdown, formatted, runs_table, summary, write_texts
 
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model predicts at the size it was trained at, and the ground truth: "
@@ -50,30 +49,30 @@ def publish(
     Raises:
         FileNotFoundError: no finished run.
     """
-    profile = get_profile(profile)
-    root, name = Path(root or repo_root()), name or profile.name
     measured = measure(profile, external_test_set)
+    profile, root, name = measured.profile, Path(root or repo_root()), name or measured.profile.name
     if not measured.runs:
         raise FileNotFoundError(
             f"nothing to publish: {profile.outputs} has no run of {', '.join(profile.models)} on "
             f"{measured.test.photos}. Train with `python -m g2g train MODEL`, or set G2G_DATA to those photos"
         )
     measured.test.notes.extend([note] * bool(note))
-    at_256 = measure_at_report_size(measured)
+    at_256, claims, runs = measure_at_report_size(measured), claims_text(measured), runs_table(measured.runs)
     folder = root / "results" / name
     with tempfile.TemporaryDirectory() as work:
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so
-        texts = {
-            "table1": write_scored(measured.test, ready),
-            "table_256": as_markdown(formatted(at_256)),
-            "summary": summary(measured.test.tables["table1"]),
-            "runs": as_markdown(runs_table(measured.runs)),
-            "claims": claims_text(measured),
-        }
-        write_texts({"table_256.csv": as_csv(at_256)}, ready)
-        write_texts({f"{marker}.md": f"{text.strip()}\n" for marker, text in texts.items()}, ready)
+        table1 = write_scored(measured.test, ready)
         if measured.external:
             write_scored(measured.external, ready / "external_test_set")
+        texts = {
+            "table1": table1,
+            "table_256": as_markdown(formatted(at_256)),
+            "summary": summary(measured.test.tables["table1"]),
+            "runs": as_markdown(runs),
+            "claims": claims,
+        }
+        files = {f"{marker}.md": f"{text.strip()}\n" for marker, text in texts.items()}
+        write_texts(files | {"table_256.csv": as_csv(at_256)}, ready)
         for model, run in measured.runs.items():
             _write_record(run, ready / model, _known_digests(run, folder / model))
         _draw(ready / "figures", measured)
@@ -99,7 +98,7 @@ def _draw(folder, measured: Measured):
     level = measured.test.scores["gray"]["colorfulness_ground_truth"].mean()
     drawn = {
         "loss_curves": figures.loss_curves(measured.runs),
-        "ab_histograms": figures.ab_histograms(painted(measured)),
+        "ab_histograms": figures.ab_histograms(measured.test.painted),
         "frontier": frontier(measured.test.tables["frontier"], level),
         "frontier_lpips": frontier(measured.test.tables["frontier_lpips"], level, "lpips"),
     }

@@ -7,6 +7,7 @@ import pandas as pd
 
 from g2g.evaluation import at_colorfulness, bootstrap, same_photos
 from g2g.files import save_atomic
+from g2g.models import count_parameters
 from g2g.profiles import TITLES
 
 ROWS = {"gray": "gray (ab = 0)", "constant": "best constant color"} | TITLES
@@ -106,6 +107,37 @@ def notes(table: pd.DataFrame) -> list[str]:
         "makes the photos on average as colorful as the ground truth.",
         "Reported: the course report's numbers, measured on its own photos.",
     ]
+
+
+def runs_table(runs: dict) -> pd.DataFrame:
+    """What each run was, one row a run, as text."""
+    rows = []
+    for model, run in runs.items():
+        record, recipe = run.record, run.recipe
+        rate = f"{recipe.lr:g} ({recipe.schedule.replace('_', ' ')})"
+        if model == "cgan":
+            rate += f", D: {recipe.d_lr_mult * recipe.lr:g}"
+        encoder = f"{recipe.encoder}, {recipe.weights or 'random weights'}"
+        if model == "cnn":
+            encoder = "none"
+        if recipe.init_from:
+            encoder = f"of {record['init_run']}"
+        row = {
+            "model": TITLES[model],
+            "run": run.id,
+            "photos": f"{record['train']:,}",
+            "px": record["size"],
+            "epochs": f"{recipe.epochs}{f' (of {recipe.steps_per_epoch} steps each)' * bool(recipe.steps_per_epoch)}",
+            "learning rate": rate,
+            "batch": recipe.batch_size,
+            "seed": recipe.seed,
+            "encoder": encoder,
+            "parameters": f"{count_parameters(run.model()):,}",
+            "device": record["device"],
+            "minutes": f"{record['minutes']:.1f}",
+        }
+        rows.append(row)
+    return pd.DataFrame(rows, dtype=str)
 
 
 def frontier(scores: dict, curves: dict) -> pd.DataFrame:

@@ -15,8 +15,8 @@ from g2g.profiles import TITLES, Profile, get_profile, repo_root
 from g2g.runs import load_or_train
 from report.claims import verdicts
 from report.figures import best_and_worst, error_against_chroma, frontier
-from report.pipeline import Measured, measure, write_scored
-from report.tables import formatted, notes, runs_table, write_texts
+from report.pipeline import Measured, measure
+from report.tables import formatted, notes, runs_table, write_scored, write_texts
 
 AGAINST = {
     "gray": ["cnn", "unet", "cgan"],

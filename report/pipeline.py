@@ -233,15 +233,6 @@ def _measure_picture(name, photos_hash, numbers, version, load, block, size) -> 
     return pd.DataFrame({name: values.double().numpy() for name, values in measures.items()})
 
 
-def write_scored(scored: Scored, folder) -> str:
-    """Write the tables of a set, and scores_ROW.csv, into `folder`; returns table 1 as Markdown."""
-    table1 = scored.tables["table1"]
-    paths = tables.write_table(table1, folder, scored.notes, scored.scores)
-    others = {f"{name}.csv": tables.as_csv(table) for name, table in scored.tables.items() if name != "table1"}
-    tables.write_texts(others, folder)
-    return paths[1].read_text(encoding="utf-8")
-
-
 def evaluate_profile(profile: Profile | str | None = None, external_test_set=None) -> str:
     """`measure`, and the tables in the profile's `results/`, those of the external test set in a folder of their own.
 
@@ -249,7 +240,7 @@ def evaluate_profile(profile: Profile | str | None = None, external_test_set=Non
     """
     measured = measure(profile, external_test_set)
     folder = measured.profile.outputs / "results"
-    text = write_scored(measured.test, folder)
+    text = tables.write_scored(measured.test, folder)
     if measured.external:
-        text += "\n" + write_scored(measured.external, folder / "external_test_set")
+        text += "\n" + tables.write_scored(measured.external, folder / "external_test_set")
     return text

@@ -22,8 +22,8 @@ from g2g.runs import pretrained_path
 from g2g.sources import bundled
 from report.claims import verdicts
 from report.figures import frontier
-from report.pipeline import Measured, measure, measure_at_report_size, write_scored
-from report.tables import as_csv, as_markdown, formatted, runs_table, summary, write_texts
+from report.pipeline import Measured, measure, measure_at_report_size
+from report.tables import as_csv, as_markdown, formatted, runs_table, summary, write_scored, write_texts
 
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model predicts at the size it was trained at, and the ground truth: "

@@ -243,6 +243,15 @@ def write_table(table: pd.DataFrame, folder, more_notes=(), scores=None) -> list
     return write_texts(texts, folder)
 
 
+def write_scored(scored, folder) -> str:
+    """Write the tables of a `report.pipeline.Scored`, and scores_ROW.csv, into `folder`; returns table 1 as Markdown."""
+    table1 = scored.tables["table1"]
+    paths = write_table(table1, folder, scored.notes, scored.scores)
+    others = {f"{name}.csv": as_csv(table) for name, table in scored.tables.items() if name != "table1"}
+    write_texts(others, folder)
+    return paths[1].read_text(encoding="utf-8")
+
+
 def write_texts(texts: dict[str, str], folder) -> list[Path]:
     """Write name -> text into `folder`, each file whole or not at all; returns their paths."""
     folder = Path(folder)

@@ -63,7 +63,7 @@ def publish(
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so
         table1 = write_scored(measured.test, ready)
         if measured.external:
-            write_scored(measured.external, ready / "external_test_set")
+            table1 += "\n" + write_scored(measured.external, ready / "external_test_set")
         texts = {
             "table1": table1,
             "table_256": as_markdown(formatted(at_256)),

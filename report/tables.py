@@ -244,7 +244,7 @@ def write_table(table: pd.DataFrame, folder, more_notes=(), scores=None) -> list
 
 
 def write_scored(scored, folder) -> str:
-    """Write the tables of a `report.pipeline.Scored`, and scores_ROW.csv, into `folder`; returns table 1 as Markdown."""
+    """Write tables and scores of a `report.pipeline.Scored` into `folder`; returns table 1 as Markdown."""
     table1 = scored.tables["table1"]
     paths = write_table(table1, folder, scored.notes, scored.scores)
     others = {f"{name}.csv": as_csv(table) for name, table in scored.tables.items() if name != "table1"}

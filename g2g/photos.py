@@ -212,6 +212,8 @@ def _decoded_page(page):
     largest = np.max(page.tags.valueof("MaxSampleValue", default=white))
     if not largest & (largest + 1):  # 1023, 4095, … : of so many bits; others only tell the brightest pixel
         white = largest
+    if page.bitspersample > 8:
+        _warn("it has more than 8 bits per channel, the result has 8")
     planes = [_eight_bit(values[..., band], white) for band in range(page.samplesperpixel)]
     if page.photometric == 0:  # white is zero
         planes[0] = ImageOps.invert(planes[0])

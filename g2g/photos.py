@@ -31,16 +31,7 @@ MIN_SIDE = 16  # pixels: less is an icon, not a photo
 SOFTWARE = "Gray to Glory (g2g)"  # in the metadata of every result
 # EXIF tags that describe the photo. Others say how pixels lay in the old file, or how to turn them.
 WORDS = (Base.ImageDescription, Base.DocumentName, Base.Software, Base.DateTime, Base.Artist, Base.Copyright)
-KEPT_TAGS = {
-    *WORDS,
-    Base.Make,
-    Base.Model,
-    Base.XResolution,
-    Base.YResolution,
-    Base.ResolutionUnit,
-    IFD.Exif,
-    IFD.GPSInfo,
-}
+KEPT_TAGS = {*WORDS, 271, 272, 282, 283, 296, IFD.Exif, IFD.GPSInfo}  # also maker, model, resolution and its unit
 NO_LONGER_TRUE = (Base.ColorSpace, Base.ExifImageWidth, Base.ExifImageHeight)  # they tell of the old file
 OTHER_METADATA = {700: "XMP", 33723: "IPTC", "xmp": "XMP", "photoshop": "IPTC", "comment": "comment"}
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
@@ -162,7 +153,7 @@ def _admitted(width, height, max_megapixels):
 
 
 def _read_tiff(file, max_megapixels):
-    """The largest image of a TIFF that is no thumbnail; Pillow reads 8 bits, tifffile knows what all else means."""
+    """The largest image of the first page that holds one and not thumbnails only."""
     import tifffile  # a fifth of a second, for TIFF only
 
     with tifffile.TiffFile(file) as tiff:
@@ -173,24 +164,26 @@ def _read_tiff(file, max_megapixels):
         groups = ([page for page in group if not page.is_reduced and not page.is_mask] for group in groups)
         page = max(next(filter(None, groups), [pages[0]]), key=lambda page: page.imagewidth * page.imagelength)
         with _admitted(page.imagewidth, page.imagelength, max_megapixels):
-            gray_and_more = page.photometric in (0, 1) and page.samplesperpixel > 1
-            if page is pages[0] and str(page.dtype) in ("bool", "uint8") and not gray_and_more:
+            if page is pages[0] and _pillow_is_right(page):
                 with Image.open(file, formats=["TIFF"]) as image:
                     return _standardize(image, in_place=True)
             image = _decoded_page(page)
-            try:
-                exif = Image.Exif()
-                file.seek(0)
-                exif.load_from_fp(file)
-                image.info["exif"] = exif.tobytes()
-            except Exception as error:  # a BigTIFF, or one that breaks any parser
-                _warn(f"its EXIF metadata was left out, it cannot be read ({error})")
+            image.format, image.info["icc_profile"] = "TIFF", page.iccprofile or pages[0].iccprofile
             if page.resolutionunit == 2:  # inches
                 image.info["dpi"] = page.get_resolution()
-            if pages[0].iccprofile or page.iccprofile:
-                image.info["icc_profile"] = page.iccprofile or pages[0].iccprofile
-            image.format = "TIFF"
+            if not tiff.is_bigtiff:  # of which Pillow cannot read the tags alone
+                exif = image.getexif()
+                file.seek(0)
+                exif.load_from_fp(file)
             return _standardize(image, in_place=True)
+
+
+def _pillow_is_right(page):
+    """Pillow knows all compressions, but not what every tag means: those of 8 bits, and of 16 without more."""
+    usual = page.photometric in (1, 2) and page.planarconfig == 1 and "MaxSampleValue" not in page.tags
+    known = ("bool", "uint8", "uint16") if usual else ("bool", "uint8")
+    more_than_gray = page.photometric in (0, 1) and page.samplesperpixel > 1
+    return str(page.dtype) in known and page.bitspersample in (1, 2, 4, 8, 16) and not more_than_gray
 
 
 def _decoded_page(page):
@@ -202,8 +195,8 @@ def _decoded_page(page):
         raise ValueError(f"TIFF of a layout that is not known ({what}, {page.bitspersample} bits, {kind or 'no type'})")
     try:
         values = page.asarray()
-    except (ValueError, NotImplementedError) as error:  # the latter: 12 bits in 3 bytes for 2
-        remedy = "save it with 8 or 16 bits and without compression"
+    except (ValueError, NotImplementedError) as error:  # the latter: 12 bits, packed
+        remedy = "save it with 8 or 16 bits, without compression"
         raise ValueError(f"TIFF with {page.bitspersample} bits cannot be read ({error}): {remedy}") from error
     if page.planarconfig == 2 and page.samplesperpixel > 1:  # one plane after the other
         values = np.moveaxis(values, 0, -1)
@@ -217,13 +210,12 @@ def _decoded_page(page):
     planes = [_eight_bit(values[..., band], white) for band in range(page.samplesperpixel)]
     if page.photometric == 0:  # white is zero
         planes[0] = ImageOps.invert(planes[0])
-    extra = page.extrasamples[0] if page.samplesperpixel > bands and page.extrasamples else 0
-    if page.samplesperpixel > bands + (extra != 0):
+    alpha = {1: "a", 2: "A"}.get(page.extrasamples[0] if page.extrasamples else 0, "")  # multiplied into color, or not
+    if len(planes) > bands + len(alpha):
         _warn("further channels, infrared say, were left out")
-    if not extra or mode == "CMYK":
+    if not alpha or mode == "CMYK":
         return Image.merge(mode, planes[:bands])
-    image = Image.merge(mode + "aA"[extra - 1], planes[: bands + 1])
-    return image.convert(f"{mode}A")
+    return Image.merge(mode + alpha, planes[: bands + 1]).convert(f"{mode}A")
 
 
 def _standardize(image, in_place):

@@ -11,31 +11,16 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from g2g import lab
+from g2g import lab, photos
 from g2g.files import printable
 from g2g.models import predict
-from g2g.photos import (
-    JPEG_SIDE,
-    JPEG_SUFFIXES,
-    MAX_MEGAPIXELS,
-    SUFFIXES,
-    add_provenance,
-    claim_path,
-    on_white,
-    photos_under,
-    read_photo,
-    result_name,
-    save_photo,
-    source_of,
-    to_ascii,
-)
 
 SIZE = 256  # the side of the square on whose area color is predicted: the training size of the report
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
 
 
 def colorize(
-    photo, model, *, saturation=1.0, size=SIZE, mirror=True, max_megapixels=MAX_MEGAPIXELS, by="a model"
+    photo, model, *, saturation=1.0, size=SIZE, mirror=True, max_megapixels=photos.MAX_MEGAPIXELS, by="a model"
 ) -> Image.Image:
     """Color one photo at its full resolution; what color it has is ignored, its lightness L* is kept.
 
@@ -60,16 +45,16 @@ def colorize(
     if size < 32:
         raise ValueError(f"size: expected at least 32 px, got {size}")
     source = Path(photo).name if isinstance(photo, (str, Path)) else ""
-    photo, alpha, info = read_photo(photo, max_megapixels)
+    photo, alpha, info = photos.read_photo(photo, max_megapixels)
     if source and _has_color(photo):
         warnings.warn("it has color already, which was ignored", stacklevel=2)
     lines = torch.zeros(1, 4, 1, 1)
     if saturation:  # what transparency hides has no say in the colors
-        lines = saturation * _predict(on_white(photo, alpha), model, size, mirror)
+        lines = saturation * _predict(photos.on_white(photo, alpha), model, size, mirror)
     result = _paint(photo, lines)
     if alpha:
         result.putalpha(alpha)
-    result.info = info | {"exif": add_provenance(info.get("exif"), by, source)}
+    result.info = info | {"exif": photos.add_provenance(info.get("exif"), by, source)}
     result.format = photo.format
     return result
 
@@ -175,7 +160,7 @@ def _outside(rgb):
 def beside(result: Image.Image) -> Image.Image:
     """A result of `colorize` with its gray photo to the left; above, where a JPEG is not wide enough for both."""
     gray, (width, height) = colorize(result, None, saturation=0), result.size
-    right, down = (0, height) if 2 * width > JPEG_SIDE else (width, 0)
+    right, down = (0, height) if 2 * width > photos.JPEG_SIDE else (width, 0)
     pair = Image.new(result.mode, (width + right, height + down))
     pair.paste(gray, (0, 0))
     pair.paste(result, (right, down))
@@ -183,7 +168,7 @@ def beside(result: Image.Image) -> Image.Image:
     return pair
 
 
-def colorize_files(photos, output: str | Path, model, *, folders=(), compare=False, skip_existing=False, **options):
+def colorize_files(paths, output: str | Path, model, *, folders=(), compare=False, skip_existing=False, **options):
     """Color files into the folder `output` as NAME-color.jpg; with `compare` NAME-compare.jpg, gray beside color, too.
 
     A JPEG is answered as JPEG, all else as PNG, without loss; no file is ever overwritten. One line per
@@ -201,23 +186,23 @@ def colorize_files(photos, output: str | Path, model, *, folders=(), compare=Fal
         ValueError: `output` is the name of a file, but not of one JPEG or PNG.
         OSError: `output` cannot be written; said before the first photo is colored.
     """
-    output, photos = Path(output), [Path(photo) for photo in photos]
-    is_file = output.suffix.lower() in SUFFIXES and not output.is_dir()
-    if is_file and (len(photos) > 1 or output.suffix.lower() not in (".png", *JPEG_SUFFIXES)):
-        raise ValueError(f"{output}: results are a .jpg or a .png for one photo, or lie in a folder for {len(photos)}")
+    output, paths = Path(output), [Path(path) for path in paths]
+    is_file = output.suffix.lower() in photos.SUFFIXES and not output.is_dir()
+    if is_file and (len(paths) > 1 or output.suffix.lower() not in (".png", *photos.JPEG_SUFFIXES)):
+        raise ValueError(f"{output}: results are a .jpg or a .png for one photo, or lie in a folder for {len(paths)}")
     root = output.parent if is_file else output
     root.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=root).close()  # raises where it cannot be written
-    done = {(path.parent, source_of(path)) for path in photos_under(root)} if skip_existing else ()
+    done = {(path.parent, photos.source_of(path)) for path in photos.photos_under(root)} if skip_existing else ()
     written, failed = [], {}
-    for number, photo in enumerate(photos, 1):
+    for number, photo in enumerate(paths, 1):
         start = time.perf_counter()
         above = [folder for folder in folders if photo.parent.is_relative_to(folder)]
         folder = root / photo.parent.relative_to(above[0]) if above and not is_file else root
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", UserWarning)
             try:
-                if (folder, to_ascii(photo.name)) in done:
+                if (folder, photos.to_ascii(photo.name)) in done:
                     files, outcome = [], "skipped, its result is there"
                 else:
                     files = _colorize_file(photo, output if is_file else folder, is_file, model, compare, options)
@@ -226,7 +211,7 @@ def colorize_files(photos, output: str | Path, model, *, folders=(), compare=Fal
             except Exception as error:  # any photo can be broken in a way of its own
                 failed[photo] = str(error) or type(error).__name__
                 outcome = f"FAILED: {printable(failed[photo])}"
-        print(f"[{number}/{len(photos)}] {printable(photo)} -> {outcome}", flush=True)
+        print(f"[{number}/{len(paths)}] {printable(photo)} -> {outcome}", flush=True)
         for note in notes:
             print("    note:", printable(note.message))
     return written, failed
@@ -234,17 +219,17 @@ def colorize_files(photos, output: str | Path, model, *, folders=(), compare=Fal
 
 def _colorize_file(photo, output, is_file, model, compare, options):
     result = colorize(photo, model, **options)
-    output = output if is_file else output / result_name(photo, "color", result)
+    output = output if is_file else output / photos.result_name(photo, "color", result)
     output.parent.mkdir(parents=True, exist_ok=True)
     pictures = {output: result}
     if compare:
         pair = beside(result)
-        pictures[output.parent / result_name(photo, "compare", pair)] = pair
+        pictures[output.parent / photos.result_name(photo, "compare", pair)] = pair
     paths = []
     for path, picture in pictures.items():
-        claimed = claim_path(path)
+        claimed = photos.claim_path(path)
         try:
-            save_photo(picture, claimed)
+            photos.save_photo(picture, claimed)
         except BaseException:
             claimed.unlink()
             raise

@@ -96,24 +96,20 @@ def decode(item: Item, size: int) -> tuple[dict, np.ndarray | None]:
         image = _read_item(item, facts).resize((size, size), Image.Resampling.BICUBIC)
         return facts, np.asarray(image.convert("RGB"))
     except Exception as error:  # decoders given garbage raise anything: SyntaxError, struct.error, …
-        facts["skipped"] = " ".join(str(error).split()) or type(error).__name__
-    return facts, None
+        return facts | {"skipped": " ".join(str(error).split()) or type(error).__name__}, None
 
 
 def _read_item(item, facts):
     if not item.path.is_file():  # a pipe or a socket would block the read
         raise OSError("not a regular file" if item.path.exists() else "no such file")
     data = item.path.read_bytes()
-    box = repr(item.box) if item.box else ""
-    facts["sha256"] = hashlib.sha256(data + box.encode()).hexdigest()
+    facts["sha256"] = hashlib.sha256(data + (repr(item.box).encode() if item.box else b"")).hexdigest()
     if not data:
         raise OSError("empty file")
     if source_of(io.BytesIO(data)) is not None:
         raise ValueError("its colors were predicted by g2g, as its metadata says")
-    image, alpha, _ = read_photo(io.BytesIO(data))
-    image = on_white(image, alpha)
-    if item.box:
-        image = image.crop(item.box)
+    image = on_white(*read_photo(io.BytesIO(data))[:2])
+    image = image.crop(item.box) if item.box else image
     facts["width"], facts["height"] = image.size
     if min(image.size) < MIN_SIDE:
         raise OSError(f"only {image.width}×{image.height} px; each side needs at least {MIN_SIDE}")
@@ -228,18 +224,14 @@ def _standardize(image, in_place):
     image.load()
     format, exif = image.format, _exif(image)
     image = ImageOps.exif_transpose(image, in_place=in_place) or image
-    profile, gamma = image.info.get("icc_profile"), image.info.get("gamma")
-    info = {}
-    if exif:
-        info["exif"] = exif
-    if "dpi" in image.info:
-        info["dpi"] = image.info["dpi"]
-
+    profile, gamma = image.info.get("icc_profile"), image.info.get("gamma", 1 / 2.2)
+    info = {"exif": exif, "dpi": image.info.get("dpi")}
+    info = {key: value for key, value in info.items() if value}
     image, alpha = _eight_bits(image)
     if profile:  # numbers mean colors only through it, and Lab is computed from sRGB
         image = _to_srgb(image, profile)
         info["icc_profile"] = SRGB.tobytes()
-    elif gamma and format == "PNG" and abs(gamma - 1 / 2.2) > 0.01:
+    elif format == "PNG" and gamma > 0 and abs(gamma - 1 / 2.2) > 0.01:
         light = (np.arange(256) / 255) ** (1 / gamma)
         encoded = np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)  # sRGB's curve
         image = image.point((255 * encoded).round().tolist() * len(image.mode))

@@ -151,8 +151,8 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkeyp
 
 SLEEPS = """
 import sys, time
-from g2g import colorize
-colorize.save_photo = lambda *_: (print("claimed", flush=True), time.sleep(60))
+from g2g import photos
+photos.save_photo = lambda *_: (print("claimed", flush=True), time.sleep(60))
 import g2g.runs
 g2g.runs.pretrained_model = lambda _: ((lambda L: L.expand(-1, 2, -1, -1)), 64, "a stand-in")
 from app.__main__ import main

@@ -61,10 +61,15 @@ def _path(text):
     return text
 
 
+def _profile(args):
+    """The profile that the arguments name, without near-gray training photos if they say so."""
+    return dataclasses.replace(get_profile(args.profile), min_chroma=args.min_chroma)
+
+
 def _prepare(args):
     from g2g.data import prepare
 
-    print(prepare(get_profile(args.profile), min_chroma=args.min_chroma))
+    print(prepare(_profile(args)))
 
 
 def _train(args):
@@ -74,7 +79,7 @@ def _train(args):
         recipe = _edited(get_recipe(args.model, args.profile), args.set)
     except ValueError as error:
         args.error(str(error))
-    run = load_or_train(args.model, args.profile, recipe=recipe)
+    run = load_or_train(args.model, _profile(args), recipe=recipe)
     best, gray = run.record["best_valid_loss"], run.record["gray_valid_loss"]
     print(f"{run.recipe.model}: best validation L1 {best:.4f} (gray {gray:.4f}); kept in {run.folder}")
 
@@ -82,7 +87,7 @@ def _train(args):
 def _evaluate(args):
     from report.pipeline import evaluate_profile
 
-    print(evaluate_profile(args.profile, external_test_set=args.external_test_set))
+    print(evaluate_profile(_profile(args), external_test_set=args.external_test_set))
 
 
 def _colorize(args):
@@ -146,8 +151,6 @@ def _parser():
         return sub
 
     prepare = command(_prepare, "prepare", "decode and resize the photos once")
-    near_gray = "leave near-gray photos out of training (5)"
-    prepare.add_argument("--min-chroma", type=_number(0, 140), default=0.0, help=near_gray)
 
     train = command(_train, "train", "train one model, going on where it was interrupted")
     train.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
@@ -157,6 +160,8 @@ def _parser():
     evaluate.add_argument("--external-test-set", metavar="FOLDER", help="photos that are a second test set")
     for sub in (prepare, train, evaluate):
         sub.add_argument("--profile", help="smoke, cpu, class, report or auto (default: G2G_PROFILE, else auto)")
+        near_gray = "leave photos of lower mean chroma out of training; 5: near-gray ones"
+        sub.add_argument("--min-chroma", type=_number(0, 140), default=0.0, help=near_gray)
 
     colorize = command(_colorize, "colorize", "color photos of any size; nothing is ever overwritten")
     option = colorize.add_argument

@@ -83,7 +83,7 @@ class Photos:
         return f"Photos({counts}, {size}, {gray:,} near-gray, {skipped:,} skipped, hash {self.hash})"
 
 
-def prepare(profile: Profile, *, min_chroma: float = 0.0, progress: bool = True) -> Photos:
+def prepare(profile: Profile, *, progress: bool = True) -> Photos:
     """Decode, turn upright and squash the profile's photos to squares once; later calls open what is there.
 
     Validation is 5% of the training photos (at least one), chosen by seed before any is skipped. A training
@@ -91,7 +91,6 @@ def prepare(profile: Profile, *, min_chroma: float = 0.0, progress: bool = True)
     The result lies in `cache_root()/prepared/`; changed photos or other settings make another one.
 
     Args:
-        min_chroma: training and validation photos of lower mean CIE chroma are left out; 5: near-gray ones.
         progress: show it, and list what was skipped.
 
     Raises:
@@ -102,7 +101,7 @@ def prepare(profile: Profile, *, min_chroma: float = 0.0, progress: bool = True)
     if profile.source not in SOURCES:
         raise ValueError(f"unknown source {profile.source!r}; known: {', '.join(SOURCES)}")
     train, test = SOURCES[profile.source](profile)
-    settings = {"version": VERSION, "size": profile.size, "min_chroma": float(min_chroma)}
+    settings = {"version": VERSION, "size": profile.size, "min_chroma": float(profile.min_chroma)}
     folder = cache_root() / "prepared" / f"{profile.source}-{profile.size}px-{_key(train, test, settings)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder):  # a second process waits here, then finds the first one's work
@@ -259,13 +258,22 @@ def _check_any_used(rows, split, profile):
 class PhotoLoader(DataLoader):
     """fastai `DataLoader` of (L, ab) batches: L (B,1,S,S) and ab (B,2,S,S), normalized, float32, on `device`.
 
-    With `shuffle` order, flips and crops of an epoch are drawn from (seed, epoch): the same after a resume. `epoch`
-    may be set; it counts up by itself at the end of each epoch. `crop`: the least share of the side that crops keep.
-    `steps`: so many batches make an epoch, of photos drawn anew each time; None: all photos.
+    With `shuffle` order, flips, crops and softness of an epoch are drawn from (seed, epoch): the same after a resume.
+    `epoch` may be set; it counts up by itself at the end of each epoch. The other arguments as in `dataloaders`.
     """
 
     def __init__(
-        self, photos: Photos, split: str, bs=32, *, shuffle=False, steps=None, crop=1.0, seed=42, device="cpu"
+        self,
+        photos: Photos,
+        split: str,
+        bs=32,
+        *,
+        shuffle=False,
+        steps_per_epoch=None,
+        min_crop_side=1.0,
+        softness=1.0,
+        seed=42,
+        device="cpu",
     ):
         names = photos.files(split)
         if bs < 1:
@@ -274,20 +282,22 @@ class PhotoLoader(DataLoader):
             raise ValueError(f"there are no {split} photos in {photos.folder}")
         # A last batch of one photo breaks batch norm: training drops it, and another photo the next epoch
         last_batch_is_single = len(names) % bs == 1 and len(names) > bs > 1
-        n = min(len(names), bs * steps) if steps else None
+        n = min(len(names), bs * steps_per_epoch) if steps_per_epoch else None
         super().__init__(names, bs=bs, shuffle=shuffle, drop_last=shuffle and last_batch_is_single, n=n, device=device)
-        self.photos, self.split, self.crop, self.seed, self.epoch = photos, split, crop, seed, 0
+        self.photos, self.split, self.seed, self.epoch = photos, split, seed, 0
+        self.min_crop_side, self.softness = min_crop_side, softness
 
     def get_idxs(self):
-        """The order of this epoch; draws its flips and crops too."""
+        """The order of this epoch; draws its flips, crops and softness too."""
         if not self.shuffle:
             return list(range(self.n))
         rng = np.random.default_rng([self.seed, self.epoch])
         photos = len(self.dataset)
         self.flips = rng.random(photos) < 0.5
         order = rng.permutation(photos)[: self.n].tolist()
-        self.shares = torch.from_numpy(rng.uniform(self.crop, 1, photos)).float()
+        self.sides = torch.from_numpy(rng.uniform(self.min_crop_side, 1, photos)).float()
         self.places = torch.from_numpy(rng.random((photos, 2))).float()
+        self.scales = torch.from_numpy(rng.uniform(self.softness, 1, photos)).float()
         return order
 
     def create_batches(self, samps):
@@ -298,16 +308,21 @@ class PhotoLoader(DataLoader):
             for i, photo in zip(index, photos, strict=True):  # photo by photo: in the processor's cache
                 if self.shuffle and self.flips[i]:
                     photo.copy_(photo.flip(1))
-            if self.shuffle and self.crop < 1:
-                yield photos, self.shares[index], self.places[index]
+            if self.shuffle and min(self.min_crop_side, self.softness) < 1:
+                yield photos, self.scales[index], self.sides[index], self.places[index]
             else:
                 yield (photos,)
 
     def after_batch(self, batch):
-        """To Lab, on the device; then the crops, if any."""
-        photos, *squares = batch
+        """Softened, to Lab, cropped, on the device."""
+        photos, *drawn = batch
+        if not drawn:
+            return photos_to_lab(photos)
+        scales, *squares = drawn
+        if self.softness < 1:
+            photos = softened(photos, scales)
         L, ab = photos_to_lab(photos)
-        if not squares:
+        if self.min_crop_side == 1:
             return L, ab
         return cropped(L, *squares), cropped(ab, *squares)
 
@@ -316,37 +331,61 @@ class PhotoLoader(DataLoader):
 
     def new(self, dataset=None, cls=None, **kwargs):
         """This loader with another `bs`, `shuffle` or `device`, as fastai's `get_preds` asks."""
-        asked = {name: kwargs.get(name, getattr(self, name)) for name in ("bs", "shuffle", "device")}
-        return PhotoLoader(self.photos, self.split, crop=self.crop, seed=self.seed, **asked)
+        options = {name: kwargs.get(name, getattr(self, name)) for name in ("bs", "shuffle", "device")}
+        options |= {"min_crop_side": self.min_crop_side, "softness": self.softness, "seed": self.seed}
+        return PhotoLoader(self.photos, self.split, **options)
 
 
-def cropped(planes: torch.Tensor, shares: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+def softened(photos: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """uint8 photos (B,S,S,3), each as if enlarged from `scales` (B,) of its side, to the nearest eighth of the side.
+
+    Copies of training photos are soft, a large photo made small is sharp: the networks shall know both.
+    """
+    size = photos.shape[1]
+    sides = (scales * 8).round().clamp(min=1) / 8 * size
+    planes = photos.movedim(-1, 1).float()
+    for side in sides.unique().round().int().tolist():
+        chosen = sides.round() == side
+        if side < size:
+            small = F.interpolate(planes[chosen], size=(side, side), mode="bilinear", antialias=True)
+            planes[chosen] = F.interpolate(small, size=(size, size), mode="bilinear")
+    return planes.round().clamp(0, 255).byte().movedim(1, -1)
+
+
+def cropped(planes: torch.Tensor, sides: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Squares cut out of `planes` (B,C,S,S) and enlarged to S again, bilinearly.
 
     Args:
-        shares: (B,), of the side that is kept, in (0, 1].
+        sides: (B,), the fraction of the side that is kept, in (0, 1].
         places: (B,2), where a square lies between left (0) and right (1), and between top and bottom.
     """
     theta = torch.zeros(len(planes), 2, 3, device=planes.device)
-    theta[:, 0, 0] = shares
-    theta[:, 1, 1] = shares
-    theta[:, :, 2] = (2 * places - 1) * (1 - shares[:, None])
+    theta[:, 0, 0] = sides
+    theta[:, 1, 1] = sides
+    theta[:, :, 2] = (2 * places - 1) * (1 - sides[:, None])
     grid = F.affine_grid(theta, planes.shape, align_corners=False)
     return F.grid_sample(planes, grid, padding_mode="border", align_corners=False)
 
 
-def dataloaders(photos: Photos, batch_size=32, seed=42, device=None, crop=1.0, steps=None) -> DataLoaders:
+def dataloaders(
+    photos: Photos, batch_size=32, seed=42, device=None, min_crop_side=1.0, softness=1.0, steps_per_epoch=None
+) -> DataLoaders:
     """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
 
-    `device` None is CUDA where there is one, else the CPU. The training loader draws order, flips and crops from
-    (`seed`, `dls.train.epoch`); `crop` is the least share of the side that a crop keeps, 1 for none; `steps` is the
-    number of batches of an epoch, None for all.
+    The training loader draws order, flips, crops and softness from (`seed`, `dls.train.epoch`).
+
+    Args:
+        device: None is CUDA where there is one, else the CPU.
+        min_crop_side: the least fraction of the side that a random crop keeps; 1: none.
+        softness: the least scale from which photos are enlarged again, see `softened`; 1: none.
+        steps_per_epoch: batches of an epoch, of photos drawn anew each time; None: all photos.
 
     Raises:
         ValueError: `batch_size` below 1, or no photos.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    train = PhotoLoader(photos, "train", batch_size, shuffle=True, steps=steps, crop=crop, seed=seed, device=device)
+    options = {"min_crop_side": min_crop_side, "softness": softness, "steps_per_epoch": steps_per_epoch}
+    train = PhotoLoader(photos, "train", batch_size, shuffle=True, seed=seed, device=device, **options)
     valid = PhotoLoader(photos, "valid", batch_size, seed=seed, device=device)
     return DataLoaders(train, valid, path=photos.folder, device=device)
 

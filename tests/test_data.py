@@ -200,7 +200,7 @@ def test_near_gray_photos_are_known_and_can_be_left_out_of_training(tmp_path):
         if is_gray
     ]
     assert sorted(gray) == ["test/gray2.png", "train/gray0.png", "train/gray1.png"]
-    colorful = prepare(profile, min_chroma=5)
+    colorful = prepare(dataclasses.replace(profile, min_chroma=5))
     assert len(colorful.train) + len(colorful.valid) == 10
     assert colorful.files("test") == photos.files("test"), "whatever training leaves out"
     assert colorful.hash != photos.hash
@@ -235,7 +235,7 @@ def test_changed_photos_or_settings_make_another_cache(tmp_path):
     assert prepare(profile).folder == first.folder
     other = [
         prepare(dataclasses.replace(profile, size=48)),
-        prepare(profile, min_chroma=1),
+        prepare(dataclasses.replace(profile, min_chroma=1)),
         prepare(dataclasses.replace(profile, n_train=10)),
     ]
     name = first.files("train")[0]

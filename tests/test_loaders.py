@@ -155,7 +155,7 @@ def test_a_crop_is_that_square_of_the_photo_enlarged():
 
 
 def test_crops_follow_from_seed_and_epoch_and_spare_validation(photos):
-    first, second = (dataloaders(photos, 8, device="cpu", crop=0.5) for _ in range(2))
+    first, second = (dataloaders(photos, 8, device="cpu", min_crop_side=0.5) for _ in range(2))
     L, ab = epoch(first.train)
     assert L.shape[1:] == (1, photos.size, photos.size) and ab.shape[1] == 2
     assert not torch.equal(L, epoch(dataloaders(photos, 8, device="cpu").train)[0])
@@ -165,8 +165,8 @@ def test_crops_follow_from_seed_and_epoch_and_spare_validation(photos):
 
 
 def test_steps_make_a_short_epoch_of_other_photos_each_time(photos, truth):
-    dls = dataloaders(photos, 8, device="cpu", steps=2)
+    dls = dataloaders(photos, 8, device="cpu", steps_per_epoch=2)
     assert len(dls.train) == 2 and len(dls.valid) == 1, "validation sees all its photos"
     drawn = [sorted(i for i, _ in identify(*epoch(dls.train), truth)) for _ in range(3)]
     assert all(len(set(photos_of_one)) == 16 for photos_of_one in drawn) and drawn[0] != drawn[1] != drawn[2]
-    assert len(dataloaders(photos, 8, device="cpu", steps=99).train) == 5, "there are no more than all"
+    assert len(dataloaders(photos, 8, device="cpu", steps_per_epoch=99).train) == 5, "there are no more than all"

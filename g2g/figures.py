@@ -166,11 +166,13 @@ def preprocessing(rgb):
     looks = [("gray", 0, 100), ("PiYG_r", -most, most), (BLUE_YELLOW, -most, most)]
     words = ["input: L*/50 − 1", f"target: a*/{AB_SCALE:.0f}", f"target: b*/{AB_SCALE:.0f}"]
     fig, cells = axes(1, 4, photo.shape, extra=1.0)
-    show(cells[0, 0], photo, "photo\n(sRGB)")
+    bar = {"location": "bottom", "pad": 0.03}
+    shown = show(cells[0, 0], photo, "photo\n(sRGB)")
+    fig.colorbar(shown, ax=cells[0, 0], label=" ", **bar).ax.set_visible(False)  # the photo stays in line
     for ax, name, plane, look, below in zip(cells[0, 1:], "Lab", lab, looks, words, strict=True):
         span = f"{plane.min():z.0f} … {plane.max():z.0f}".replace("-", "−")  # z: no minus zero
         shown = show(ax, plane, f"{name}*\n{span}", *look)
-        fig.colorbar(shown, ax=ax, location="bottom", label=below, pad=0.03)
+        fig.colorbar(shown, ax=ax, label=below, ticks=[look[1], sum(look[1:]) / 2, look[2]], **bar)
     return fig
 
 

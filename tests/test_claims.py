@@ -20,7 +20,7 @@ def scores(n=200, noise=0.001, **means):
         "mae": 0.08,
         "ssim": 0.9,
         "delta_e": 8.0,
-        "lpips": np.nan,
+        "lpips": 0.2,
         "colorfulness": 30.0,
         "colorfulness_ground_truth": 40.0,
     } | means
@@ -38,11 +38,11 @@ def counts(a, b):
 def verdicts(profile=PROFILE, epochs=20, brown=(10, 20), drop=(), n=200, test_sets=1, **means):
     rows = [row for row in ("gray", "cnn", "unet", "unet_long", "cgan") if row not in drop]
     tables = {row: scores(n, **means.get(row, {})) for row in rows}
-    colors = {"truth": counts(30, -30), "cnn": counts(*brown)}
+    colors = {"ground_truth": counts(30, -30), "cnn": counts(*brown)}
     runs = {
-        stage: SimpleNamespace(recipe=dataclasses.replace(recipe, epochs=epochs))
-        for stage, recipe in RECIPES["report"].items()
-        if stage not in drop
+        model: SimpleNamespace(recipe=dataclasses.replace(recipe, epochs=epochs))
+        for model, recipe in RECIPES["report"].items()
+        if model not in drop
     }
     return claims.verdicts(tables, colors, runs, profile, test_sets)
 
@@ -65,7 +65,7 @@ def verdict(word, **world):
         ("no further", {"unet_long": {"mae": 0.07}}, "did not hold"),
         ("no further", {"unet_long": {"mae": 0.07}, "epochs": 6}, "cannot be told here"),
         ("artifacts", {"cgan": {"ssim": 0.8}}, "did not hold"),
-        ("artifacts", {"cgan": {"ssim": 0.95}}, "cannot be told here"),  # no LPIPS
+        ("artifacts", {"cgan": {"ssim": 0.95}}, "cannot be told here"),  # LPIPS is the same
         ("artifacts", {"cgan": {"ssim": 0.95, "lpips": 0.1}, "unet_long": {"lpips": 0.2}}, "held"),
         ("artifacts", {"cgan": {"ssim": 0.95, "lpips": 0.3}, "unet_long": {"lpips": 0.2}}, "did not hold"),
         ("most realistic", {"cgan": {"colorfulness": 20}}, "did not hold"),
@@ -104,4 +104,4 @@ def test_a_missing_run_is_named():
 
 def test_a_missing_column_is_named():
     with pytest.raises(ValueError, match="without the column 'delta_e': score the runs again"):
-        claims.verdicts({"cnn": scores().drop(columns="delta_e")}, {"truth": None}, {}, PROFILE)
+        claims.verdicts({"cnn": scores().drop(columns="delta_e")}, {"ground_truth": None}, {}, PROFILE)

@@ -1,25 +1,21 @@
 """Scores, intervals, comparisons and tables: by other routes to the same numbers, and on bad input."""
 
-import dataclasses
 import math
 import re
-from hashlib import sha256
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from skimage import color
 
 from g2g import evaluation
 from g2g.evaluation import bootstrap, compare, constant, gray, score
 from g2g.lab import photos_to_lab
-from g2g.profiles import get_profile
 from report import figures as report_figures
 from report import tables
-from report.tables import formatted, notes, read_scores, table1, write_table
+from report.tables import formatted, notes, table1, write_table
 
 
 def made_photos(array, train=None):
@@ -44,7 +40,6 @@ def frame(mae, **columns):
         "ssim": 0.9,
         "delta_e": 9.0,
         "lpips": math.nan,
-        "lpips_note": "no VGG_16 & 100% sure",
         "colorfulness": 10.0,
         "colorfulness_ground_truth": 30.0,
         "chroma": 12.0,
@@ -65,7 +60,7 @@ def test_scores_of_gray_by_another_route(noise):
     assert scores["mae_colorful_pixels"].to_numpy() == pytest.approx(colorful, abs=1e-4)
     assert (scores["mae_gray_pixels"].fillna(0) < 5 / 110).all()
     assert (scores["colorfulness"] < 0.1).all() and (scores["colorfulness_ground_truth"] > 50).all()
-    assert scores["lpips"].isna().all() and set(scores["lpips_note"]) == {"not asked for"}
+    assert scores["lpips"].isna().all(), "not asked for"
 
 
 def test_mae_is_before_clipping_the_rest_after(noise):
@@ -74,9 +69,9 @@ def test_mae_is_before_clipping_the_rest_after(noise):
     assert far["delta_e"].between(0, 200).all() and far["colorfulness"].between(0, 400).all()
 
 
-def test_the_truth_as_prediction_is_perfect(photos):
-    truth = iter(photos_to_lab(np.array(photos.test))[1].split(3))
-    scores = score(lambda L: next(truth), photos, batch_size=3, show=False)
+def test_the_ground_truth_as_prediction_is_perfect(photos):
+    ground_truth = iter(photos_to_lab(np.array(photos.test))[1].split(3))
+    scores = score(lambda L: next(ground_truth), photos, batch_size=3, show=False)
     assert len(scores) == len(photos.test) and scores["file"].tolist() == photos.files("test")
     assert scores["near_gray"].tolist() == photos.near_gray("test").tolist()
     assert (scores["mae"] == 0).all() and (scores["ssim"] > 0.9999).all() and (scores["delta_e"] < 0.02).all()
@@ -104,18 +99,18 @@ def test_an_all_gray_photo_counts_without_dividing_by_zero():
     scores = score(gray(), made_photos(levels.repeat(3, 3)), show=False)
     assert (scores["colorfulness_ground_truth"] == 0).all()
     assert scores["mae_colorful_pixels"].isna().all()  # it has none
-    rest = scores.drop(columns=["mae_colorful_pixels", "lpips", "file", "lpips_note"])
+    rest = scores.drop(columns=["mae_colorful_pixels", "lpips", "file"])
     assert np.isfinite(rest.to_numpy(dtype=float)).all()
     table = table1({"gray": scores})
     assert np.isfinite(table[["psnr", "colorfulness", "colorfulness_gap"]].to_numpy()).all()
 
 
-def test_remembered_answers_are_scored_as_the_model_is(noise):
+def test_remembered_predictions_are_scored_as_the_model_is(noise):
     model = constant((0.1, -0.2))
     remembered = evaluation.predict_photos(model, noise, show=False)
     assert remembered.shape == (len(noise.test), 2, noise.size, noise.size)
     pd.testing.assert_frame_equal(score(remembered, noise, show=False), score(model, noise, show=False))
-    with pytest.raises(ValueError, match="cgan: 2 answers to"):
+    with pytest.raises(ValueError, match="cgan: 2 predictions for 5 test photos"):
         score(remembered[:2], noise, name="cgan", show=False)
 
 
@@ -137,14 +132,23 @@ def test_a_wrong_shape_is_an_error(noise):
         score(lambda L: L, noise, show=False)
 
 
-def test_lpips_is_asked_or_its_absence_explained(noise, tmp_path):
+def test_lpips_sees_the_pictures_shown(noise):
     def measure(x, y):
         assert x.min() >= 0 and y.max() <= 1
         return (x - y).abs().mean((1, 2, 3))
 
     assert score(gray(), noise, lpips=measure, show=False)["lpips"].between(0.1, 1).all()
-    score(gray(), noise, lpips="no weights", show=False).to_csv(tmp_path / "scores.csv", index=False)
-    assert set(pd.read_csv(tmp_path / "scores.csv")["lpips_note"]) == {"no weights"}  # survives the csv
+
+
+def test_the_mirror_image_is_averaged_in(noise):
+    def model(L):  # knows left from right
+        return torch.linspace(-0.2, 0.2, L.shape[3]).expand(len(L), 2, *L.shape[2:])
+
+    assert evaluation.predict_photos(model, noise, show=False).abs().max() > 0.1
+    assert evaluation.predict_photos(model, noise, mirror=True, show=False).abs().max() < 1e-6
+    plain = evaluation.predict_photos(lambda L: L.expand(-1, 2, -1, -1), noise, show=False)
+    mirrored = evaluation.predict_photos(lambda L: L.expand(-1, 2, -1, -1), noise, mirror=True, show=False)
+    torch.testing.assert_close(plain, mirrored)
 
 
 def test_best_constant_is_the_median_of_the_training_photos():
@@ -201,12 +205,13 @@ def test_error_by_chroma_puts_each_photo_in_one_bin():
 
 
 def test_colors_are_counted_pixel_by_pixel(noise):
-    truth, predicted = report_figures.count_colors(constant((0.5, 9)), noise, show=False)
+    ground_truth = report_figures.count_colors(photos_to_lab(noise.test)[1])
+    predicted = report_figures.count_colors(evaluation.predict_photos(constant((0.5, 9)), noise, show=False))
     edges = np.linspace(-110, 110, 45)
     ab = color.rgb2lab(noise.test)[..., 1:].reshape(-1, 2)
     expected = np.histogram2d(*ab.T, bins=(edges, edges))[0]
-    assert np.abs(truth - expected).sum() <= 4  # pixels on an edge, to float32
-    assert predicted[33, 43] == predicted.sum() == truth.sum() == 5 * 16 * 16
+    assert np.abs(ground_truth - expected).sum() <= 4  # pixels on an edge, to float32
+    assert predicted[33, 43] == predicted.sum() == ground_truth.sum() == 5 * 16 * 16
 
 
 def test_table_has_the_rows_in_order_and_the_reports_numbers_apart():
@@ -248,7 +253,7 @@ def test_table_refuses_to_mix():
 
 @pytest.fixture
 def written(tmp_path):
-    scores = {"gray": frame([0.08, 0.09]), "unet": frame([0.07, 0.09], lpips=[0.1, 0.2], lpips_note="")}
+    scores = {"gray": frame([0.08, 0.09]), "unet": frame([0.07, 0.09], lpips=[0.1, 0.2])}
     write_table(table1(scores), tmp_path / "results", ["A note: 5% & more_of_it."], scores)
     return tmp_path / "results"
 
@@ -264,40 +269,29 @@ def test_the_csv_has_numbers_and_gaps(written):
     table = pd.read_csv(written / "table1.csv")
     assert table["mae"].tolist() == pytest.approx([0.085, 0.08])
     assert np.isnan(table.loc[0, "lpips"]) and table.loc[1, "lpips"] == pytest.approx(0.15)
-    text = {"row", "model", "lpips_note"}
+    text = {"row", "model"}
     assert all(pd.api.types.is_numeric_dtype(table[c]) for c in set(table) - text)
     pd.testing.assert_frame_equal(
         pd.read_csv(written / "scores_unet.csv")[["file", "mae"]], frame([0.07, 0.09])[["file", "mae"]]
     )
 
 
-def test_a_quoted_run_is_told_beside_gray_and_the_report(written):
-    line = tables.published_score(SimpleNamespace(stage="unet", folder=written / "unet"))
-    assert line == (
-        "test MAE 0.0800 [0.0700, 0.0900], gray 0.0850 [0.0800, 0.0900], on 2 photos; "
-        "the report, on its own photos: 0.0846"
-    )
-    assert "report" not in tables.published_score(SimpleNamespace(stage="gray", folder=written / "gray"))
-
-
 def test_the_markdown_says_what_is_missing(written):
     text = (written / "table1.md").read_text()
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1 and len(lines) == 4
-    assert "0.0850 [0.0800, 0.0900]" in lines[2] and "| not measured " in lines[2]
+    assert "0.0850 [0.0800, 0.0900]" in lines[2] and "| not measured yet " in lines[2]
     assert "0.0846" in lines[3] and "0.1500 [0.1000, 0.2000]" in lines[3]
-    assert "- LPIPS: not measured (no VGG_16 & 100% sure)." in text
     assert "A note: 5% & more_of_it." in text
 
 
 def test_a_table_read_from_its_csv_is_formatted_the_same(written):
-    table, scores = read_scores(written)
+    table = pd.read_csv(written / "table1.csv")
     cells = formatted(table)
-    assert list(scores) == table.index.tolist() == ["gray", "unet"]
     assert cells.map(lambda cell: isinstance(cell, str)).all(axis=None)
     for cell in [*cells, *cells.to_numpy().flatten()]:
         assert cell in (written / "table1.md").read_text()
-    assert any("no VGG_16" in note for note in notes(table)) and "nan" not in " ".join(notes(table))
+    assert "nan" not in " ".join(notes(table)) and "not measured yet" in tables.summary(table)
 
 
 def test_the_latex_is_well_formed(written):
@@ -306,7 +300,7 @@ def test_the_latex_is_well_formed(written):
     assert "% A note: 5% & more_of_it." in text and body.startswith(r"\begin{tabular}{lll}")
     assert body.isascii() and body.count("{") == body.count("}") and not re.search(r"(?<!\\)[#_^~%]", body)
     rows = [line for line in body.splitlines() if line.endswith(r"\\")]
-    assert len(rows) == 1 + len(formatted(read_scores(written)[0]).columns) - 1
+    assert len(rows) == 1 + len(formatted(pd.read_csv(written / "table1.csv")).columns) - 1
     assert all(len(re.findall(r"(?<!\\)&", row)) == 2 for row in rows)
     assert not re.search(r"\\\\\s*\[", body)  # would be read as a length
 
@@ -319,69 +313,35 @@ def test_a_table_is_written_whole_or_not_at_all(written, monkeypatch):
     assert (written / "table1.csv").read_bytes() == before and len(list(written.iterdir())) == 5
 
 
-@pytest.fixture
-def no_lpips(monkeypatch):
-    monkeypatch.setattr("g2g.metrics.LPIPS", lambda device: None)  # it would take seconds
-
-
-def test_evaluate_profile_names_the_stages_without_a_run(photos, no_lpips):
-    text = tables.evaluate_profile("smoke", photos)
-    assert (
-        "not scored: CNN, U-Net, U-Net (trained on), cGAN, U-Net (palette), U-Net + flow." in text
-        and "Profile smoke" in text
-    )
-    table = pd.read_csv(get_profile("smoke").outputs / "results" / "table1.csv")
-    assert table["row"].tolist() == ["gray", "constant"] and (table["photos"] == len(photos.test)).all()
-
-
-def test_a_second_test_set_gets_a_table_of_its_own(photos, no_lpips, tmp_path):
-    rng = np.random.default_rng(0)
-    others = tmp_path / "others"
-    others.mkdir()
-    for name in ("a.png", "b.png", "c.png"):
-        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(others / name)
-    text = tables.evaluate_profile("smoke", photos, further=others)
-    assert text.count("| gray (ab = 0)") == 2 and "of another origin: others." in text
-    folder = get_profile("smoke").outputs / "results"
-    assert pd.read_csv(folder / "further" / "table1.csv")["photos"].tolist() == [3, 3]
-    assert pd.read_csv(folder / "table1.csv")["photos"].tolist() == [len(photos.test)] * 2
-
-
-def test_a_second_test_set_must_not_have_been_trained_on(photos, no_lpips, tmp_path):
-    picture = tmp_path / "known.png"
-    Image.fromarray(photos.train[0].copy()).save(picture)
-    manifest = photos.manifest.assign(sha256=sha256(picture.read_bytes()).hexdigest())  # as if all were this one
-    photos = dataclasses.replace(photos, manifest=manifest)
-    with pytest.raises(ValueError, match="1 photos of .* were trained on, such as known.png: leave them out"):
-        tables.evaluate_profile("smoke", photos, further=tmp_path)
-
-
 def linear_curve(factor=1.0):
     """Two photos: colorfulness 10 s and 30 s times the factor at saturation s, PSNR 20 + s and 22 - s."""
     rows = []
     for s in (0, 1, 2):
-        rows += [(0, s, 20 + s, 10 * s * factor), (1, s, 22 - s, 30 * s * factor)]
-    return pd.DataFrame(rows, columns=["photo", "saturation", "psnr", "colorfulness"])
+        rows += [(s, 20 + s, 10 * s * factor, 0.1 * s), (s, 22 - s, 30 * s * factor, 0.2)]
+    return pd.DataFrame(rows, columns=["saturation", "psnr", "colorfulness", "lpips"])
 
 
 def test_psnr_at_a_colorfulness_is_that_of_each_photo_between_two_saturations():
-    assert evaluation.psnr_at(linear_curve(), 25).tolist() == pytest.approx([21.25, 20.75])  # means 0, 20, 40: s = 1.25
-    assert evaluation.psnr_at(linear_curve(), 20).tolist() == pytest.approx([21, 21])
-    assert np.isnan(evaluation.psnr_at(linear_curve(), 41)).all(), "no factor of the curve is enough"
+    assert evaluation.at_colorfulness(linear_curve(), 25).tolist() == pytest.approx(
+        [21.25, 20.75]
+    )  # means 0, 20, 40: s = 1.25
+    assert evaluation.at_colorfulness(linear_curve(), 20).tolist() == pytest.approx([21, 21])
+    assert evaluation.at_colorfulness(linear_curve(), 30, "lpips").tolist() == pytest.approx([0.15, 0.2])
+    assert np.isnan(evaluation.at_colorfulness(linear_curve(), 41)).all(), "no factor of the curve is enough"
 
 
 def test_a_saturated_model_is_gray_at_zero_and_itself_at_one(noise):
     model = constant((0.1, -0.2))
     curve = evaluation.saturated(model, noise, saturations=(0, 1, 2), batch_size=2, show=False)
-    assert sorted(curve["photo"]) == sorted([0, 1, 2, 3, 4] * 3)
+    assert len(curve) == 5 * 3 and curve["lpips"].isna().all()
     for saturation, net in ((0, gray()), (1, model), (2, constant((0.2, -0.4)))):
-        rows = curve[curve["saturation"] == saturation].sort_values("photo")
+        rows = curve[curve["saturation"] == saturation]
         scores = score(net, noise, show=False)
         for column in ("psnr", "colorfulness"):
             assert rows[column].to_numpy() == pytest.approx(scores[column].to_numpy(), rel=1e-4, abs=1e-3)
 
 
-def test_the_gain_at_the_truths_colorfulness_enters_the_table():
+def test_the_gain_at_matched_colorfulness_enters_the_table():
     scores = {
         "gray": frame([0.1, 0.1], colorfulness=0.0, psnr=20.0, colorfulness_ground_truth=30.0),
         "unet": frame([0.1, 0.1], colorfulness=20.0, psnr=[21.0, 21.0], colorfulness_ground_truth=30.0),
@@ -394,10 +354,14 @@ def test_the_gain_at_the_truths_colorfulness_enters_the_table():
     assert math.isnan(table.loc["gray", "psnr_gain_matched"])
     assert table.loc["unet", "psnr_gain_matched"] == pytest.approx(1)  # psnr 21.5 and 20.5 at s = 1.5, of gray's 20
     cells = formatted(table1(scores)).set_index("model")
-    column = "dB over gray, made as colorful as the truth ↑"
+    column = "PSNR gain at matched colorfulness, dB ↑"
     assert cells.loc["gray (ab = 0)", column] == "never as colorful"
     (sentence,) = tables.equally_colorful(scores, curves)
-    assert "cGAN, colorfulness 30.0" in sentence and "+0.500 dB [+0.500, +0.500]" in sentence
+    assert "PSNR of cGAN, colorfulness 30.0" in sentence and "+0.500 dB [+0.500, +0.500]" in sentence
+    for row in scores:
+        scores[row]["lpips"] = 0.3
+    (sentence,) = tables.equally_colorful(scores, curves, "lpips")
+    assert "LPIPS of cGAN" in sentence and ": +0.125 [" in sentence  # 0.3 and 0.3 less 0.15 and 0.2
 
 
 def test_the_best_photos_by_psnr_are_those_of_highest_psnr_and_say_it():

@@ -17,9 +17,9 @@ import g2g.figures as figs
 from g2g.lab import photos_to_lab, to_rgb
 from report import figures as report_figures
 
-TRUTH = np.stack([data.astronaut()[:128, 150:278], data.coffee()[:128, 200:328]])[:, ::2, ::2]
-L, AB = photos_to_lab(TRUTH)
-COLUMNS = {"gray": to_rgb(L, 0 * AB), "cnn": to_rgb(L, 0.3 * AB), "truth": TRUTH}
+GROUND_TRUTH = np.stack([data.astronaut()[:128, 150:278], data.coffee()[:128, 200:328]])[:, ::2, ::2]
+L, AB = photos_to_lab(GROUND_TRUTH)
+COLUMNS = {"gray": to_rgb(L, 0 * AB), "cnn": to_rgb(L, 0.3 * AB), "ground_truth": GROUND_TRUTH}
 
 
 def run(epochs=3, gan=False):
@@ -30,7 +30,8 @@ def run(epochs=3, gan=False):
         columns += ["d_loss", "g_adv", "g_l1"]
     for i, name in enumerate(columns):
         history[name] = (1 + i) / (1 + history.epoch)
-    return SimpleNamespace(stage="cgan" if gan else "cnn", history=history, record={"gray_valid_loss": 0.0123})
+    recipe = SimpleNamespace(model="cgan" if gan else "cnn")
+    return SimpleNamespace(recipe=recipe, history=history, record={"gray_valid_loss": 0.0123})
 
 
 def scores(factor):
@@ -38,14 +39,26 @@ def scores(factor):
     return pd.DataFrame({"chroma": chroma, "mae": factor * chroma / 100})
 
 
+def curves():
+    """Of two models, a table of `report.tables.frontier` with LPIPS."""
+    rows = [("gray", s, 0, 0, 0.2) for s in (0, 1, 2)] + [
+        ("unet", s, 12 * s, s - s * s / 2, 0.2 + s / 9) for s in (0, 1, 2)
+    ]
+    return pd.DataFrame(rows, columns=["row", "saturation", "colorfulness", "gain", "lpips"])
+
+
 FIGURES = {
-    "image_row": lambda: figs.image_row([TRUTH[0], L[0], Image.fromarray(TRUTH[1])], ["photo", "L", "PIL"]),
+    "image_row": lambda: figs.image_row(
+        [GROUND_TRUTH[0], L[0], Image.fromarray(GROUND_TRUTH[1])], ["photo", "L", "PIL"]
+    ),
     "qualitative_grid": lambda: figs.qualitative_grid(COLUMNS, ["one", "two"]),
     "best_and_worst": lambda: report_figures.best_and_worst(
-        TRUTH, {"cnn": lambda i: COLUMNS["cnn"][i]}, {"cnn": [0.2, 0.1]}, n=1
+        GROUND_TRUTH, {"cnn": lambda i: COLUMNS["cnn"][i]}, {"cnn": [0.2, 0.1]}, n=1
     ),
-    "preprocessing": lambda: report_figures.preprocessing(TRUTH[1]),
-    "ab_histograms": lambda: figs.ab_histograms({"truth": AB, "cnn": AB * 0.3}),
+    "preprocessing": lambda: figs.preprocessing(GROUND_TRUTH[1]),
+    "frontier": lambda: report_figures.frontier(curves(), 30),
+    "frontier_lpips": lambda: report_figures.frontier(curves(), 30, "lpips"),
+    "ab_histograms": lambda: figs.ab_histograms({"ground_truth": AB, "cnn": AB * 0.3}),
     "error_against_chroma": lambda: report_figures.error_against_chroma({"gray": scores(1), "cnn": scores(0.8)}),
     "loss_curves": lambda: figs.loss_curves({"cnn": run(40), "cgan": run(gan=True)}),
 }
@@ -112,7 +125,7 @@ def test_bytes_do_not_depend_on_the_process(tmp_path):
 
 
 def test_captions_are_replaced_not_repeated(tmp_path):
-    fig = figs.image_row([TRUTH[0]])
+    fig = figs.image_row([GROUND_TRUTH[0]])
     for name, caption in (("b", "Old."), ("a", None), ("b", "New.")):
         figs.save(fig, name, tmp_path, caption)
     assert (tmp_path / "captions.md").read_text() == "## a\n\nPhotographs.\n\n## b\n\nNew.\n"
@@ -136,10 +149,10 @@ def test_bad_images_are_named():
         figs.image_row([])
 
 
-def test_more_chroma_in_the_truth_shows_in_the_histograms():
-    titles = [ax.get_title() for ax in figs.ab_histograms({"truth": AB, "cnn": AB * 0.3}).axes]
-    truth, cnn = (float(t.rsplit(" ", 1)[1]) for t in titles if t)
-    assert cnn == pytest.approx(0.3 * truth, rel=0.1)
+def test_more_chroma_in_the_ground_truth_shows_in_the_histograms():
+    titles = [ax.get_title() for ax in figs.ab_histograms({"ground_truth": AB, "cnn": AB * 0.3}).axes]
+    most, cnn = (float(t.rsplit(" ", 1)[1]) for t in titles if t)
+    assert cnn == pytest.approx(0.3 * most, rel=0.1)
 
 
 def test_loss_curves_draw_the_gray_line_that_a_run_recorded():
@@ -151,4 +164,4 @@ def test_the_best_photo_stands_before_the_worst_with_its_score():
     shown = drawn("best_and_worst").axes
     assert [ax.get_xlabel() for ax in shown] == ["0.100", "0.200", "", ""]
     assert [ax.get_title() for ax in shown[:2]] == ["best", "worst"]
-    assert np.array_equal(shown[2].images[0].get_array(), TRUTH[1] / 255)
+    assert np.array_equal(shown[2].images[0].get_array(), GROUND_TRUTH[1] / 255)

@@ -82,13 +82,14 @@ class LossLearner(Learner):
 
     def __init__(self, dls, model, recipe):
         mode = precision(dls.device)
+        callbacks = [BnFreeze()] if mode == "fp32" else [BnFreeze(), MixedPrecision(amp_mode=mode)]
         two_rates = recipe.encoder_lr_mult not in (0, 1)
         super().__init__(
             dls,
             model.to(dls.device, memory_format=torch.channels_last),
             loss_func=F.l1_loss,
             opt_func=partial(OptimWrapper, opt=_adam(recipe)),
-            cbs=[BnFreeze()] + [MixedPrecision(amp_mode=mode)] * (mode != "fp32"),
+            cbs=callbacks,
             splitter=_encoder_and_rest if two_rates else lambda model: [list(model.parameters())],
         )
         self.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
@@ -271,6 +272,8 @@ class Checkpoint(Callback):
     def before_fit(self):  # mixed precision has made its scaler by now
         if self.state:
             for name, part in _parts(self.learn).items():
+                if "scaler" in name and not (self.state.get(name) and part.is_enabled()):
+                    continue  # this GPU or the one before scales no loss
                 part.load_state_dict(self.state[name])
             self.state = None
 

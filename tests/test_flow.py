@@ -121,10 +121,10 @@ def test_any_size_from_32_px(net, size):
         net(torch.zeros(1, 1, 31, 40))
 
 
-def test_an_untrained_flow_adds_its_noise_to_the_answer_of_the_unet():
+def test_an_untrained_flow_adds_its_noise_to_the_prediction_of_the_unet():
     torch.manual_seed(0)
     model = FlowUnet(unet(weights=None), width=16).eval()
-    model.spread = torch.tensor(0.1)
+    model.residual_std = torch.tensor(0.1)
     L = torch.rand(3, 1, 64, 64) * 2 - 1
     left = model(L) - predict(model.unet, L)
     torch.testing.assert_close(left, F.interpolate(0.1 * model.noise(L), size=64, mode="bilinear"), atol=1e-5, rtol=0)
@@ -150,7 +150,7 @@ def test_features_of_another_network_are_an_error(net, tmp_path):
         Velocity(67, width=20)
 
 
-def test_on_the_palette_its_mean_is_the_one_answer():
+def test_on_the_palette_its_mean_is_the_prediction():
     torch.manual_seed(0)
     palette = PaletteUnet(unet(weights=None)).eval()
     palette.temperature = 1.0
@@ -159,11 +159,11 @@ def test_on_the_palette_its_mean_is_the_one_answer():
     torch.testing.assert_close(model.condition(L)[1], predict(palette, L))
 
 
-def test_spread_is_that_of_what_the_answer_leaves_open():
+def test_residual_std_is_that_of_the_residual():
     model = FlowUnet(unet(weights=None), width=16).eval()  # its U-Net answers gray
     photos = torch.randint(0, 256, (40, 64, 64, 3), dtype=torch.uint8).numpy()
     _, ab = lab.photos_to_lab(photos)
-    torch.testing.assert_close(flow.spread(model, photos), F.avg_pool2d(ab, 8).std(), atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(flow.residual_std(model, photos), F.avg_pool2d(ab, 8).std(), atol=1e-5, rtol=1e-3)
 
 
 def test_it_learns_eight_photos_by_heart():
@@ -171,7 +171,7 @@ def test_it_learns_eight_photos_by_heart():
     model = FlowUnet(unet(weights=None), width=32).eval()  # its U-Net answers gray
     L = torch.rand(8, 1, 32, 32) * 2 - 1
     ab = torch.randn(8, 2, 4, 4) * 0.2
-    model.spread = torch.tensor(0.2)
+    model.residual_std = torch.tensor(0.2)
     optimizer = torch.optim.AdamW(model.velocity.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=600)
     for _ in range(600):
@@ -186,13 +186,13 @@ def test_it_learns_eight_photos_by_heart():
 class Trained:
     """A finished run of the U-Net, its weights drawn by seed."""
 
-    def model(self, which):
+    def model(self):
         torch.manual_seed(5)
         return unet(weights=None)
 
 
 class TrainedPalette:
-    def model(self, which):
+    def model(self):
         torch.manual_seed(5)
         return PaletteUnet(unet(weights=None))
 
@@ -203,14 +203,14 @@ def test_a_flow_on_the_palette_as_class_and_report_train_it_comes_back_from_its_
     learn = runs.learner(recipe, photos, TrainedPalette())
     learn.fit(1, 1e-3)
     torch.save(learn.model.state_dict(), tmp_path / "w.pth")
-    again = load_weights(runs._model(recipe, photos.size, weights=None), tmp_path / "w.pth").eval()
+    again = load_weights(runs.build_model(recipe, photos.size), tmp_path / "w.pth").eval()
     L = torch.rand(1, 1, 32, 32) * 2 - 1
     torch.testing.assert_close(again(L), learn.model.eval()(L))
 
 
 def test_training_leaves_the_unet_as_it_was(photos):
     learn = runs.learner(get_recipe("flow", "smoke"), photos, Trained())
-    assert isinstance(learn, training.OwnLossLearner) and 0.01 < learn.model.spread < 1
+    assert isinstance(learn, training.LossLearner) and 0.01 < learn.model.residual_std < 1
     before = {name: value.clone() for name, value in learn.model.unet.state_dict().items()}
     trained = learn.model.velocity.last[-1].weight.clone()
     learn.fit(1, 1e-3)

@@ -1,4 +1,4 @@
-"""The training loop: the GAN's two steps by hand, resume to the bit, half precision, and what happens when things break."""
+"""The training loop: the GAN's two steps by hand, resume to the bit, half precision, and what breaks."""
 
 import copy
 import dataclasses

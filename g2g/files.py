@@ -90,7 +90,7 @@ def disk_full_explained(folder: Path):
     try:
         yield
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        if error.errno not in (*DISK_FULL, errno.EFBIG):  # a limit on the size of files stops the write in the same way
             raise
         raise RuntimeError(f"the disk of {folder} is full; nothing was kept. {MORE_DISK}") from error
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from g2g import __version__
@@ -21,7 +20,7 @@ from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
 from g2g.palette import DEFAULT_REBALANCING, PaletteUnet, class_weights, prior
 from g2g.profiles import MODELS, PUBLISHED, TITLES, Profile, Recipe, cache_root, get_profile, get_recipe, repo_root
 
-# What trains, `g2g.data` and `g2g.training`, brings fastai along: imported where it is needed, for coloring is not
+# `g2g.data`, `g2g.training` and pandas are slow to import, and coloring does without them: imported where needed
 
 PREFERRED = ["palette", *reversed(MODELS)]  # for coloring a photo: the palette, then the later models first
 LAST = ("unet_long", "cgan", "palette", "flow")  # whose validation L1 does not say which epoch looks best
@@ -42,8 +41,10 @@ class Run:
     is_published = property(lambda self: self.folder.parents[1] == repo_root() / "results")
 
     @property
-    def history(self) -> pd.DataFrame:
+    def history(self) -> "pandas.DataFrame":  # noqa: F821
         """One row per epoch: train_loss, valid_loss, valid_colorfulness, lr, seconds; cGAN: d_loss, g_adv, g_l1."""
+        import pandas as pd
+
         return pd.read_csv(self.folder / "history.csv")
 
     def model(self, which: str | None = None, device="cpu") -> torch.nn.Module:
@@ -183,6 +184,8 @@ def published() -> dict[str, Run]:
 
 def published_score(run: Run) -> str:
     """One line on a run of `published`: its test MAE and gray's with their 95% intervals, and the report's MAE."""
+    import pandas as pd
+
     table = pd.read_csv(run.folder.parent / "table1.csv").set_index("row")
     scored, gray = table.loc[run.recipe.model], table.loc["gray"]
     values = [f"{row.mae:.4f} [{row.mae_low:.4f}, {row.mae_high:.4f}]" for row in (scored, gray)]

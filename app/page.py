@@ -45,7 +45,7 @@ load = cache(pretrained_model)
 
 
 def models() -> list[tuple[str, str]]:
-    """Title and name of each shipped model, that which `colorize` takes first. Raises FileNotFoundError without any."""
+    """Title and name of each pretrained model, that which `colorize` takes first. Raises FileNotFoundError without any."""
     if not pretrained_models():
         raise FileNotFoundError("no weights in results/weights: the page colors with those that come with a clone")
     return [(title(name), name) for name in pretrained_models()]
@@ -66,10 +66,10 @@ def credit(photo: str) -> str:
 
 
 def color(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float, seed: int | None):
-    """Color the file `photo` with a shipped model; None gives nothing.
+    """Color the file `photo` with a pretrained model; None gives nothing.
 
     Args:
-        temperature, rebalancing: the dials of the palette. seed: of the flow. The other models have none.
+        temperature, rebalancing: the parameters of the palette. seed: of the flow. The other models have none.
 
     Returns:
         the two pictures under the slider (gray and colored, PIL, at most PREVIEW px), the button with the colored
@@ -98,7 +98,7 @@ def color(photo: str | None, model: str, saturation: float, temperature: float, 
     save_photo(result, path)
     about = f"{credit(photo)}{result.width} × {result.height} px, colored by {sentence}: a guess."
     result.thumbnail((PREVIEW, PREVIEW))
-    gray = colorize(result, network, saturation=0, size=size)  # the lightness of the result is the photo's
+    gray = colorize(result, None, saturation=0)  # the lightness of the result is the photo's
     return (gray, result), gr.DownloadButton(value=str(path), interactive=True), about
 
 
@@ -135,11 +135,11 @@ def build() -> gr.Blocks:
             return "flow", int(seed or 0) + 1
 
         again.click(drawn_again, seed, [model, seed], api_visibility="private")
-        dials = [saturation, temperature, rebalancing]
+        parameters = [saturation, temperature, rebalancing]
         gr.on(
-            [photo.change, model.change, seed.change, *(dial.release for dial in dials)],
+            [photo.change, model.change, seed.change, *(slider.release for slider in parameters)],
             color,
-            [photo, model, *dials, seed],
+            [photo, model, *parameters, seed],
             [pictures, download, about],
             api_name="color",
             concurrency_limit=1,

@@ -10,14 +10,15 @@ import sys
 import time
 
 OF_COLAB = ["torch", "torchvision", "fastai", "numpy", "scipy", "pandas", "matplotlib", "PIL", "skimage", "sklearn"]
-INSTALLABLE = ["filelock", "jinja2", "lpips", "safetensors", "tabulate", "tifffile", "timm", "tqdm"]  # the rest stays
+# What pip may install in Colab; the packages above stay as they are
+INSTALLABLE = ["filelock", "jinja2", "lpips", "pydantic", "safetensors", "tabulate", "tifffile", "timm", "tqdm"]
 SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime > Run all"
 
 # Minutes for each notebook alone, 01 to 11, with nothing trained before; for all in order; and how that is known.
 # The one place for these numbers; where they are measured it says so: "measured on <device>, <date>".
 MINUTES = {
     "smoke": ((0.2, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3, 0.1, 0.6, 0.6, 1.3), 4, "measured on 2 CPU cores, November 2026"),
-    "cpu": ((1, 27, 23, 32, 99, 98, 60, 1, 42, 6, 63), 163, "estimate from the quoted runs, 2 CPU cores"),
+    "cpu": ((1, 27, 23, 32, 99, 98, 60, 1, 42, 6, 63), 163, "estimate from the published runs, 2 CPU cores"),
     "class": ((2, 4, 5, 8, 14, 13, 11, 2, 6, 3, 8), 48, "estimate, L4 or T4"),
     "report": ((5, 25, 20, 45, 85, 80, 75, 5, 10, 5, 30), 245, "estimate, L4"),
 }
@@ -80,9 +81,7 @@ def _install_missing(colab):
             reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
             print(f"could not install {', '.join(wanted)}, is there a network? ({reason})")
         missing = _missing()
-    if missing == ["lpips"]:
-        print("without lpips, tables show LPIPS as missing; run this cell again once there is a network")
-    elif missing:
+    if missing:
         remedy = "run 'make run' once and choose the kernel in .venv, or: pip install -r requirements.txt"
         if colab:
             remedy = "start afresh with Runtime > Disconnect and delete runtime"

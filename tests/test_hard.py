@@ -1,5 +1,6 @@
 """A hard hour in minutes (make test-slow): fuzzed files, SIGKILL at random points, a disk that is really full."""
 
+import dataclasses
 import io
 import os
 import pickle
@@ -15,11 +16,12 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
-from test_training import recipe_for, tiny, train  # noqa: F401 (a fixture)
 
+from g2g import training
 from g2g.colorize import colorize_files
 from g2g.data import prepare
-from g2g.profiles import Profile, repo_root
+from g2g.profiles import Profile, get_profile, get_recipe, repo_root
+from g2g.runs import learner
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -27,11 +29,27 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parent}"}
 TRAIN = """
     import sys, pickle
     from pathlib import Path
-    import test_training as t
+    import test_hard as t
     tiny = pickle.loads(bytes.fromhex(sys.argv[3]))
     print("start", flush=True)
     t.train(sys.argv[1], tiny, Path(sys.argv[2]))
 """
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """14 crops at 32 px, 13 of them for training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("G2G_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("G2G_DATA", raising=False)
+        yield prepare(dataclasses.replace(get_profile("smoke"), size=32, n_train=14, n_test=2), progress=False)
+
+
+def train(model, photos, folder):
+    """Three epochs of one of the course's networks, as small as it gets, into `folder`."""
+    changes = {"receptive_field": 16, "init_from": None} if model == "cgan" else {"width": 8}
+    recipe = dataclasses.replace(get_recipe(model, "smoke"), epochs=3, batch_size=4, **changes)
+    return training.fit(learner(recipe, photos), folder)
 
 
 # ------------------------------------------------------------------------------------------ fuzzed files
@@ -107,13 +125,13 @@ def test_three_hundred_fuzzed_files_are_colored(tmp_path, capsys):
 # --------------------------------------------------------------------------------------------- SIGKILL
 
 
-@pytest.mark.parametrize("stage", ["cnn", "cgan"])
-def test_killed_ten_times_it_ends_as_if_nothing_had_happened(stage, tiny, tmp_path):  # noqa: F811
-    train(stage, tiny, tmp_path / "whole")
-    rng, kills = random.Random(stage), 0
+@pytest.mark.parametrize("model", ["cnn", "cgan"])
+def test_killed_ten_times_it_ends_as_if_nothing_had_happened(model, tiny, tmp_path):
+    train(model, tiny, tmp_path / "whole")
+    rng, kills = random.Random(model), 0
     while kills < 10:
         shutil.rmtree(tmp_path / "killed", ignore_errors=True)
-        arguments = [stage, str(tmp_path / "killed"), pickle.dumps(tiny).hex()]
+        arguments = [model, str(tmp_path / "killed"), pickle.dumps(tiny).hex()]
         while True:
             process = python(TRAIN, *arguments)
             process.stdout.readline()
@@ -169,10 +187,10 @@ def disk(tmp_path):
     return tmp_path / "disk"
 
 
-def test_training_on_a_full_disk_says_so_and_goes_on_when_there_is_room(disk, tiny, tmp_path):  # noqa: F811
+def test_training_on_a_full_disk_says_so_and_goes_on_when_there_is_room(disk, tiny, tmp_path):
     script = """
         import pickle
-        import test_training as t
+        import test_hard as t
         tiny = pickle.loads(bytes.fromhex(sys.argv[1]))
         try:
             t.train("cnn", tiny, disk / "run")
@@ -183,7 +201,7 @@ def test_training_on_a_full_disk_says_so_and_goes_on_when_there_is_room(disk, ti
         t.train("cnn", tiny, disk / "run")
         sys.stdout.buffer.write(b"weights:" + (disk / "run" / "last.safetensors").read_bytes().hex().encode())
     """
-    whole, _ = train("cnn", tiny, tmp_path / "whole")
+    train("cnn", tiny, tmp_path / "whole")
     done = on_a_small_disk(script, disk, pickle.dumps(tiny).hex())
     assert "the disk is full. Free some space and run the same again" in done.stdout, done.stdout + done.stderr
     assert "left: []" in done.stdout

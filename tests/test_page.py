@@ -29,7 +29,7 @@ demo = pytest.importorskip("app.page", reason="the page needs Gradio: pip instal
 GALLERY = repo_root() / "data" / "gallery"
 
 
-PARAMETERS = 0.38, 0.75, 0  # temperature and rebalancing of the palette, seed of the flow: as they are shipped
+PARAMETERS = 0.38, 0.75, 0  # temperature and rebalancing of the palette, seed of the flow: as in the pretrained models
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +41,14 @@ def page():
 
 @pytest.fixture(scope="module")
 def color(page, tmp_path_factory):
-    """What the page answers to (file, model, saturation, dials): gray and colored picture, file, sentence."""
+    """What the page answers to (file, model, saturation, parameters): gray and colored picture, file, sentence."""
     folder = tmp_path_factory.mktemp("downloads")
     client = gradio_client.Client(page.local_url, verbose=False, download_files=folder)
 
-    def ask(file, model="cgan", saturation=1.0, *dials):
+    def ask(file, model="cgan", saturation=1.0, *parameters):
         upload = gradio_client.handle_file(str(file))
         (gray, colored), download, about = client.predict(
-            upload, model, saturation, *(dials or PARAMETERS), api_name="/color"
+            upload, model, saturation, *(parameters or PARAMETERS), api_name="/color"
         )
         assert download["interactive"]
         return Image.open(gray), Image.open(colored), Path(download["value"]), about
@@ -70,9 +70,11 @@ def test_the_file_is_the_one_that_colorize_writes(color, tmp_path, model):
     assert sentence in about and "a guess" in about
 
 
-def test_the_dials_of_the_palette_are_passed_on(color):
+def test_the_parameters_of_the_palette_are_passed_on(color):
     photo = GALLERY / "dogs.jpg"
-    vivid, calm = (np.asarray(color(photo, "palette", 1.0, 0.38, share, 0)[1]).astype(int) for share in (1.0, 0.0))
+    vivid, calm = (
+        np.asarray(color(photo, "palette", 1.0, 0.38, fraction, 0)[1]).astype(int) for fraction in (1.0, 0.0)
+    )
     assert np.ptp(vivid, axis=2).mean() > 1.3 * np.ptp(calm, axis=2).mean()
 
 
@@ -94,7 +96,7 @@ def test_a_large_photo_is_shown_small_and_written_large(color, tmp_path):
     assert gray.size == colored.size == (1280, 960)
     with Image.open(written) as result:
         assert result.format == "PNG" and result.size == large.size
-        assert result.text["Description"].startswith("Colors predicted by the cGAN")
+        assert result.text["Description"].startswith("Colors predicted by cGAN")
     assert "1600 × 1200 px" in about and "recolored" not in about
 
 
@@ -297,7 +299,7 @@ def test_a_browser_drops_a_photo_and_takes_an_example(page, browser, tmp_path):
     dropped = tmp_path / "mine.jpg"
     shutil.copy(GALLERY / "fig.jpg", dropped)
     browser.drop(dropped)
-    browser.wait("document.body.innerText.includes('colored by the palette')")
+    browser.wait("document.body.innerText.includes('colored by U-Net (palette)')")
     assert "Trevor" in browser.run("return document.body.innerText"), "known by its contents"
     time.sleep(1)
     browser.screenshot(shots / "dropped.png")
@@ -305,7 +307,7 @@ def test_a_browser_drops_a_photo_and_takes_an_example(page, browser, tmp_path):
     browser.click("[aria-label='Thumbnail 2 of 8']")
     browser.wait("document.body.innerText.includes('Aitzol Berasategi, 2018, CC BY 4.0, recolored')")
     browser.click("input[type=radio][value=unet]")
-    browser.wait("document.body.innerText.includes('colored by the U-Net')")
+    browser.wait("document.body.innerText.includes('colored by U-Net')")
     time.sleep(1)
     browser.screenshot(shots / "example.png")
     buttons = "[...document.querySelectorAll('button, a')]"
@@ -315,7 +317,7 @@ def test_a_browser_drops_a_photo_and_takes_an_example(page, browser, tmp_path):
         if downloaded.is_file():
             break
         time.sleep(0.1)
-    assert "Colors predicted by the U-Net" in Image.open(downloaded).getexif()[0x010E]
+    assert "Colors predicted by U-Net" in Image.open(downloaded).getexif()[0x010E]
 
     (tmp_path / "text.jpg").write_text("no photo")
     browser.click("[aria-label=Clear]")

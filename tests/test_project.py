@@ -1,6 +1,9 @@
 """The files around the code agree with each other."""
 
+import ast
+import graphlib
 import hashlib
+import json
 import re
 import subprocess
 import tomllib
@@ -105,9 +108,42 @@ def test_committed_files_are_small():
     assert not [path.name for path in tracked() if path not in weights and path.stat().st_size > 3_000_000]
 
 
-def test_shipped_weights_are_those_of_their_cards():
+def test_pretrained_weights_are_those_of_their_cards():
     files = [path for path in tracked() if path.suffix == ".safetensors"]
     assert files
+    records = [json.loads(path.read_text())["weights_sha256"] for path in (ROOT / "results").glob("cpu/*/run.json")]
+    published = {name: digest for record in records for name, digest in record.items()}
     for file in files:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
         card = file.with_name(f"{file.stem.removesuffix('_discriminator')}.md").read_text()
-        assert hashlib.sha256(file.read_bytes()).hexdigest() in card, f"{file.name} is not the file of its card"
+        assert digest in card, f"{file.name} is not the file of its card"
+        assert published.get(file.name, digest) == digest, f"{file.name} is not the file of its run.json"
+
+
+def imported(path, everywhere=True):
+    """Full names of the modules that a Python file imports; without `everywhere` only those of its top level."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_the_library_imports_nothing_that_stands_above_it():
+    for path in (ROOT / "g2g").glob("*.py"):
+        assert not {name.split(".")[0] for name in imported(path)} & {"report", "app"}, path.name
+
+
+def test_the_modules_of_the_library_do_not_import_each_other_in_a_circle():
+    modules = {f"g2g.{path.stem}": path for path in (ROOT / "g2g").glob("*.py")}
+    graph = {name: imported(path, everywhere=False) & modules.keys() for name, path in modules.items()}
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_only_three_chapters_import_the_report():
+    for path in (ROOT / "notebooks").rglob("py/[0-9]*.py"):
+        if path.name[:2] not in ("05", "08", "10"):
+            assert "report" not in {name.split(".")[0] for name in imported(path)}, path.name

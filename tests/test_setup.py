@@ -91,14 +91,6 @@ def test_colab_installs_only_what_is_missing_and_nothing_it_has(monkeypatch, col
     assert not {"-U", "--upgrade", "torch", "torchvision", "numpy", "fastai"} & set(command)
 
 
-def test_colab_without_network_goes_on_without_lpips_and_says_so(monkeypatch, colab, capsys):
-    without(monkeypatch, "lpips")
-    colab.returncode = 1
-    setup("smoke")
-    said = capsys.readouterr().out
-    assert "no network here" in said and "LPIPS as missing" in said
-
-
 def test_colab_never_replaces_its_own_packages(monkeypatch, colab):
     without(monkeypatch, "torch", "safetensors")
     colab.returncode = 1

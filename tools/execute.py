@@ -120,7 +120,7 @@ def clean(text: str, outputs: Path, cache: Path) -> str:
 def lighten(output: nbformat.NotebookNode) -> None:
     """Make a picture small: a drawing is left with 256 colors, a photo becomes a JPEG; the smaller of the two is kept.
 
-    Figures are shown at half their pixels (`g2g.setup`). A photo is sharp enough with three quarters of them.
+    Figures are shown at half their pixels (`app.setup`). A photo is sharp enough with three quarters of them.
     """
     picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGB")
     shown_at = output.metadata.get("image/png")

@@ -93,7 +93,7 @@ def stamp_text(text: str) -> str:
 
 
 def minutes() -> str:
-    """The minutes of `g2g.setup` as a Markdown table."""
+    """The minutes of `app.setup` as a Markdown table."""
     rows = []
     for name, (alone, in_order, how) in MINUTES.items():
         numbers = [f"{minutes:g}" for minutes in (*alone, in_order)]

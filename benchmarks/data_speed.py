@@ -213,7 +213,7 @@ def report(found, gpu, options):
     lines += [
         "",
         f"- Preparing: {n_all:,} photos in {preparing:.1f} s, {n_all / preparing:,.0f} photos/s.",
-        f"- First epoch over {n:,} photos, their share of the preparation included: "
+        f"- First epoch over {n:,} photos, their part of the preparation included: "
         f"{preparing * n / n_all + found['first']:.1f} s; the per-image way with {num_cpus()} workers: "
         f"{found['first_per_image']:.1f} s.",
         f"- Peak of resident memory that preparing and one epoch added, the mapped array included: "

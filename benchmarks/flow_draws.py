@@ -1,9 +1,9 @@
-"""What draws of the shipped flow are worth: one, and the mean of up to 16, on test photos.
+"""What draws of the pretrained flow are worth: one, and the mean of up to 16, on test photos.
 
     python benchmarks/flow_draws.py [--photos 500]    # 9 minutes on two cores
 
-One draw is one possible world, and pays for it in error; the mean of many comes back to the careful answer, if the
-draws are spread as the truth is. And do draws of one seed look alike on different photos (clouds that follow the
+One draw is one possible world, and pays for it in error; the mean of many comes back to the careful prediction, if
+the draws are spread as the ground truth is. And do draws of one seed look alike on different photos (clouds that follow the
 noise)? Writes results/cpu/flow.csv: a row for gray, for the U-Net and for the mean of 1, 2, 4, 8 and 16 draws, with MAE
 and its 95% interval over photos, dB over gray, colorfulness; in the row of one draw `correlation`, of what a draw adds
 to the mean of 16, between photos, with the noise of its seed, and `correlation_one_noise`, with one noise for all.
@@ -59,10 +59,10 @@ def main():
             model.seed = seed
             draws.append(model(L))
         draws = torch.stack(draws)
-        answers = {"gray": 0 * ab, "U-Net": predict(model.unet, L)}
-        answers |= {f"mean of {k}": draws[:k].mean(dim=0) for k in (1, 2, 4, 8, DRAWS)}
+        predicted = {"gray": 0 * ab, "U-Net": predict(model.unet, L)}
+        predicted |= {f"mean of {k}": draws[:k].mean(dim=0) for k in (1, 2, 4, 8, DRAWS)}
         rgb = lab.to_rgb(L, ab)
-        parts += [by_saturation(rgb, L, ab, answer, (1,)).assign(answer=name) for name, answer in answers.items()]
+        parts += [by_saturation(rgb, L, ab, pred_ab, (1,)).assign(answer=name) for name, pred_ab in predicted.items()]
         mean = draws.mean(dim=0)
         own.append(added(draws[0], mean))
         model.noise = lambda L: one_noise.expand(len(L), -1, -1, -1)

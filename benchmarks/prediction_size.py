@@ -1,4 +1,4 @@
-"""On how many pixels should color be predicted? The shipped cGAN on validation photos, for several sizes.
+"""On how many pixels should color be predicted? The pretrained cGAN on validation photos, for several sizes.
 
     python benchmarks/prediction_size.py [--profile cpu]    # minutes on two cores
 
@@ -27,9 +27,9 @@ from g2g.sources import SOURCES
 SIZES = (32, 64, 96, 128, 160, 192, 256)
 
 
-def measures(photo, answer):
+def measures(photo, colored):
     """Of one photo and its coloring, both PIL images: MAE of ab, dB, colorfulness."""
-    planes = [np.asarray(image.convert("RGB"))[None] for image in (photo, answer)]
+    planes = [np.asarray(image.convert("RGB"))[None] for image in (photo, colored)]
     (_, ab), (_, predicted) = (lab.photos_to_lab(pixels) for pixels in planes)
     rgb, shown = (torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2) / 255 for pixels in planes)
     numbers = metrics.mae_ab(predicted, ab), metrics.psnr(shown, rgb), metrics.colorfulness(shown)
@@ -49,8 +49,8 @@ def main():
         for item in items:
             photo = read_photo(item.path)[0]
             for size in (0, *SIZES):  # 0: gray
-                answer = colorize(photo, model, size=size or 32, saturation=float(size > 0))
-                rows.append({"size": size, "side": max(photo.size)} | measures(photo, answer))
+                colored = colorize(photo, model, size=size or 32, saturation=float(size > 0))
+                rows.append({"size": size, "side": max(photo.size)} | measures(photo, colored))
             bar.update(1)
     table = pd.DataFrame(rows)
     means = table.groupby("size").mean().rename(columns={"side": "mean_side"}).reset_index().assign(photos=len(items))

@@ -16,7 +16,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from g2g import training
-from g2g.checkpoints import AverageWeights
 from g2g.data import dataloaders, prepare
 from g2g.files import save_atomic
 from g2g.models import QuarterUnet, imagenet_classifier
@@ -41,15 +40,16 @@ CASES = {  # weights of the encoder, class of the network
 
 
 def train(case, seed, photos, recipe, folder):
-    """History of one case: all by the recipe but seed, epochs and network."""
+    """History of one case: all by the recipe but seed, epochs, decay (a shorter memory for fewer steps) and network."""
     weights, network = CASES[case]
+    rate = recipe.encoder_lr_mult if weights else 1.0  # what knows nothing yet learns at the full rate
+    changes = {"seed": seed, "epochs": EPOCHS, "ema_decay": 0.99, "encoder_lr_mult": rate}
+    recipe = dataclasses.replace(recipe, **changes)
     torch.manual_seed(seed)
     model = network(imagenet_classifier(recipe.encoder, weights))
-    dls = dataloaders(photos, recipe.batch_size, seed, "cpu", recipe.min_crop_side)
-    rate = recipe.encoder_lr_mult if weights else 1.0  # what knows nothing yet learns at the full rate
-    learn = training.l1_learner(dls, model, weight_decay=recipe.weight_decay, encoder_lr_mult=rate)
-    learn.add_cb(AverageWeights(learn.model, 0.99))  # a shorter memory for fewer steps
-    history = training.fit(learn, folder, epochs=EPOCHS, lr=recipe.lr, schedule=recipe.schedule, seed=seed)
+    dls = dataloaders(photos, recipe.batch_size, seed, min_crop_side=recipe.min_crop_side, device="cpu")
+    learn = training.LossLearner(dls, model, recipe)
+    history = training.fit(learn, folder)
     return history.assign(case=case, seed=seed, gray=training.gray_loss(learn.dls.valid))
 
 

@@ -23,7 +23,7 @@ from fastai.callback.core import Callback, CancelFitException
 from fastcore.all import num_cpus
 from torch.utils.flop_counter import FlopCounterMode
 
-from g2g import runs, training
+from g2g import losses, runs, training
 from g2g.data import prepare
 from g2g.models import EncoderDecoder, PatchGAN, unet
 from g2g.profiles import RECIPES, TITLES, get_profile
@@ -34,7 +34,7 @@ def plain_step(recipe, size, device):
     G = EncoderDecoder(recipe.width) if recipe.model == "cnn" else unet(recipe.resolution, recipe.encoder, None, size)
     G = G.to(device).train()
     g_opt = torch.optim.Adam(G.parameters(), recipe.lr)
-    D = PatchGAN(recipe.receptive_field or 1).to(device)
+    D = PatchGAN(recipe.receptive_field).to(device)
     d_opt = torch.optim.Adam(D.parameters(), recipe.lr)
 
     def step(L, ab):
@@ -42,10 +42,10 @@ def plain_step(recipe, size, device):
         if recipe.model == "cgan":
             D.requires_grad_(True)
             d_opt.zero_grad()
-            training.discriminator_loss(D, L, ab, fake).backward()
+            losses.discriminator_loss(D, L, ab, fake).backward()
             d_opt.step()
             D.requires_grad_(False)
-            loss, _, _ = training.generator_loss(D, L, fake, ab, recipe.lambda_l1)
+            loss, _, _ = losses.generator_loss(D, L, fake, ab, recipe.lambda_l1)
         else:
             loss = F.l1_loss(fake, ab)
         g_opt.zero_grad()
@@ -140,7 +140,7 @@ def main():
     options = parser.parse_args()
     profile = get_profile(options.profile)
     table = RECIPES[profile.name]
-    recipes = {stage: dataclasses.replace(table[stage], weights=None) for stage in ("cnn", "unet", "cgan")}
+    recipes = {name: dataclasses.replace(table[name], weights=None) for name in ("cnn", "unet", "cgan")}
     n = (options.steps + 2) * max(recipe.batch_size for recipe in recipes.values())
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["G2G_CACHE"] = str(Path(scratch) / "cache")
@@ -153,8 +153,8 @@ def main():
         paths = [folder / name for name in photos.files("train")]
         rate = matrix_rate(device)
         rows = {
-            stage: (recipe, *measure(recipe, photos, paths, device, options), flops(recipe, photos.size))
-            for stage, recipe in recipes.items()
+            name: (recipe, *measure(recipe, photos, paths, device, options), flops(recipe, photos.size))
+            for name, recipe in recipes.items()
         }
     write(report(rows, rate, photos.size, device, options), "training_speed")
 
@@ -169,13 +169,13 @@ def report(rows, rate, size, device, options):
         f"{options.turns} turns of {options.steps} steps. The device's measured matrix product: {rate / 1e12:.2f} "
         "TFLOP/s.",
         "",
-        "| step | batch | plain loop, photos/s | g2g, photos/s | times | GFLOP a photo | TFLOP/s | share of the matrix "
+        "| step | batch | plain loop, photos/s | g2g, photos/s | times | GFLOP a photo | TFLOP/s | fraction of the matrix "
         "product |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for stage, (recipe, plain, ours, work) in rows.items():
+    for name, (recipe, plain, ours, work) in rows.items():
         lines.append(
-            f"| {TITLES[stage]} | {recipe.batch_size} | {plain:,.1f} | {ours:,.1f} | "
+            f"| {TITLES[name]} | {recipe.batch_size} | {plain:,.1f} | {ours:,.1f} | "
             f"{ours / plain:.2f} | {work / 1e9:.1f} | {ours * work / 1e12:.2f} | {ours * work / rate:.0%} |"
         )
     if device.type != "cuda":

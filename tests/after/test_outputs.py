@@ -15,10 +15,10 @@ FIGURES = sorted((OUT / "figures").glob("*.png"))
 EXPECTED = ("teaser", "preprocessing", "cnn", "unet", "gan", "loss", "qualitative")  # parts of figures' names
 
 
-@pytest.mark.parametrize("stage", MODELS)
-def test_each_stage_left_a_whole_run(stage):
-    folders = [p for p in (OUT / "runs").glob(f"{stage}-*") if (p / "run.json").is_file()]
-    assert folders, f"no finished run of {stage} in {OUT / 'runs'}"
+@pytest.mark.parametrize("model", MODELS)
+def test_each_model_left_a_whole_run(model):
+    folders = [p for p in (OUT / "runs").glob(f"{model}-*") if (p / "run.json").is_file()]
+    assert folders, f"no finished run of {model} in {OUT / 'runs'}"
     for folder in folders:
         for name in ("weights.safetensors", "last.safetensors"):
             assert (folder / name).stat().st_size > 10_000
@@ -28,7 +28,7 @@ def test_each_stage_left_a_whole_run(stage):
         losses = [c for c in history if "loss" in c or c.startswith("g_")]
         assert {"train_loss", "valid_loss"} <= set(losses) and len(history) >= 1
         assert np.isfinite(history[losses].to_numpy()).all()
-        assert stage != "cgan" or {"d_loss", "g_adv", "g_l1"} <= set(history)
+        assert model != "cgan" or {"d_loss", "g_adv", "g_l1"} <= set(history)
 
 
 def test_nothing_is_half_written():
@@ -43,10 +43,9 @@ def test_every_file_says_something():
 def test_table1_has_all_rows_with_finite_numbers():
     table = pd.read_csv(OUT / "results" / "table1.csv")
     assert {"gray", "constant", "cnn", "unet", "cgan"} <= set(table["row"])
-    measures = ["mae", "psnr", "ssim", "delta_e", "colorfulness", "colorfulness_gap"]
+    measures = ["mae", "psnr", "ssim", "delta_e", "lpips", "colorfulness", "colorfulness_gap"]
     measures += [f"mae_{side}" for side in ("low", "high")]
     assert np.isfinite(table[measures].to_numpy(float)).all()
-    assert table["lpips"].notna().all() or (table["lpips_note"].str.len() > 10).all(), "no reason given"
     markdown = (OUT / "results" / "table1.md").read_text()
     assert markdown.count("\n|") >= len(table) + 1 and "LPIPS" in markdown
     assert "\\begin{tabular" in (OUT / "results" / "table1.tex").read_text()

@@ -77,6 +77,8 @@ SHOW = 4  # number of the photograph that is taken apart below, of the eight in 
 # %%
 import time
 
+import dataclasses
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -84,11 +86,9 @@ from skimage import color
 
 from g2g import evaluation, figures, lab, metrics
 from g2g.data import batches, dataloaders, prepare
+from g2g.photos import gallery_photos
 from g2g.profiles import get_recipe
 from g2g.training import get_device
-from g2g.evaluation import bootstrap
-from report.figures import preprocessing
-from g2g.photos import gallery_photos
 
 # %% [markdown]
 # ## 1.1 The photos
@@ -124,7 +124,8 @@ print(f"source {profile.source}, at most {profile.n_train:,} photos to train and
 
 # %%
 start = time.time()
-photos = prepare(profile, min_chroma=MIN_CHROMA)
+profile = dataclasses.replace(profile, min_chroma=MIN_CHROMA)
+photos = prepare(profile)
 print(photos)
 print(f"{time.time() - start:.1f} s")
 
@@ -134,7 +135,7 @@ print(f"{time.time() - start:.1f} s")
 
 # %%
 start = time.time()
-photos = prepare(profile, min_chroma=MIN_CHROMA, progress=False)
+photos = prepare(profile, progress=False)
 print(f"{time.time() - start:.2f} s: nothing was decoded")
 size = sum(file.stat().st_size for file in photos.folder.iterdir())
 print(f"{photos.train.shape} {photos.train.dtype}, the whole cache is {size / 1e6:,.1f} MB")
@@ -267,7 +268,7 @@ for name, colors in (("the photo", rgb), ("100,000 random colors", random)):
 # that name.)
 
 # %%
-fig = preprocessing(photo)
+fig = figures.preprocessing(photo)
 figures.save(fig, "preprocessing", profile.outputs / "figures")
 fig
 
@@ -481,9 +482,9 @@ print(f"its MAE on the validation photos: {constant['mae'].mean():.4f}, gray has
 # %%
 pictures, titles = [], []
 for L, ab_true in zip(L_few.split(1), ab_few.split(1)):
-    answers = evaluation.gray()(L), evaluation.constant(best)(L), ab_true
-    pictures += [lab.to_rgb(L, ab)[0] for ab in answers]
-    titles += ["gray", "constant", "truth"]
+    predictions = evaluation.gray()(L), evaluation.constant(best)(L)
+    pictures += [lab.to_rgb(L, ab)[0] for ab in (*predictions, ab_true)]
+    titles += ["gray", "constant", "ground truth"]
 figures.image_row(pictures, titles)
 
 # %% [markdown]
@@ -494,7 +495,7 @@ figures.image_row(pictures, titles)
 
 # %%
 for name, scores in (("gray", gray), ("constant", constant)):
-    mean, low, high = bootstrap(scores["mae"])
+    mean, low, high = evaluation.bootstrap(scores["mae"])
     print(f"{name:9} MAE {mean:.4f}, 95% interval {low:.4f} to {high:.4f} over {len(scores)} photos")
 if profile.name == "smoke":
     print("smoke profile: a handful of crops, these numbers mean nothing")

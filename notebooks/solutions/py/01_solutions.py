@@ -72,10 +72,10 @@ L, ab = lab.photos_to_lab(gallery)
 
 # %%
 best = evaluation.best_constant(photos)
-answers = {"gray": evaluation.gray(), "constant": evaluation.constant(best)}
-maes = {name: evaluation.score(f, photos, "valid", show=False)["mae"].mean() for name, f in answers.items()}
+models = {"gray": evaluation.gray(), "constant": evaluation.constant(best)}
+maes = {name: evaluation.score(f, photos, "valid", show=False)["mae"].mean() for name, f in models.items()}
 for divisor in (110, 128):
-    gray, constant = (maes[name] * 110 / divisor for name in answers)
+    gray, constant = (maes[name] * 110 / divisor for name in models)
     print(f"ab/{divisor}: gray {gray:.4f}, constant {constant:.4f}, which is {1 - constant / gray:+.1%} better")
 
 # %% [markdown]
@@ -86,12 +86,12 @@ for divisor in (110, 128):
 # ## 2. How coarse may color be?
 
 # %%
-truth = lab.denormalize(L, ab)
-shown = {"truth": lab.lab_to_rgb(truth)[0]}
+ground_truth = lab.denormalize(L, ab)
+shown = {"ground truth": lab.lab_to_rgb(ground_truth)[0]}
 for factor in (2, 4, 8, 16, 32):
     coarse = F.interpolate(F.interpolate(ab, scale_factor=1 / factor, mode="area"), L.shape[2:], mode="bilinear")
     rgb = lab.to_rgb(L, coarse)
-    distance = metrics.delta_e(lab.rgb_to_lab(rgb), truth).mean()
+    distance = metrics.delta_e(lab.rgb_to_lab(rgb), ground_truth).mean()
     shown[f"1/{factor}\nΔE {distance:.1f}"] = rgb[0]
 
 # %%

@@ -94,14 +94,12 @@ from IPython.display import SVG
 from torch import nn
 
 from g2g import evaluation, figures, lab, metrics, runs, training
+from g2g.colorize import colorize_all
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import count_parameters, predict
-from g2g.runs import load_or_train, pretrained_model
-from g2g.training import get_device
-from g2g.figures import across
-from g2g.colorize import colorize_all
 from g2g.photos import gallery_photos
-from g2g.runs import published_score
+from g2g.runs import load_or_train, pretrained_model, published_score
+from g2g.training import get_device
 
 # %% [markdown]
 # ## 2.1 The network, by hand
@@ -154,13 +152,13 @@ def forward(self: CNN, L):
 # are in the repository. Load them into both networks and compare the answers.
 
 # %%
-shipped, shipped_size, sentence = pretrained_model("cnn")
-by_hand = CNN(shipped.latent[0].out_channels // 8).eval()
-by_hand.load_state_dict(shipped.state_dict())
-x = torch.rand(2, 1, shipped_size, shipped_size) * 2 - 1
-torch.testing.assert_close(predict(by_hand, x), predict(shipped, x))
+pretrained, pretrained_size, sentence = pretrained_model("cnn")
+by_hand = CNN(pretrained.latent[0].out_channels // 8).eval()
+by_hand.load_state_dict(pretrained.state_dict())
+x = torch.rand(2, 1, pretrained_size, pretrained_size) * 2 - 1
+torch.testing.assert_close(predict(by_hand, x), predict(pretrained, x))
 print("the library's:", sentence)
-print("the network written by hand gives the same answers")
+print("the network written by hand predicts the same")
 
 # %% [markdown]
 # Here is yours, untrained: channels, height and width after each stage, and where the parameters are. Most of
@@ -192,7 +190,7 @@ print(f"in all {count_parameters(model):,}")
 
 # %%
 red, blue, green = torch.tensor([[60.0, 40.0], [5.0, -45.0], [-40.0, 45.0]])  # a*, b* of three colors
-colors, share = torch.stack([red, blue]), torch.tensor([0.6, 0.4])
+colors, fraction = torch.stack([red, blue]), torch.tensor([0.6, 0.4])
 
 
 def swatch(ab, L=50.0):
@@ -203,22 +201,22 @@ def swatch(ab, L=50.0):
 # "network" is a single pair of numbers, `guess`.
 
 # %%
-def answer(loss, colors, share, steps=300):
+def best_prediction(loss, colors, fraction, steps=300):
     guess = torch.zeros(2, requires_grad=True)
     optimizer = torch.optim.Adam([guess])
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 2 * (1 - step / steps)
         errors = loss(guess.expand_as(colors), colors, reduction="none").mean(1)
-        expected = (share * errors).sum()
+        expected = (fraction * errors).sum()
         optimizer.zero_grad(), expected.backward(), optimizer.step()
     return guess.detach()
 
 
-l1, l2 = (answer(loss, colors, share) for loss in (F.l1_loss, F.mse_loss))
-print("L1 answers", l1.round().tolist(), " L2 answers", l2.round().tolist())
+l1, l2 = (best_prediction(loss, colors, fraction) for loss in (F.l1_loss, F.mse_loss))
+print("L1 predicts", l1.round().tolist(), " L2 predicts", l2.round().tolist())
 
 # %%
-figures.image_row([swatch(c) for c in (red, blue, l1, l2)], ["60% are", "40% are", "L1 answers", "L2 answers"])
+figures.image_row([swatch(c) for c in (red, blue, l1, l2)], ["60% are", "40% are", "L1 predicts", "L2 predicts"])
 
 # %% [markdown]
 # **L2 answers with the mean**, a 60 : 40 mixture that no jacket has. **L1 answers with the median**, and of two
@@ -230,7 +228,7 @@ t = torch.linspace(0, 1, 101)
 errors = blue + t[:, None, None] * (red - blue) - colors  # (101 guesses, 2 colors, a and b)
 fig, ax = plt.subplots(figsize=(5, 2.4))
 for name, value in (("L1", errors.abs()), ("L2", errors**2)):
-    curve = value.mean(2) @ share
+    curve = value.mean(2) @ fraction
     ax.plot(t, curve / curve.max(), label=f"{name}, lowest at {t[curve.argmin()]:.2f}")
 ax.set(xlabel="guess, from blue (0) to red (1)", ylabel="expected loss, scaled")
 ax.legend()
@@ -243,10 +241,10 @@ plt.show()
 # {−45, 40, 45} for b\*.
 
 # %%
-colors, share = torch.stack([red, blue, green]), torch.tensor([0.4, 0.35, 0.25])
-l1, l2 = (answer(loss, colors, share) for loss in (F.l1_loss, F.mse_loss))
-print("L1 answers", l1.round().tolist(), " L2 answers", l2.round().tolist())
-titles = ["40% are", "35% are", "25% are", "L1 answers", "L2 answers"]
+colors, fraction = torch.stack([red, blue, green]), torch.tensor([0.4, 0.35, 0.25])
+l1, l2 = (best_prediction(loss, colors, fraction) for loss in (F.l1_loss, F.mse_loss))
+print("L1 predicts", l1.round().tolist(), " L2 predicts", l2.round().tolist())
+titles = ["40% are", "35% are", "25% are", "L1 predicts", "L2 predicts"]
 figures.image_row([swatch(c) for c in (red, blue, green, l1, l2)], titles)
 
 # %% [markdown]
@@ -264,7 +262,7 @@ figures.image_row([swatch(c) for c in (red, blue, green, l1, l2)], titles)
 # alike, so that D is a slope and not a cliff.
 
 # %%
-def adversary(start, colors, share, seed=0, rounds=120, noise=8.0):
+def adversary(start, colors, fraction, seed=0, rounds=120, noise=8.0):
     torch.manual_seed(seed)
     guess, path = start.clone().requires_grad_(), [start]
     D = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
@@ -272,7 +270,7 @@ def adversary(start, colors, share, seed=0, rounds=120, noise=8.0):
     g_optimizer = torch.optim.Adam([guess], lr=0.5, betas=(0.5, 0.999))
     for _ in range(rounds):
         for _ in range(3):  # D: real colors up, the guess down
-            real = colors[torch.multinomial(share, 256, replacement=True)] + noise * torch.randn(256, 2)
+            real = colors[torch.multinomial(fraction, 256, replacement=True)] + noise * torch.randn(256, 2)
             fake = guess.detach() + noise * torch.randn(256, 2)
             d_loss = F.softplus(-D(real / 110)).mean() + F.softplus(D(fake / 110)).mean()
             d_optimizer.zero_grad(), d_loss.backward(), d_optimizer.step()
@@ -286,7 +284,7 @@ def adversary(start, colors, share, seed=0, rounds=120, noise=8.0):
 # as the course's cGAN starts from a network trained with L1. Here are its paths for three seeds:
 
 # %%
-paths = [adversary(l1, colors, share, seed) for seed in (0, 1, 2)]
+paths = [adversary(l1, colors, fraction, seed) for seed in (0, 1, 2)]
 fig, ax = plt.subplots(figsize=(4.2, 3.8))
 for path in paths:
     ax.plot(*path.T, color="#555555", lw=1)
@@ -326,13 +324,13 @@ device = get_device()
 dls = dataloaders(photos, recipe.batch_size, seed=SEED, device=device)
 L_valid, ab_valid = (torch.cat(x) for x in zip(*batches(photos.valid), strict=True))
 gray_mae = ab_valid.abs().mean().item()
-print(f"gray, the answer ab = 0, scores {gray_mae:.4f} on the validation photos")
+print(f"gray, the prediction ab = 0, scores {gray_mae:.4f} on the validation photos")
 
 # %%
 L_few, ab_few = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[2:4]))
 columns = {"gray": lab.to_rgb(L_few, 0 * ab_few)}
 columns["untrained"] = lab.to_rgb(L_few, predict(model, L_few))
-figures.qualitative_grid(columns | {"truth": lab.to_rgb(L_few, ab_few)})
+figures.qualitative_grid(columns | {"ground_truth": lab.to_rgb(L_few, ab_few)})
 
 # %% [markdown]
 # The untrained network paints one tint nearly everywhere; it comes from the random weights alone. Gray is the
@@ -373,10 +371,11 @@ plt.show()
 # (crops, weight decay, averaged weights), and compare the answers:
 
 # %%
-plain = dataclasses.replace(recipe, seed=SEED, min_crop_side=1.0, weight_decay=0.0, ema_decay=0.0)
+plain = dataclasses.replace(recipe, seed=SEED, epochs=hand_epochs, lr=1e-3, schedule="constant",
+                            min_crop_side=1.0, weight_decay=0.0, ema_decay=0.0)
 learn = runs.learner(plain, photos)
 with tempfile.TemporaryDirectory() as folder:
-    history = training.fit(learn, folder, epochs=hand_epochs, lr=1e-3, seed=SEED)
+    history = training.fit(learn, folder)
 by_hand, by_library = (predict(m, L_few) for m in (model, learn.model))
 print(f"largest difference of ab: {(by_hand - by_library).abs().max():.1e}")
 
@@ -386,7 +385,7 @@ print(f"largest difference of ab: {(by_hand - by_library).abs().max():.1e}")
 #
 # ## 2.5 Training for real
 #
-# `load_or_train` looks for a finished run of exactly this recipe on exactly these photos, here and among the shipped
+# `load_or_train` looks for a finished run of exactly this recipe on exactly these photos, here and among the pretrained
 # ones. If there is none, it trains. After a few steps it says how long that will take, and after every epoch it leaves a
 # checkpoint: interrupt it, run the cell again, and it carries on from there.
 
@@ -422,7 +421,7 @@ columns[f"{len(losses)} steps"] = lab.to_rgb(L_few, predict(model, L_few))
 columns["cnn"] = lab.to_rgb(L_few, predict(cnn, L_few))
 if profile.name == "smoke":
     print("smoke profile: trained on crops of four photographs for seconds; this only shows that it runs")
-figures.qualitative_grid(columns | {"truth": lab.to_rgb(L_few, ab_few)})
+figures.qualitative_grid(columns | {"ground_truth": lab.to_rgb(L_few, ab_few)})
 
 # %% [markdown]
 # ## 2.6 How brown is it?
@@ -433,8 +432,8 @@ figures.qualitative_grid(columns | {"truth": lab.to_rgb(L_few, ab_few)})
 # colors as we see it.
 
 # %%
-answers = {"gray": evaluation.gray(), f"{len(losses)} steps": model, "cnn": cnn}
-scores = {name: evaluation.score(m, photos, "valid", show=False) for name, m in answers.items()}
+compared = {"gray": evaluation.gray(), f"{len(losses)} steps": model, "cnn": cnn}
+scores = {name: evaluation.score(m, photos, "valid", show=False) for name, m in compared.items()}
 shown = ["mae", "mae_gray_pixels", "mae_colorful_pixels", "delta_e", "colorfulness", "colorfulness_ground_truth"]
 pd.DataFrame({name: table[shown].mean() for name, table in scores.items()}).T.round(4)
 
@@ -447,13 +446,13 @@ pd.DataFrame({name: table[shown].mean() for name, table in scores.items()}).T.ro
 
 # %%
 ab_cnn = predict(cnn, L_valid)
-figures.ab_histograms({"truth": ab_valid, "cnn": ab_cnn})
+figures.ab_histograms({"ground_truth": ab_valid, "cnn": ab_cnn})
 
 # %%
-for name, ab in (("truth", ab_valid), ("CNN", ab_cnn)):
+for name, ab in (("ground truth", ab_valid), ("CNN", ab_cnn)):
     a_mean, b_mean = 110 * ab.mean((0, 2, 3))
     warm, vivid = (ab.sum(1) > 0).float().mean(), (metrics.chroma(ab) > 20).float().mean()
-    print(f"{name:5} mean a* {a_mean:5.1f}, mean b* {b_mean:5.1f}, chroma {metrics.chroma(ab).mean():4.1f}, "
+    print(f"{name:12} mean a* {a_mean:5.1f}, mean b* {b_mean:5.1f}, chroma {metrics.chroma(ab).mean():4.1f}, "
           f"a* + b* > 0: {warm:.0%}, chroma above 20: {vivid:.0%}")
 
 # %% [markdown]
@@ -467,15 +466,15 @@ for name, ab in (("truth", ab_valid), ("CNN", ab_cnn)):
 # *Read from `results/`, not computed here:* a longer run on real photos, beside the report's number.
 
 # %%
-quoted = runs.published().get("cnn")
-if quoted:
-    r = quoted.record
-    print(f"{quoted.recipe.model} of profile {r['profile']}: {r['train']:,} photos at {r['size']} px, "
-          f"{quoted.recipe.epochs} epochs, seed {quoted.recipe.seed}, {r['minutes']:.0f} min on {r['device']}")
-    print(published_score(quoted))
+published = runs.published().get("cnn")
+if published:
+    r = published.record
+    print(f"{published.recipe.model} of profile {r['profile']}: {r['train']:,} photos at {r['size']} px, "
+          f"{published.recipe.epochs} epochs, seed {published.recipe.seed}, {r['minutes']:.0f} min on {r['device']}")
+    print(published_score(published))
 else:
-    print("no quoted run in results/ yet")
-figures.loss_curves(quoted) if quoted else None
+    print("no published run in results/ yet")
+figures.loss_curves(published) if published else None
 
 # %% [markdown]
 # Its weights are in the repository, so we can look at its colors. The photographs are those of
@@ -484,7 +483,7 @@ figures.loss_curves(quoted) if quoted else None
 
 # %%
 photographs = gallery_photos(240)
-across({"cnn": colorize_all(photographs, shipped, shipped_size), "truth": photographs})
+figures.across({"cnn": colorize_all(photographs, pretrained, pretrained_size), "ground_truth": photographs})
 
 # %% [markdown]
 # There is the brown. In numbers, on the 2,000 test photos: its pictures are 33% as colorful as the truth, and

@@ -59,7 +59,7 @@ from g2g import evaluation, figures, lab
 from g2g.data import dataloaders, prepare
 from g2g.models import EncoderDecoder, count_parameters, predict
 from g2g.profiles import get_recipe
-from g2g.runs import list_runs, load_or_train
+from g2g.runs import finished_runs, load_or_train
 from g2g.photos import gallery_photos
 
 SEED = 42
@@ -70,26 +70,26 @@ recipe = get_recipe("cnn", profile)
 # %% [markdown]
 # ## 1. Three votes
 #
-# Notebook 02's `answer`, for L1.
+# Notebook 02's `best_prediction`, for L1.
 
 # %%
 red, blue, green = [60.0, 40.0], [5.0, -45.0], [-40.0, 45.0]
 
 
-def answer(colors, share, steps=1500):
-    colors, share = torch.tensor(colors), torch.tensor(share)
+def best_prediction(colors, fraction, steps=1500):
+    colors, fraction = torch.tensor(colors), torch.tensor(fraction)
     guess = torch.zeros(2, requires_grad=True)
     optimizer = torch.optim.Adam([guess])
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 2 * (1 - step / steps)
-        expected = (share * (guess - colors).abs().mean(1)).sum()
+        expected = (fraction * (guess - colors).abs().mean(1)).sum()
         optimizer.zero_grad(), expected.backward(), optimizer.step()
     return [round(x) for x in guess.tolist()]
 
 
-print("a third each:", answer([red, green, blue], [1 / 3, 1 / 3, 1 / 3]))
-print("51 to 49:    ", answer([red, blue], [0.51, 0.49]))
-print("half and half:", answer([red, blue], [0.5, 0.5]))
+print("a third each:", best_prediction([red, green, blue], [1 / 3, 1 / 3, 1 / 3]))
+print("51 to 49:    ", best_prediction([red, blue], [0.51, 0.49]))
+print("half and half:", best_prediction([red, blue], [0.5, 0.5]))
 
 # %% [markdown]
 # - A third each: the same brown as before. The median only asks which value is in the middle, not by how
@@ -120,8 +120,8 @@ def train(loss_of):
 trained = {"L1": train(F.l1_loss), "L2": train(F.mse_loss)}
 
 # %%
-answers = {"gray": evaluation.gray(), **trained}
-scores = {name: evaluation.score(m, photos, "valid", show=False) for name, m in answers.items()}
+models = {"gray": evaluation.gray(), **trained}
+scores = {name: evaluation.score(m, photos, "valid", show=False) for name, m in models.items()}
 columns = ["mae", "colorfulness", "colorfulness_ground_truth"]
 pd.DataFrame({name: table[columns].mean() for name, table in scores.items()}).T.round(4)
 
@@ -129,7 +129,7 @@ pd.DataFrame({name: table[columns].mean() for name, table in scores.items()}).T.
 gallery = np.stack(gallery_photos(photos.size)[2:4])  # of data/gallery: authors and licenses there, recolored
 L, ab = lab.photos_to_lab(gallery)
 pictures = {name: lab.to_rgb(L, predict(m, L)) for name, m in trained.items()}
-figures.qualitative_grid(pictures | {"truth": gallery})
+figures.qualitative_grid(pictures | {"ground_truth": gallery})
 
 # %% [markdown]
 # After a hundred steps (profile `cpu`) L1 has an MAE of 0.0880, a little below gray's 0.0900, and L2 one of 0.0927:
@@ -151,7 +151,8 @@ for r in (short, narrow):
     print(f"width {r.width}: {size:,} parameters, validation L1 {run.record['best_valid_loss']:.4f}")
 
 # %%
-list_runs(profile)
+rows = {name: run.record["recipe"] | {"valid_loss": run.record["best_valid_loss"]} for name, run in finished_runs(profile).items()}
+pd.DataFrame(rows).T[["model", "width", "epochs", "lr", "valid_loss"]]
 
 # %% [markdown]
 # Half the width is a quarter of the parameters: a convolution has one weight for each *pair* of an input

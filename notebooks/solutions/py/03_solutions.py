@@ -56,12 +56,11 @@ import torch
 import torch.nn.functional as F
 
 from g2g import runs
-from g2g.checkpoints import TrainingDiverged
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import predict, unet
 from g2g.profiles import get_recipe
 from g2g.runs import load_or_train, pretrained_model
-from g2g.training import get_device
+from g2g.training import TrainingDiverged, get_device
 
 # %%
 SEED = 42
@@ -92,23 +91,23 @@ print(sentence)
 every = model.features  # the library's: L to the skips, the finest first, and the deepest features
 
 
-def answer(L, off):
+def predict_without(L, off):
     """ab for L; the skips whose numbers are in `off`, from the deepest up, carry only the mean of each channel."""
-    def some(L):
+    def with_means(L):
         skips, deepest = every(L)
         for number in off:
             skip = skips[-1 - number]
             skips[-1 - number] = skip.mean((2, 3), keepdim=True).expand_as(skip)
         return skips, deepest
 
-    model.features = some
+    model.features = with_means
     return model(L)
 
 
 # %%
 def valid_l1(off):
     """Mean L1 over all validation photos."""
-    losses = [F.l1_loss(predict(lambda x: answer(x, off), L), ab).item() * len(L) for L, ab in batches(photos.valid)]
+    losses = [F.l1_loss(predict(lambda x: predict_without(x, off), L), ab).item() * len(L) for L, ab in batches(photos.valid)]
     return sum(losses) / len(photos.valid)
 
 

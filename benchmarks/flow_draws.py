@@ -3,10 +3,11 @@
     python benchmarks/flow_draws.py [--photos 500]    # 9 minutes on two cores
 
 One draw is one possible world, and pays for it in error; the mean of many comes back to the careful prediction, if
-the draws are spread as the ground truth is. And do draws of one seed look alike on different photos (clouds that follow the
-noise)? Writes results/cpu/flow.csv: a row for gray, for the U-Net and for the mean of 1, 2, 4, 8 and 16 draws, with MAE
-and its 95% interval over photos, dB over gray, colorfulness; in the row of one draw `correlation`, of what a draw adds
-to the mean of 16, between photos, with the noise of its seed, and `correlation_one_noise`, with one noise for all.
+the draws are spread as the ground truth is. And do draws of one seed look alike on different photos (clouds that
+follow the noise)? Writes results/cpu/flow.csv: a row for gray, for the U-Net and for the mean of 1, 2, 4, 8 and 16
+draws, with MAE and its 95% interval over photos, dB over gray, colorfulness; in the row of one draw `correlation`, of
+what a draw adds to the mean of 16, between photos, with the noise of its seed, and `correlation_one_noise`, with one
+noise for all.
 """
 
 import argparse

@@ -169,8 +169,8 @@ def report(rows, rate, size, device, options):
         f"{options.turns} turns of {options.steps} steps. The device's measured matrix product: {rate / 1e12:.2f} "
         "TFLOP/s.",
         "",
-        "| step | batch | plain loop, photos/s | g2g, photos/s | times | GFLOP a photo | TFLOP/s | fraction of the matrix "
-        "product |",
+        "| step | batch | plain loop, photos/s | g2g, photos/s | times | GFLOP a photo | TFLOP/s | fraction of the "
+        "matrix product |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, (recipe, plain, ours, work) in rows.items():

@@ -100,16 +100,21 @@ def prepare(profile: Profile, *, progress: bool = True) -> Photos:
     """
     if profile.source not in SOURCES:
         raise ValueError(f"unknown source {profile.source!r}; known: {', '.join(SOURCES)}")
-    train, test = SOURCES[profile.source](profile)
+    train, test, valid = SOURCES[profile.source](profile)
+    if not valid:
+        held_out = {item.name for item in seeded(train)[: max(1, round(0.05 * len(train)))]}
+        valid = [item for item in train if item.name in held_out]
+        train = [item for item in train if item.name not in held_out]
+    items = {"test": test, "valid": valid, "train": train}  # in this order for duplicates
     settings = {"version": VERSION, "size": profile.size, "min_chroma": float(profile.min_chroma)}
-    folder = cache_root() / "prepared" / f"{profile.source}-{profile.size}px-{_key(train, test, settings)}"
+    folder = cache_root() / "prepared" / f"{profile.source}-{profile.size}px-{_key(items, settings)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder):  # a second process waits here, then finds the first one's work
         photos = _load(folder)
         if photos is None:
             files.sweep(folder.parent)
             with disk_full_explained(folder.parent):
-                _build(folder, train, test, settings, progress, profile)
+                _build(folder, items, settings, progress, profile)
             photos = _load(folder)
     if progress:
         _list_skipped(photos)
@@ -128,11 +133,11 @@ def _reasons(rows):
     return [f"  {printable(row.file)}: {row.skipped}" for row in rows.itertuples()]
 
 
-def _key(train, test, settings):
+def _key(items, settings):
     """16 hex digits of the settings and of every file's name, path, size and time of change."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for split, items in (("train", train), ("test", test)):
-        for item in items:
+    for split in SPLITS:
+        for item in items[split]:
             stamp = None
             if item.path.exists():  # or a link that leads nowhere: it will be listed as skipped
                 status = item.path.stat()
@@ -165,19 +170,19 @@ def _load(folder):
     return None
 
 
-def _build(folder, train, test, settings, show, profile):
+def _build(folder, items, settings, show, profile):
     """Write the cache under a temporary name; it gets its own name when it is complete."""
     work = folder.with_suffix(".tmp")
     shutil.rmtree(folder, ignore_errors=True)  # only a damaged one can be there
     shutil.rmtree(work, ignore_errors=True)
-    n = len(train) + len(test)
+    n = sum(map(len, items.values()))
     need_disk(folder.parent, n * settings["size"] ** 2 * 3, "the prepared photos")
     try:
         work.mkdir()
         # Warnings of odd metadata are off here and not in the threads, whose filters are those of all threads
         with warnings.catch_warnings(action="ignore"), files.progress(n, "prepare", "photos", show) as bar:
-            manifest = _fill(work, train, test, settings, bar)
-        for split in SPLITS if train else ("test",):
+            manifest = _fill(work, items, settings, bar)
+        for split in SPLITS if items["valid"] else ("test",):
             _check_any_used(manifest[manifest["split"] == split], split, profile)
         used = manifest[manifest["skipped"] == ""][["split", "file", "sha256"]].to_numpy().tolist()
         about = settings | {"hash": hashlib.sha256(repr((settings, used)).encode()).hexdigest()[:16]}
@@ -188,20 +193,14 @@ def _build(folder, train, test, settings, show, profile):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _fill(work, train, test, settings, bar):
+def _fill(work, items, settings, bar):
     """Decode all photos into the arrays; returns the manifest."""
-    held_out = {item.name for item in seeded(train)[: max(1, round(0.05 * len(train)))]}
-    plan = {  # in this order for duplicates
-        "test": test,
-        "valid": [item for item in train if item.name in held_out],
-        "train": [item for item in train if item.name not in held_out],
-    }
     rows, seen = [], {}
     with ExitStack() as stack:
         # Not memory maps, which die of SIGBUS on a full disk, where a write raises an error to explain
         arrays = {name: stack.enter_context(open(work / f"{name}.rgb", "wb")) for name in SPLITS}
-        for split, items in plan.items():
-            for item, (facts, pixels) in _decoded(items, settings):
+        for split, chosen in items.items():
+            for item, (facts, pixels) in _decoded(chosen, settings):
                 row = {"file": item.name, "split": split} | facts
                 if split == "train" and arrays["valid"].tell() == 0:
                     row["split"] = "valid"  # those chosen were all unusable: the next photo takes their place

@@ -263,7 +263,7 @@ def test_wrong_arguments():
 def test_a_source_is_one_function(tmp_path, monkeypatch):
     make(tmp_path, [f"{i}.png" for i in range(9)])
     items = [sources.Item(f"{i}", tmp_path / f"{i}.png") for i in range(9)]
-    monkeypatch.setitem(sources.SOURCES, "mine", lambda profile: (items[:6], items[6:]))
+    monkeypatch.setitem(sources.SOURCES, "mine", lambda profile: (items[:6], items[6:], []))
     photos = prepare(dataclasses.replace(PROFILES["smoke"], source="mine"))
     assert photos.files("test") == ["6", "7", "8"] and len(photos.train) == 5
 

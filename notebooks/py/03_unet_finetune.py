@@ -89,15 +89,12 @@ from torchvision.models import EfficientNet_B0_Weights
 
 # %%
 from g2g import figures, lab, models, training
+from g2g.colorize import colorize_all
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import count_parameters, imagenet_classifier, predict
-from g2g.photos import Item, decode
+from g2g.photos import Item, decode, gallery_photos
 from g2g.profiles import get_recipe, repo_root
-from g2g.runs import find_run, load_or_train, pretrained_model
-from g2g.figures import across
-from g2g.colorize import colorize_all
-from g2g.photos import gallery_photos
-from g2g.runs import published_score
+from g2g.runs import find_run, load_or_train, pretrained_model, published_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
 
@@ -108,8 +105,8 @@ grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.fi
 # %%
 photos = prepare(profile)
 L, ab = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[3:5]))
-gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
-figures.image_row([*gray, *truth], ["gray"] * len(gray) + ["truth"] * len(truth))
+gray, ground_truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
+figures.image_row([*gray, *ground_truth], ["gray"] * len(gray) + ["ground truth"] * len(ground_truth))
 
 # %% [markdown]
 # ## 3.1 How fine must color be?
@@ -131,7 +128,7 @@ print(f"no color at all (gray):       L1 {ab.abs().mean():.4f}")
 
 # %%
 cells = {f"cells of {cell} px": lab.to_rgb(L, coarse(ab, cell)) for cell in (2, 4, 16, 32)}
-figures.qualitative_grid({"truth": truth[:1]} | {name: x[:1] for name, x in cells.items()})
+figures.qualitative_grid({"ground_truth": ground_truth[:1]} | {name: x[:1] for name, x in cells.items()})
 
 # %% [markdown]
 # Cells of 2 px are hard to tell from the truth, which is why most JPEG files store color at half the resolution. Cells
@@ -225,7 +222,6 @@ def block(channels_in, channels_out, kernel):
 class Unet(nn.Module):
     def __init__(self, encoder):
         super().__init__()
-        models.see_gray(encoder)  # the sum of the first filters
         encoder.prune_intermediate_layers(4, prune_head=True)  # without the layers that name things
         self.encoder = encoder
         self.bottom = block(320, 192, 1)
@@ -256,12 +252,12 @@ def forward(self: Unet, L, off=()):
 # That is all of it. The library's network has the same layers. With its weights, ours gives the same answers.
 
 # %%
-by_hand = Unet(imagenet_classifier("efficientnet_lite0")).eval()
-shipped, shipped_size, sentence = pretrained_model("unet")
+by_hand = Unet(imagenet_classifier("efficientnet_lite0", in_chans=1)).eval()  # gray in: the sum of the first filters
+pretrained, pretrained_size, sentence = pretrained_model("unet")
 print("the library's, trained:", sentence)
-by_hand.load_state_dict(shipped.state_dict())
-torch.testing.assert_close(predict(by_hand, L), predict(shipped, L))
-print("the network written by hand gives the same answers")
+by_hand.load_state_dict(pretrained.state_dict())
+torch.testing.assert_close(predict(by_hand, L), predict(pretrained, L))
+print("the network written by hand predicts the same")
 
 # %% [markdown]
 # ## 3.4 The network of the report
@@ -322,7 +318,7 @@ unet = models.unet(recipe.resolution, recipe.encoder, recipe.weights, photos.siz
 # %%
 dls = dataloaders(photos, TRY_BATCH, seed=SEED, device=DEVICE)
 nn.init.normal_(unet.head.weight, std=0.05) if recipe.resolution == "quarter" else None  # else it begins at gray
-learn = training.l1_learner(dls, unet)
+learn = training.LossLearner(dls, unet, dataclasses.replace(recipe, encoder_lr_mult=1, ema_decay=0))
 with tempfile.TemporaryDirectory() as folder:
     learn.path = Path(folder)
     hint = learn.lr_find(start_lr=1e-6, end_lr=1, num_it=SEARCH_STEPS, show_plot=False).valley
@@ -359,21 +355,21 @@ fig
 # %%
 opt = torch.optim.Adam(unet.parameters(), lr=recipe.lr)
 stream = islice(chain.from_iterable(repeat(dls.train)), HAND_STEPS)  # starts over when the photos are used up
-answers = {"before": predict(unet, L)}
+predictions = {"before": predict(unet, L)}
 for step, (x, y) in enumerate(stream, 1):
     loss = F.l1_loss(unet(x), y)
     opt.zero_grad()
     loss.backward()
     opt.step()
     if step in (HAND_STEPS // 3, HAND_STEPS):
-        answers[f"step {step}"] = predict(unet, L)
+        predictions[f"step {step}"] = predict(unet, L)
 
 # %%
 print(f"gray: L1 {ab.abs().mean():.4f}")
-for name, answer in answers.items():
-    print(f"{name}: L1 {F.l1_loss(answer, ab):.4f}")
-shown = {name: lab.to_rgb(L[:1], answer[:1]) for name, answer in answers.items()}
-figures.qualitative_grid(shown | {"truth": truth[:1]})
+for name, prediction in predictions.items():
+    print(f"{name}: L1 {F.l1_loss(prediction, ab):.4f}")
+shown = {name: lab.to_rgb(L[:1], prediction[:1]) for name, prediction in predictions.items()}
+figures.qualitative_grid(shown | {"ground_truth": ground_truth[:1]})
 
 # %% [markdown]
 # Before training the decoder is random, whatever the encoder knows, and the colors are arbitrary. The first thing
@@ -415,8 +411,8 @@ print(f"CNN of notebook 02: {cnn.history.valid_loss.min():.4f}" if cnn else "no 
 
 # %%
 trained = run.model()
-answers["after"] = predict(trained, L)
-columns = {"gray": gray} | {name: lab.to_rgb(L, answer) for name, answer in answers.items()} | {"truth": truth}
+predictions["after"] = predict(trained, L)
+columns = {"gray": gray} | {name: lab.to_rgb(L, prediction) for name, prediction in predictions.items()} | {"ground_truth": ground_truth}
 figures.qualitative_grid(columns)
 
 # %% [markdown]
@@ -428,7 +424,7 @@ figures.qualitative_grid(columns)
 # to the decoder; the last row is the bottom of the U.
 
 # %%
-_, pixels = decode(Item("mountains", repo_root() / "data" / "gallery" / "mountains.jpg"), shipped_size)
+_, pixels = decode(Item("mountains", repo_root() / "data" / "gallery" / "mountains.jpg"), pretrained_size)
 mountains, true_ab = lab.photos_to_lab(pixels[None])
 with torch.no_grad():
     features = by_hand.encoder.forward_intermediates(mountains, indices=5, intermediates_only=True)
@@ -463,7 +459,7 @@ L_valid, ab_valid = next(batches(photos.valid, 64))
 def trained_briefly(weights, off=()):
     """L1 on validation photos of our network after a few steps from these weights of the encoder, with skips switched off."""
     torch.manual_seed(SEED)
-    net = Unet(imagenet_classifier("efficientnet_lite0", weights)).to(DEVICE)
+    net = Unet(imagenet_classifier("efficientnet_lite0", weights, in_chans=1)).to(DEVICE)
     nn.init.zeros_(net.head.weight)
     opt = torch.optim.Adam(net.parameters(), lr=1e-3)
     for x, y in islice(chain.from_iterable(repeat(dls.train)), HAND_STEPS):
@@ -525,8 +521,8 @@ compared()
 # adversary differs between the two rows. (For both, the last epoch is scored.)
 
 # %%
-rows = [dataclasses.asdict(get_recipe(stage, profile)) for stage in ("unet", "unet_long", "cgan")]
-pd.DataFrame(rows).set_index("stage").dropna(axis=1, how="all").T
+rows = [dataclasses.asdict(get_recipe(model, profile)) for model in ("unet", "unet_long", "cgan")]
+pd.DataFrame(rows).set_index("model").dropna(axis=1, how="all").T
 
 # %% [markdown]
 # ## 3.11 What the report says, and contradicts
@@ -542,7 +538,7 @@ pd.DataFrame(rows).set_index("stage").dropna(axis=1, how="all").T
 # %%
 print(f"the report: test / text = {0.0846 / 0.07586:.3f}")
 print(f"this run, last epoch: valid / train = {last.valid_loss / last.train_loss:.3f}")
-print(f"the report's U-Net, measured by the gray answer: {1 - 0.0846 / 0.0890:.1%} below it")
+print(f"the report's U-Net, measured by the gray prediction: {1 - 0.0846 / 0.0890:.1%} below it")
 
 # %% [markdown]
 # ## 3.12 The quoted run
@@ -551,15 +547,15 @@ print(f"the report's U-Net, measured by the gray answer: {1 - 0.0846 / 0.0890:.1
 # than a notebook in `smoke` has.
 
 # %%
-quoted = runs.published().get("unet")
-if quoted:
-    r = quoted.record
+published = runs.published().get("unet")
+if published:
+    r = published.record
     print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, "
-          f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, encoder: {quoted.recipe.weights or 'random'}")
-    print(published_score(quoted), "(and 0.07586, an L1 loss)")
+          f"seed {published.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, encoder: {published.recipe.weights or 'random'}")
+    print(published_score(published), "(and 0.07586, an L1 loss)")
 else:
-    print("no quoted run in results/ yet")
-figures.loss_curves({"unet": quoted}) if quoted else None
+    print("no published run in results/ yet")
+figures.loss_curves({"unet": published}) if published else None
 
 # %% [markdown]
 # Its weights are in the repository, and so are those of the CNN of notebook 02. Compare the sky, the meadow and the
@@ -569,7 +565,7 @@ figures.loss_curves({"unet": quoted}) if quoted else None
 # %%
 photographs = gallery_photos(240)
 rows = {name: colorize_all(photographs, *pretrained_model(name)[:2]) for name in ("cnn", "unet")}
-across(rows | {"truth": photographs})
+figures.across(rows | {"ground_truth": photographs})
 
 # %% [markdown]
 # ## Summary

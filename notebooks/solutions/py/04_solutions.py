@@ -55,12 +55,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from g2g import figures, lab, runs, training
+from g2g import figures, lab, losses
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import predict
+from g2g.photos import gallery_photos
 from g2g.runs import load_or_train
 from g2g.training import get_device
-from g2g.photos import gallery_photos
 
 SEED = 42
 DEVICE = get_device()
@@ -70,9 +70,9 @@ D_STEPS = 4 if profile.name == "smoke" else 400  # of each training in exercise 
 
 # %%
 photos = prepare(profile)
-start = load_or_train("unet", profile, photos=photos)
-run = load_or_train("cgan", profile, photos=photos, start=start)
-print("runs:", start.id, run.id)
+init_run = load_or_train("unet", profile, photos=photos)
+run = load_or_train("cgan", profile, photos=photos, init_run=init_run)
+print("runs:", init_run.id, run.id)
 dls = dataloaders(photos, BATCH, seed=SEED, device=DEVICE)
 L, ab = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[3:5]))  # of data/gallery: authors and licenses there
 
@@ -95,7 +95,7 @@ def as_judged(planes):
 # a small error as for a large one; MSE's is proportional to the error.
 
 # %%
-fake = predict(start.model(), L).requires_grad_()
+fake = predict(init_run.model(), L).requires_grad_()
 (g_l1,), (g_mse,) = (torch.autograd.grad(loss(fake, ab), fake) for loss in (F.l1_loss, F.mse_loss))
 lam_mse = 100 * float(g_l1.norm() / g_mse.norm())
 print(f"L1 {F.l1_loss(fake, ab):.4f}, MSE {F.mse_loss(fake, ab):.4f}; λ = 100 of L1 pulls like λ = {lam_mse:.0f} of MSE")
@@ -106,7 +106,7 @@ print(f"L1 {F.l1_loss(fake, ab):.4f}, MSE {F.mse_loss(fake, ab):.4f}; λ = 100 o
 # %%
 def train(near, lambda_l1):
     """STEPS steps from the U-Net and the trained D; G minimizes adversarial + lambda_l1 * near(fake, ab)."""
-    G, D = start.model(device=DEVICE).train(), run.discriminator(DEVICE).train()
+    G, D = init_run.model(device=DEVICE).train(), run.discriminator(DEVICE).train()
     r = run.recipe
     g_opt, d_opt = (torch.optim.Adam(net.parameters(), lr=lr, betas=(r.beta1, 0.999))
                     for net, lr in ((G, r.lr), (D, r.d_lr_mult * r.lr)))
@@ -115,11 +115,11 @@ def train(near, lambda_l1):
         x, y = as_judged(x), as_judged(y)
         D.requires_grad_(True)
         d_opt.zero_grad()
-        training.discriminator_loss(D, x, y, fake).backward()
+        losses.discriminator_loss(D, x, y, fake).backward()
         d_opt.step()
         D.requires_grad_(False)
-        verdict = D(x, fake)
-        adversarial = F.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict))
+        logits = D(x, fake)
+        adversarial = F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
         g_opt.zero_grad()
         (adversarial + lambda_l1 * near(fake, y)).backward()
         g_opt.step()
@@ -127,12 +127,12 @@ def train(near, lambda_l1):
 
 
 # %%
-answers = {"100 · L1": train(F.l1_loss, 100), f"{lam_mse:.0f} · MSE": train(F.mse_loss, lam_mse)}
+predictions = {"100 · L1": train(F.l1_loss, 100), f"{lam_mse:.0f} · MSE": train(F.mse_loss, lam_mse)}
 
 # %%
-for name, answer in answers.items():
-    print(f"{name}: L1 {F.l1_loss(answer, ab):.4f}, mean |ab| {answer.abs().mean():.4f}; the truth's {ab.abs().mean():.4f}")
-figures.qualitative_grid({name: lab.to_rgb(L, a) for name, a in answers.items()} | {"truth": lab.to_rgb(L, ab)})
+for name, prediction in predictions.items():
+    print(f"{name}: L1 {F.l1_loss(prediction, ab):.4f}, mean |ab| {prediction.abs().mean():.4f}; the ground truth's {ab.abs().mean():.4f}")
+figures.qualitative_grid({name: lab.to_rgb(L, a) for name, a in predictions.items()} | {"ground_truth": lab.to_rgb(L, ab)})
 
 # %% [markdown]
 # MSE hardly minds small errors and hates large ones: near the truth D has its way, far from it MSE rules. A prediction is
@@ -148,20 +148,11 @@ figures.qualitative_grid({name: lab.to_rgb(L, a) for name, a in answers.items()}
 D = run.discriminator()
 
 
-def features(L, ab):
-    """What each LeakyReLU of D answers, a list."""
-    x, kept = torch.cat([L, ab], dim=1), []
-    for layer in D.layers:
-        x = layer(x)
-        if isinstance(layer, torch.nn.LeakyReLU):
-            kept.append(x)
-    return kept
-
-
 @torch.no_grad()
 def perceptual(L, fake, ab):
-    """Mean L1 between the features of generated and real colors."""
-    return float(sum(F.l1_loss(f, r) for f, r in zip(features(L, fake), features(L, ab))) / len(features(L, ab)))
+    """Mean L1 between the features of generated and real colors: of what each LeakyReLU of D puts out."""
+    generated, real = (losses.discriminator_features(D, L, colors) for colors in (fake, ab))
+    return float(sum(F.l1_loss(f, r) for f, r in zip(generated, real)) / len(real))
 
 
 # %% [markdown]
@@ -178,7 +169,7 @@ rows = {name: (float(F.l1_loss(w, ab)), perceptual(*map(as_judged, (L, w, ab))))
 pd.DataFrame(rows, ["L1", "D's features"]).T.round(4)
 
 # %%
-figures.qualitative_grid({"truth": lab.to_rgb(L, ab)[:1]} | {name: lab.to_rgb(L, w)[:1] for name, w in wrong.items()})
+figures.qualitative_grid({"ground_truth": lab.to_rgb(L, ab)[:1]} | {name: lab.to_rgb(L, w)[:1] for name, w in wrong.items()})
 
 # %% [markdown]
 # L1 cannot tell them apart by construction; features can. As a loss for G one would add `mu * perceptual` (without `no_grad`) to
@@ -217,7 +208,7 @@ def taught(mismatched):
     optimizer = torch.optim.Adam(D.parameters(), lr=1e-3, betas=(run.recipe.beta1, 0.999))
     for x, y in islice(chain.from_iterable(repeat(dls.train)), D_STEPS):
         gray, real, fake = as_judged(x), as_judged(y), as_judged(predict(G, x))
-        loss = training.discriminator_loss(D, gray, real, fake)
+        loss = losses.discriminator_loss(D, gray, real, fake)
         if mismatched:
             loss = loss + F.softplus(D(gray, real.roll(1, dims=0))).mean() / 2
         optimizer.zero_grad()
@@ -229,7 +220,7 @@ def taught(mismatched):
 # %%
 @torch.no_grad()
 def preferred(D, other):
-    """Share of the validation photos whose own colors look more real to D than `other(L, ab)`."""
+    """Fraction of the validation photos whose own colors look more real to D than `other(L, ab)`."""
     wins = []
     for L, ab in batches(photos.valid, device=DEVICE):
         own, changed = (D(as_judged(L), as_judged(x)).sigmoid().mean((1, 2, 3)) for x in (ab, other(L, ab)))

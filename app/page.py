@@ -45,7 +45,7 @@ load = cache(pretrained_model)
 
 
 def models() -> list[tuple[str, str]]:
-    """Title and name of each pretrained model, that which `colorize` takes first. Raises FileNotFoundError without any."""
+    """Title and name of each pretrained model, the default of `colorize` first. FileNotFoundError without any."""
     if not pretrained_models():
         raise FileNotFoundError("no weights in results/weights: the page colors with those that come with a clone")
     return [(title(name), name) for name in pretrained_models()]

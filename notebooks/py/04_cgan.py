@@ -97,15 +97,12 @@ from fastai.vision.all import Callback, patch
 from IPython.display import SVG
 from torch import nn
 
-from g2g import evaluation, figures, lab, training
+from g2g import evaluation, figures, lab, losses, training
+from g2g.colorize import colorize_all
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import PatchGAN, count_parameters, predict
-from g2g.runs import load_or_train, pretrained_model
-from g2g.training import get_device
-from g2g.figures import across
-from g2g.colorize import colorize_all
 from g2g.photos import gallery_photos
-from g2g.runs import published_score
+from g2g.runs import load_or_train, pretrained_model, published_score
 
 pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 
@@ -130,7 +127,7 @@ pd.Series(dataclasses.asdict(recipe)).dropna().to_frame("recipe")
 # %%
 photos = prepare(profile)
 L, ab = lab.photos_to_lab(np.stack(gallery_photos(photos.size)[3:5]))  # the meadow and the mountains
-gray, truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
+gray, ground_truth = lab.to_rgb(L, 0 * ab), lab.to_rgb(L, ab)
 
 
 # %% [markdown]
@@ -207,8 +204,8 @@ for side, chain in CHAINS.items():
 # %%
 torch.manual_seed(SEED)
 D = PatchGAN(recipe.receptive_field)
-verdicts = D(as_judged(L), as_judged(ab))
-print(f"yours: L {tuple(as_judged(L).shape)} and ab -> logits {tuple(verdicts.shape)}, "
+logits = D(as_judged(L), as_judged(ab))
+print(f"yours: L {tuple(as_judged(L).shape)} and ab -> logits {tuple(logits.shape)}, "
       f"patches of {recipe.receptive_field} px here, {CELL * recipe.receptive_field} px of the photo")
 
 # %% [markdown]
@@ -270,8 +267,8 @@ figures.image_row([1.5 * mask - 1 for mask in seen.values()], seen)
 # G is the U-Net of notebook 03 with its trained weights. If there is no such run yet, it is trained now.
 
 # %%
-start = load_or_train("unet", profile, photos=photos)
-print("starts from:", start.id)
+init_run = load_or_train("unet", profile, photos=photos)
+print("starts from:", init_run.id)
 SVG(filename=str(repo_root() / "docs/networks/cgan.svg"))
 
 # %% [markdown]
@@ -286,7 +283,7 @@ dls = dataloaders(photos, STEP_BATCH, seed=SEED, device="cpu")
 photo, colors = dls.one_batch()
 x, y = as_judged(photo), as_judged(colors)  # L and the real ab
 D.train()
-G = start.model()
+G = init_run.model()
 
 # %% [markdown]
 # G starts from a good U-Net, and steps that see only a few photos would blur what it knows. Where the recipe says
@@ -303,7 +300,7 @@ if recipe.encoder_lr_mult == 0:
 else:
     G.train()
 G_copy, D_copy = copy.deepcopy(G), copy.deepcopy(D)
-answer = G.quarter if CELL == 4 else G
+generate = G.quarter if CELL == 4 else G
 
 # %%
 adam = {"lr": recipe.lr, "betas": (recipe.beta1, 0.999)}
@@ -323,7 +320,7 @@ g_opt = torch.optim.Adam([p for p in G.parameters() if p.requires_grad], **adam)
 # only D learns in this step. Without it, this step would train G to be easy to catch.
 
 # %%
-fake = answer(photo)
+fake = generate(photo)
 real_logits = D(x, y)
 fake_logits = D(x, fake.detach())
 
@@ -393,8 +390,8 @@ class KeepGradients(Callback):
         self.learn.kept = [p.grad.clone() for p in self.model.parameters() if p.requires_grad]
 
 
-options = {"lambda_l1": recipe.lambda_l1, "betas": adam["betas"], "d_lr_mult": recipe.d_lr_mult, "r1": recipe.r1}
-learn = training.GANLearner(dls, G_copy, D_copy, **options)
+at_once = dataclasses.replace(recipe, d_epochs=0)  # G learns from the first step
+learn = training.GANLearner(dls, G_copy, D_copy, at_once)
 learn.add_cb(KeepGradients())
 learn.create_opt()
 learn.opt.set_hypers(lr=recipe.lr)
@@ -429,8 +426,8 @@ assert gap(d_grads, d_theirs) < 1e-3 and gap(g_grads, learn.kept) < 1e-2
 
 # %%
 with torch.no_grad():
-    print(f"D {training.discriminator_loss(D, x, y, answer(photo)):.4f}")
-    total, adversarial, l1 = training.generator_loss(D, x, answer(photo), y, lambda_l1=recipe.lambda_l1)
+    print(f"D {losses.discriminator_loss(D, x, y, generate(photo)):.4f}")
+    total, adversarial, l1 = losses.generator_loss(D, x, generate(photo), y, lambda_l1=recipe.lambda_l1)
     print(f"G {total:.4f} = {adversarial:.4f} + {recipe.lambda_l1:g} x {l1:.4f}   (after one step)")
 
 
@@ -446,12 +443,12 @@ with torch.no_grad():
 def pull(D, L, ab, fake):
     """The adversarial gradient at the colors, as a multiple of the L1 gradient."""
     fake = fake.detach().requires_grad_()
-    _, adversarial, l1 = training.generator_loss(D, L, fake, ab)
+    _, adversarial, l1 = losses.generator_loss(D, L, fake, ab)
     (push,), (hold,) = (torch.autograd.grad(term, fake) for term in (adversarial, l1))
     return float(push.norm() / hold.norm()), float(adversarial.detach()), float(l1.detach())
 
 
-ratio, adversarial, l1 = pull(D, x, y, answer(photo))
+ratio, adversarial, l1 = pull(D, x, y, generate(photo))
 rows = {lambda_l1: (lambda_l1 * l1, adversarial, lambda_l1 * l1 + adversarial, ratio / lambda_l1) for lambda_l1 in (1, 10, 100, 1000)}
 pd.DataFrame(rows, ["λ · L1", "adversarial", "G's loss", "pull of D : pull of λ · L1"]).T.rename_axis("λ").round(4)
 
@@ -482,7 +479,7 @@ print(f"both at once: D would give real patches a probability of only {math.exp(
 # start by learning from noise.
 
 # %%
-run = load_or_train("cgan", profile, recipe=recipe, photos=photos, start=start)
+run = load_or_train("cgan", profile, recipe=recipe, photos=photos, init_run=init_run)
 print("run:", run.id)
 run.history.round(4).tail()
 
@@ -554,18 +551,18 @@ print(f"validation L1 {last.valid_loss:.4f}, gray {run.record['gray_valid_loss']
 # the judge that we no longer want to follow alone.
 
 # %%
-before, after = start.model(), run.model()
+before, after = init_run.model(device=DEVICE), run.model(device=DEVICE)
 fake_before, fake_after = (predict(model, L) for model in (before, after))
 unet_rgb, cgan_rgb = lab.to_rgb(L, fake_before), lab.to_rgb(L, fake_after)
-figures.qualitative_grid({"gray": gray, "unet": unet_rgb, "cgan": cgan_rgb, "truth": truth})
+figures.qualitative_grid({"gray": gray, "unet": unet_rgb, "cgan": cgan_rgb, "ground_truth": ground_truth})
 
 # %% [markdown]
 # Is there more color, and what does it cost in L1? On all validation photos:
 
 # %%
-answers = {"gray": evaluation.gray(), "U-Net": before, "cGAN": after}
-scores = {name: evaluation.score(model, photos, "valid", device=DEVICE, name=name, show=False)
-          for name, model in answers.items()}
+models = {"gray": evaluation.gray(), "U-Net": before, "cGAN": after}
+scores = {name: evaluation.score(model, photos, "valid", name=name, show=False)
+          for name, model in models.items()}
 table = pd.DataFrame({name: s[["mae", "psnr", "colorfulness", "colorfulness_ground_truth"]].mean() for name, s in scores.items()})
 table.T.round(4)
 
@@ -579,9 +576,9 @@ table.T.round(4)
 # is not "is the cGAN more colorful?" but "is it nearer to the truth than the U-Net, multiplied until it is *as* colorful?"
 
 # %%
-curve = evaluation.saturated(before, photos, "valid", device=DEVICE, show=False)
+curve = evaluation.saturated(before, photos, "valid", show=False)
 level = scores["cGAN"]["colorfulness"].mean()
-multiplied = evaluation.psnr_at(curve, level)  # PSNR of each photo
+multiplied = evaluation.at_colorfulness(curve, level)  # PSNR of each photo
 difference, low, high = evaluation.bootstrap(scores["cGAN"]["psnr"] - multiplied)
 print(f"at colorfulness {level:.1f}: cGAN against the multiplied U-Net {difference:+.3f} dB [{low:+.3f}, {high:+.3f}]")
 
@@ -616,7 +613,7 @@ against_multiplying()
 # *conditional* discriminator can object. Does ours?
 
 # %%
-@figures.figure("The discriminator's verdict on each patch: yellow looks real, blue looks generated.")
+@figures.figure("The discriminator's probability of real for each patch: yellow looks real, blue looks generated.")
 def patch_map(judged):
     """name -> (image (3,H,W), logits (1,h,w)): the images, and under them the probability of real."""
     height, width = L.shape[-2:]
@@ -650,20 +647,20 @@ fig
 
 # %%
 @torch.no_grad()
-def verdicts_on_valid(colors):
+def probability_of_real(colors):
     """D's mean probability of "real" for each validation photo, with the colors that `colors(L, ab)` gives it."""
-    verdicts = [D(as_judged(L), as_judged(colors(L, ab))) for L, ab in batches(photos.valid)]
-    return torch.cat([logits.sigmoid().mean((1, 2, 3)) for logits in verdicts])
+    by_batch = [D(as_judged(L), as_judged(colors(L, ab))) for L, ab in batches(photos.valid)]
+    return torch.cat([logits.sigmoid().mean((1, 2, 3)) for logits in by_batch])
 
 
 # %%
 others = {"cGAN": lambda L, ab: predict(after, L), "U-Net": lambda L, ab: predict(before, L), "gray": lambda L, ab: 0 * ab,
           "mirrored": lambda L, ab: ab.flip(-1), "of another photo": lambda L, ab: ab.roll(1, dims=0)}
-own = verdicts_on_valid(lambda L, ab: ab)
+own = probability_of_real(lambda L, ab: ab)
 rows = {"real": (float(own.mean()), "")}
 for name, colors in others.items():
-    verdicts = verdicts_on_valid(colors)
-    rows[name] = float(verdicts.mean()), f"{(own > verdicts).float().mean():.0%}"
+    other = probability_of_real(colors)
+    rows[name] = float(other.mean()), f"{(own > other).float().mean():.0%}"
 pd.DataFrame(rows, ["probability of real", "real colors preferred on"]).T
 
 # %% [markdown]
@@ -690,32 +687,32 @@ print(f"at λ = {recipe.lambda_l1:g}, D pulls {ratio / recipe.lambda_l1:.2f} tim
 # as saved, its curves are those of 4.6.)
 
 # %%
-quoted = runs.published().get("cgan")
-if quoted:
-    r, h = quoted.record, quoted.history.iloc[-1]
+published = runs.published().get("cgan")
+if published:
+    r, h = published.record, published.history.iloc[-1]
     print(f"{r['run']}: profile {r['profile']}, {r['train']:,} photos at {r['size']} px, "
-          f"seed {quoted.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, λ = {quoted.recipe.lambda_l1:g}")
-    print(f"D's loss {h.d_loss:.3f} (the report: 0.594); G's loss {h.g_adv + quoted.recipe.lambda_l1 * h.g_l1:.2f} (the report: "
+          f"seed {published.recipe.seed}, {r['device']}, {r['minutes']:.1f} min, λ = {published.recipe.lambda_l1:g}")
+    print(f"D's loss {h.d_loss:.3f} (the report: 0.594); G's loss {h.g_adv + published.recipe.lambda_l1 * h.g_l1:.2f} (the report: "
           f"11.37, if it is G's)")
-    print(published_score(quoted))
+    print(published_score(published))
 else:
-    print("no quoted run in results/ yet")
-figures.loss_curves({"cgan": quoted}) if quoted else None
+    print("no published run in results/ yet")
+figures.loss_curves({"cgan": published}) if published else None
 
 # %% [markdown]
 # This is what that run bought and at what price, epoch by epoch, on its validation photos. The curve soon turns: after
 # about ten epochs of 40 steps the L1 stops rising, while the colorfulness still grows.
 
 # %%
-price(quoted.history) if quoted else None
+price(published.history) if published else None
 
 # %% [markdown]
 # Does its adversary beat multiplying? Here is the answer on the test photos, measured as in notebook 05. The control,
 # `U-Net (trained on)`, is the same U-Net with as many further steps, but with L1 alone.
 
 # %%
-if quoted:
-    lines = (quoted.folder.parent / "table1.md").read_text(encoding="utf-8").splitlines()
+if published:
+    lines = (published.folder.parent / "table1.md").read_text(encoding="utf-8").splitlines()
     print(*[line for line in lines if "times the constant" in line][:3], sep="\n")
 
 # %% [markdown]
@@ -731,7 +728,7 @@ if quoted:
 # %%
 photographs = gallery_photos(240)
 rows = {name: colorize_all(photographs, *pretrained_model(name)[:2]) for name in ("unet", "cgan")}
-across(rows | {"truth": photographs})
+figures.across(rows | {"ground_truth": photographs})
 
 # %% [markdown]
 # ## Summary

@@ -83,11 +83,11 @@ from g2g import figures, lab, metrics
 from g2g.data import prepare
 from g2g.models import predict
 from g2g.runs import load_or_train, pretrained_model, published
-from report.build import pictures
 from g2g.figures import across
 from g2g.colorize import colorize_all
-from g2g.photos import gallery_photos
-from report.publish import showcase
+from g2g.photos import decode, gallery_photos
+from g2g.profiles import get_profile
+from g2g.sources import bundled
 
 live = importlib.util.find_spec("ipywidgets") is not None and not os.environ.get("G2G_PLAIN")  # can one click?
 if live:
@@ -260,7 +260,11 @@ across(rows | {"truth": gallery})
 # %%
 photos = prepare(profile)
 runs = {stage: load_or_train(stage, profile, photos=photos) for stage in shipped}
-yours = pictures({stage: run.model() for stage, run in runs.items()}, showcase(profile))
+test_photos = [decode(item, profile.size)[1] for item in bundled(get_profile("smoke"))[1][:3]]
+L, ab = lab.photos_to_lab(np.stack(test_photos + gallery_photos(profile.size)))
+yours = {"gray": lab.to_rgb(L, 0 * ab)}
+yours |= {name: lab.to_rgb(L, predict(run.model(), L)) for name, run in runs.items()}
+yours["ground_truth"] = lab.to_rgb(L, ab)
 
 # %%
 teaser = figures.image_row([column[0] for column in yours.values()], list(yours))

@@ -88,7 +88,7 @@ from g2g.data import prepare
 from g2g.models import predict
 from g2g.photos import find_photos, read_photo
 from g2g.profiles import TITLES
-from g2g.runs import best_available, load_or_train
+from g2g.runs import load_or_train, pretrained_model
 from g2g.training import get_device
 from g2g.colorize import colorize_all as in_the_colors_of
 from g2g.photos import gallery_photos
@@ -153,15 +153,13 @@ sizes = dict.fromkeys(nets, profile.size)  # color is predicted at the size a mo
 print({title: run.id for title, run in zip(nets, runs.values(), strict=True)})
 
 # %%
-best, best_size, sentence = best_available()
-other = "of the smoke profile" not in sentence and f"of the {profile.name} profile" not in sentence
-if other:
-    nets["also here"], sizes["also here"] = best.to(get_device()), best_size
-    print("also here:", sentence)
+best, best_size, sentence = pretrained_model()
+nets["pretrained"], sizes["pretrained"] = best.to(get_device()), best_size
+print("pretrained:", sentence)
 if profile.name == "smoke":
     print("To be honest, the three smoke models were trained for seconds on a few dozen crops.\nTheir colors mean "
           "nothing, they only show that every step runs. For color: PROFILE = 'class', with a GPU.")
-    print("The column 'also here' was trained for real." if other else "Nothing better is on this machine yet.")
+    print("The column 'pretrained' was trained for real.")
 
 # %%
 def painted(photo, name, **options):
@@ -176,14 +174,14 @@ figures.image_row([gray, *columns.values(), photo], ["gray", *columns, "as it ca
 #
 # A network trained on small squares is at its best near that size: in a full-size photo a face would be
 # larger than anything it has seen. So the photo is reduced to about as many pixels as a training photo had,
-# **in its own shape**, not squeezed to a square. The U-Net halves the picture five times, hence the padding
-# to multiples of 32.
+# **in its own shape**, not squeezed to a square. The U-Net halves the picture five times, so both sides are
+# rounded to multiples of 32. Padding would gray the colors along it.
 
 # %%
 def reduced(photo, size):
     """L and ab of the photo on about size² pixels, in its own shape."""
-    scale = size / (photo.width * photo.height) ** 0.5
-    shape = round(photo.width * scale), round(photo.height * scale)
+    scale = min(size / (photo.width * photo.height) ** 0.5, 16 * size / max(photo.size))
+    shape = [max(32, 32 * round(side * scale / 32)) for side in photo.size]
     small = photo.resize(shape, Image.Resampling.BICUBIC, reducing_gap=3)
     return lab.photos_to_lab(np.asarray(small)[None])
 
@@ -191,9 +189,8 @@ def reduced(photo, size):
 model = list(nets)[-1]
 L_small, _ = reduced(photo, sizes[model])
 h, w = L_small.shape[2:]
-padded = F.pad(L_small, (0, -w % 32, 0, -h % 32), mode="replicate")
-ab_small = predict(nets[model], padded)[..., :h, :w]
-print(f"{model}: L of {w} x {h} px, padded to {padded.shape[3]} x {padded.shape[2]}, gives ab of {w} x {h}")
+ab_small = predict(nets[model], L_small)
+print(f"{model}: L of {w} x {h} px gives ab of {w} x {h}")
 
 # %%
 def ab_alone(ab, lightness=65.0):

@@ -73,7 +73,7 @@ from g2g import figures
 from g2g.data import batches, prepare
 from g2g.profiles import repo_root
 from g2g.runs import pretrained_model
-from report import studies, sweep
+from report import studies
 from g2g.photos import gallery_photos
 
 STUDY = repo_root() / "results" / "parameters"  # measured, and read here
@@ -100,12 +100,12 @@ Image(STUDY / "pictures.jpg")
 # plan cannot see are factors that act together: perhaps a larger batch wants a larger learning rate.
 
 # %%
-recipe = studies.StudyConfig()
+recipe = studies.ADVERSARIAL
 changes = {name: ", ".join(f"{value:g}" for value in values) for name, values in studies.CHANGES.items()}
 pd.DataFrame({"the recipe": dataclasses.asdict(recipe), "changed to": changes}).reindex(dataclasses.asdict(recipe)).fillna("")
 
 # %% [markdown]
-# `python -m report sweep --study parameters` trains what is missing and goes on where it was interrupted. *What follows is read from
+# `python -m report study parameters` trains what is missing and goes on where it was interrupted. *What follows is read from
 # `results/parameters/`, not computed here.* All is measured on the **validation** photos: choosing parameters by the test photos would
 # spoil them.
 
@@ -114,7 +114,7 @@ runs = pd.read_csv(STUDY / "runs.csv")
 facts, base = runs.iloc[0], runs[runs["factor"] == "seed"]
 print(f"{len(runs)} runs, {runs['minutes'].sum():.0f} min on {facts['device']}; {facts['photos']:,} photos of {facts['px']} px, "
       f"{facts['valid']} for validation; gray: MAE {facts['gray_mae']:.4f}; seeds of the recipe: {base['seed'].tolist()}")
-print(inspect.getdoc(sweep.measure).splitlines()[2], *inspect.getdoc(sweep.measure).splitlines()[3:5], sep="\n")
+print(inspect.getdoc(studies.measure).splitlines()[2], *inspect.getdoc(studies.measure).splitlines()[3:5], sep="\n")
 
 # %% [markdown]
 # ## 8.3 The yardstick: nothing but the seed
@@ -137,7 +137,7 @@ base[METRICS].agg(["mean", "std"]).round(4)
 # (The formula assumes that the other settings scatter as the recipe does. With one run of each, we cannot check that.)
 
 # %%
-margins = {metric: sweep.margin(base[metric], 3, 1) for metric in METRICS}
+margins = {metric: studies.margin(base[metric], 3, 1) for metric in METRICS}
 pd.Series(margins).to_frame("one run must differ from the three by more than").round(4)
 
 # %% [markdown]
@@ -199,7 +199,7 @@ def verdict(factor):
         own = pd.concat([base, runs[runs["factor"] == factor]])
         before, after = (own[own[factor] == value][metric] for value in (low, high))
         change = after.mean() - before.mean()
-        margin = sweep.margin(base[metric], len(before), len(after))
+        margin = studies.margin(base[metric], len(before), len(after))
         outcomes.append(0 if abs(change) <= margin else int(np.sign(change) * sign))
         words.append(f"{metric} {before.mean():.4g} at {low:g}, {_shown(after.mean(), metric)} at {high:g}; chance: ±{margin:.2g}")
     outcome = "did not hold" if -1 in outcomes else "held" if all(outcomes) else "not decidable at this scale"
@@ -235,7 +235,7 @@ with pd.option_context("display.max_colwidth", None):
 # over all, as a share of that mean? (Computed here, with the shipped U-Net, on this profile's photos.)
 
 # %%
-photos, (net, *_) = prepare(dataclasses.replace(profile, size=sweep.SIZE)), pretrained_model("unet")
+photos, (net, *_) = prepare(dataclasses.replace(profile, size=studies.SIZE)), pretrained_model("unet")
 gradients = []
 for photo, colors in batches(np.asarray(photos.train[:64]), batch_size=1):
     loss = F.l1_loss(net(photo), colors)

@@ -235,7 +235,7 @@ def ddpm(predict_noise, x, steps, generator=None):
         data = ((x - level * noise) / signal).clamp(-4, 4)
         fresh = next_level / level * (1 - (signal / next_signal) ** 2).sqrt()
         kept = (next_level**2 - fresh**2).clamp(min=0).sqrt()
-        x = next_signal * data + kept * noise + fresh * torch.randn(x.shape, generator=generator)
+        x = next_signal * data + kept * noise + fresh * torch.randn(x.shape, generator=generator).to(x.device)
     return x
 
 
@@ -439,7 +439,7 @@ def training_loss(network, L, ab, spread):
 # The spread of what the U-Net leaves open, so that data have the size of the noise:
 
 # %%
-spread = flow.spread(flow.FlowUnet(unet).to(DEVICE), photos.train[:512])
+spread = flow.residual_std(flow.FlowUnet(unet).to(DEVICE), photos.train[:512])
 print(f"standard deviation of what is left open: {spread:.3f} (in CIE units {110 * spread:.1f})")
 
 # %%
@@ -513,7 +513,7 @@ run.history.tail(3)
 # %%
 model, size, sentence = pretrained_model("flow")
 model = model.to(DEVICE)
-spread = model.spread
+spread = model.residual_std
 print(sentence)
 
 # %%

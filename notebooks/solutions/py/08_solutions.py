@@ -59,25 +59,27 @@ from scipy.stats import t as student
 from g2g import training
 from g2g.data import prepare
 from g2g.profiles import repo_root
-from report import studies, sweep
+from g2g.runs import learner
+from report import studies
 from g2g.figures import across
 from g2g.colorize import colorize_all
 from g2g.photos import gallery_photos
 
 # %%
-photos = prepare(dataclasses.replace(profile, size=sweep.SIZE))
-recipe = studies.StudyConfig()
+photos = prepare(dataclasses.replace(profile, size=studies.SIZE))
+recipe = studies.ADVERSARIAL
 if profile.name == "smoke":
-    recipe = dataclasses.replace(recipe, epochs=1, epoch=32)
+    recipe = dataclasses.replace(recipe, epochs=1, steps_per_epoch=1)
+STEPS = recipe.steps_per_epoch * recipe.batch_size // 8 if profile.name != "smoke" else 1  # as many photos in batches of 8
 
 
 def train(**changes):
     """The network of the recipe with these changes."""
-    job = dataclasses.replace(recipe, **changes)
-    learn = studies.learner(job, photos)
+    changed = dataclasses.replace(recipe, **changes)
+    learn = learner(changed, studies.subset(photos, studies.PHOTOS, changed.seed))
     with tempfile.TemporaryDirectory() as folder:
-        training.fit(learn, folder, epochs=job.epochs, lr=job.lr, schedule="linear_decay", seed=job.seed)
-        return sweep.trained(Path(folder))
+        training.fit(learn, folder)
+    return learn.average_weights.average.module.cpu().eval()
 
 # %% [markdown]
 # ## 1. Two factors together
@@ -96,7 +98,7 @@ corners["both, if they acted apart"] = corners["batch 8"] + corners["rate 0.0001
 # And the fourth corner itself, trained here (in `smoke` for seconds only, which cannot be compared):
 
 # %%
-corners["both, trained here"] = sweep.measure(train(lr=1e-4, batch_size=8), photos)["mae"]
+corners["both, trained here"] = studies.measure(train(lr=1e-4, batch_size=8, steps_per_epoch=STEPS), photos)[0]["mae"]
 pd.Series(corners).to_frame("mae").round(4)
 
 # %% [markdown]
@@ -113,7 +115,7 @@ pd.Series(corners).to_frame("mae").round(4)
 
 # %%
 answers = {f"λ = {lambda_l1:g}": train(lambda_l1=lambda_l1) for lambda_l1 in (30.0, 0.0)}
-rows = {name: colorize_all(gallery_photos(160), model, sweep.SIZE) for name, model in answers.items()}
+rows = {name: colorize_all(gallery_photos(160), model, studies.SIZE) for name, model in answers.items()}
 across(rows | {"truth": gallery_photos(160)})
 
 # %% [markdown]

@@ -55,9 +55,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from g2g import figures, lab, training
+from g2g import figures, lab, losses, training
 from g2g.data import prepare
-from report import studies, sweep
+from g2g.runs import learner
+from report import studies
 from g2g.figures import across
 from g2g.colorize import colorize_all
 from g2g.photos import gallery_photos
@@ -102,7 +103,7 @@ def settle(loss, jackets, lambda_l1=30.0, rounds=0, steps=120, start=(0.0, 0.0))
         answer = painted(guess.expand(len(jackets), 2))
         for _ in range(rounds):
             d_optimizer.zero_grad()
-            training.discriminator_loss(D, L[..., :4, :4], noisy(jackets), noisy(answer)).backward()
+            losses.discriminator_loss(D, L[..., :4, :4], noisy(jackets), noisy(answer)).backward()
             d_optimizer.step()
         optimizer.zero_grad()
         loss(answer, jackets, L, D, lambda_l1).backward()
@@ -117,7 +118,7 @@ tie = painted(torch.stack([red, red, blue, blue]))
 starts = {"from gray": (0.0, 0.0), "from red": tuple(red.tolist()), "from blue": tuple(blue.tolist())}
 rows = {}
 for name, start in starts.items():
-    rows[name] = swatches([settle(studies.LOSSES[loss], tie, start=start) for loss in ("L1", "MSE", "Huber")])
+    rows[name] = swatches([settle(losses.LOSSES[loss.lower()], tie, start=start) for loss in ("L1", "MSE", "Huber")])
 figures.qualitative_grid({loss: [row[i] for row in rows.values()] for i, loss in enumerate(("L1", "MSE", "Huber"))}, list(rows))
 
 # %% [markdown]
@@ -130,48 +131,54 @@ figures.qualitative_grid({loss: [row[i] for row in rows.values()] for i, loss in
 # In the toy, then in the network.
 
 # %%
-def pix2pix_hd(answer, ab, L, D, lambda_l1):
+def adversary(answer, ab, L, D, *_):
+    return F.softplus(-D(F.avg_pool2d(L, 4), F.avg_pool2d(answer, 4))).mean()
+
+
+def feature_matching(answer, ab, L, D, *_):
+    return losses.feature_matching(*(F.avg_pool2d(planes, 4) for planes in (answer, ab, L)), D)
+
+
+def pix2pix_hd(answer, ab, L, D, *_):
     """The adversary and ten times feature matching (Wang et al. 2018 have 10 and no L1)."""
-    return studies.adversary(answer, ab, L, D) + 10 * studies.feature_matching(answer, ab, L, D)
+    return adversary(answer, ab, L, D) + 10 * feature_matching(answer, ab, L, D)
 
 
 jackets = painted(torch.stack([red, red, red, blue, blue]))
 # %%
-losses = {"feature matching": studies.feature_matching, "both": pix2pix_hd, "adversary": studies.adversary}
-figures.image_row(swatches([red, blue, *(settle(loss, jackets, rounds=3) for loss in losses.values())]), ["60%", "40%", *losses])
+tried = {"feature matching": feature_matching, "both": pix2pix_hd, "adversary": adversary}
+figures.image_row(swatches([red, blue, *(settle(loss, jackets, rounds=3) for loss in tried.values())]), ["60%", "40%", *tried])
 
 # %% [markdown]
 # And in the network:
 
 # %%
-studies.LOSSES["pix2pixHD"] = pix2pix_hd
-studies.NEED_D += ("pix2pixHD",)
-photos = prepare(dataclasses.replace(profile, size=sweep.SIZE))
+photos = prepare(dataclasses.replace(profile, size=studies.SIZE))
 
 # %%
-job = studies.StudyConfig("pix2pixHD")
+recipe = dataclasses.replace(studies.LOSSES["feature matching"], adversarial=1, lambda_l1=10)
 if profile.name == "smoke":
-    job = dataclasses.replace(job, epochs=1, epoch=64)
-learn = studies.learner(job, photos)
+    recipe = dataclasses.replace(recipe, epochs=1, steps_per_epoch=2)
+learn = learner(recipe, studies.subset(photos, studies.PHOTOS, recipe.seed))
 with tempfile.TemporaryDirectory() as folder:
-    training.fit(learn, folder, epochs=job.epochs, lr=job.lr, schedule="linear_decay", seed=job.seed)
+    training.fit(learn, folder)
 
 # %%
-across({"pix2pixHD": colorize_all(gallery_photos(160), learn.model.cpu().eval(), sweep.SIZE), "truth": gallery_photos(160)})
+across({"pix2pixHD": colorize_all(gallery_photos(160), learn.model.cpu().eval(), studies.SIZE), "truth": gallery_photos(160)})
 
 # %% [markdown]
-# Nothing else had to change: a loss is a function of the answer, and its name is all that a `StudyConfig` needs.
+# Nothing else had to change: both terms have a weight in the recipe.
 #
 # ## 3. Which layer?
 
 # %%
 def one_layer(number):
     def loss(answer, ab, L, *_):
-        return F.l1_loss(studies.seen(L, answer)[number], studies.seen(L, ab)[number])
+        return F.l1_loss(losses.perceptual_features(L, answer)[number], losses.perceptual_features(L, ab)[number])
     return loss
 
 
-answers = {f"stride {stride}": settle(one_layer(i), jackets) for i, stride in enumerate((2, 4, 8))}
+answers = {f"stride {stride}": settle(one_layer(i), jackets) for i, stride in enumerate((1, 2, 4, 8))}
 figures.image_row(swatches([red, blue, *answers.values()]), ["60%", "40%", *answers])
 
 # %% [markdown]
@@ -181,8 +188,8 @@ figures.image_row(swatches([red, blue, *answers.values()]), ["60%", "40%", *answ
 L, ab = lab.photos_to_lab(np.stack(gallery_photos(64)))
 checks = (torch.arange(64)[:, None] // 2 + torch.arange(64) // 2) % 2 * 2.0 - 1
 for name, error in (("a cast of 0.05", torch.ones_like(ab)), ("checks of 2 px", checks.expand_as(ab))):
-    pairs = zip(studies.seen(L, ab + 0.05 * error), studies.seen(L, ab), strict=True)
-    print(f"{name:15}", *(f"stride {2 * 2**i}: {F.l1_loss(x, y) / y.abs().mean():.2f}" for i, (x, y) in enumerate(pairs)))
+    pairs = zip(losses.perceptual_features(L, ab + 0.05 * error), losses.perceptual_features(L, ab), strict=True)
+    print(f"{name:15}", *(f"stride {2**i}: {F.l1_loss(x, y) / y.abs().mean():.2f}" for i, (x, y) in enumerate(pairs)))
 
 # %% [markdown]
 # L1 calls the two errors equal; the features do not. (The numbers: change of the features as a share of their size.)

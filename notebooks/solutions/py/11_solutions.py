@@ -80,7 +80,7 @@ print(sentence)
 def velocity_loss(network, L, ab, t):
     """Squared error of the velocity at times t (B,)."""
     seen, rest = model.residual(L, ab)
-    data = rest / model.spread
+    data = rest / model.residual_std
     noise = torch.randn_like(data)
     x = torch.lerp(noise, data, t.view(-1, 1, 1, 1))
     return F.mse_loss(network(x, t, seen), data - noise)
@@ -137,7 +137,7 @@ def cooled(L, tau, seed=0):
     for step in range(model.steps):
         t = torch.full((len(x),), step / model.steps, device=L.device)
         x = x + model.velocity(x, t, seen) / model.steps
-    return answer + F.interpolate(model.spread * x, size=L.shape[2:], mode="bilinear")
+    return answer + F.interpolate(model.residual_std * x, size=L.shape[2:], mode="bilinear")
 
 
 # %%
@@ -170,13 +170,13 @@ def painted_in(L, color, place):
     noise = model.noise(L)
     x = noise.clone()
     rest = color.view(1, 2, 1, 1) - F.interpolate(answer, size=seen.shape[2:], mode="area")
-    known = rest / model.spread
+    known = rest / model.residual_std
     for step in range(model.steps):
         now = step / model.steps
         x[:, :, *place] = torch.lerp(noise, known, now)[:, :, *place]
         t = torch.full((1,), now, device=L.device)
         x = x + model.velocity(x, t, seen) / model.steps
-    return answer + F.interpolate(model.spread * x, size=L.shape[2:], mode="bilinear")
+    return answer + F.interpolate(model.residual_std * x, size=L.shape[2:], mode="bilinear")
 
 
 # %%

@@ -181,8 +181,8 @@ SETUP_STUB = "def setup(profile, use_drive):\n    print('setup', profile, use_dr
 def colab(tmp_path):
     """Runs the setup cell in a Colab-like runtime; the course's address leads to a small local repository."""
     origin = tmp_path / "origin"
-    (origin / "g2g").mkdir(parents=True)
-    (origin / "g2g" / "setup.py").write_text(SETUP_STUB)
+    (origin / "app").mkdir(parents=True)
+    (origin / "app" / "setup.py").write_text(SETUP_STUB)
     git = ["git", "-C", str(origin), "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
         subprocess.run([*git, *command], check=True)
@@ -216,7 +216,7 @@ def test_setup_cell_redoes_an_interrupted_clone(colab, left):
     (half / "README.md").write_text("half")
     done = colab()
     assert done.returncode == 0, done.stderr
-    assert (colab.root / "g2g" / "setup.py").is_file() and not (colab.root / "README.md").exists()
+    assert (colab.root / "app" / "setup.py").is_file() and not (colab.root / "README.md").exists()
 
 
 def test_setup_cell_without_network_says_so_and_leaves_nothing(colab):

@@ -91,11 +91,10 @@ from g2g import evaluation, figures, lab, metrics, palette
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import predict
 from g2g.profiles import get_recipe, repo_root
-from g2g.runs import load_or_train, pretrained_model
+from g2g.runs import load_or_train, pretrained_model, published_score
 from g2g.figures import across
 from g2g.colorize import colorize_all
 from g2g.photos import gallery_photos
-from g2g.runs import published_score
 
 grid = figures.figure("Images in rows.")(figures.grid)  # in the style of g2g.figures
 photos = prepare(profile)

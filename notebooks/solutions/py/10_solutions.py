@@ -63,6 +63,14 @@ from g2g.figures import across
 from g2g.colorize import colorize_all
 from g2g.photos import gallery_photos
 
+
+def adversary(answer, ab, L, D, *_):
+    return F.softplus(-D(F.avg_pool2d(L, 4), F.avg_pool2d(answer, 4))).mean()
+
+
+def feature_matching(answer, ab, L, D, *_):
+    return losses.feature_matching(*(F.avg_pool2d(planes, 4) for planes in (answer, ab, L)), D)
+
 # %%
 red, blue = torch.tensor([[60.0, 40.0], [5.0, -45.0]]) / lab.AB_SCALE
 
@@ -131,21 +139,12 @@ figures.qualitative_grid({loss: [row[i] for row in rows.values()] for i, loss in
 # In the toy, then in the network.
 
 # %%
-def adversary(answer, ab, L, D, *_):
-    return F.softplus(-D(F.avg_pool2d(L, 4), F.avg_pool2d(answer, 4))).mean()
-
-
-def feature_matching(answer, ab, L, D, *_):
-    return losses.feature_matching(*(F.avg_pool2d(planes, 4) for planes in (answer, ab, L)), D)
-
-
 def pix2pix_hd(answer, ab, L, D, *_):
     """The adversary and ten times feature matching (Wang et al. 2018 have 10 and no L1)."""
     return adversary(answer, ab, L, D) + 10 * feature_matching(answer, ab, L, D)
 
-
-jackets = painted(torch.stack([red, red, red, blue, blue]))
 # %%
+jackets = painted(torch.stack([red, red, red, blue, blue]))
 tried = {"feature matching": feature_matching, "both": pix2pix_hd, "adversary": adversary}
 figures.image_row(swatches([red, blue, *(settle(loss, jackets, rounds=3) for loss in tried.values())]), ["60%", "40%", *tried])
 

@@ -12,11 +12,11 @@ export MALLOC_MMAP_MAX_ = 0
 export MALLOC_TOP_PAD_ = 268435456
 export MALLOC_TRIM_THRESHOLD_ = 17179869184
 
-.PHONY: help setup run test lint test-library test-notebooks test-slow notebooks report bench badges test-alone test-colab clean
+.PHONY: help setup run test lint test-library test-notebooks test-slow notebooks report site bench badges test-alone test-colab clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "also:       notebooks report bench badges test-slow test-alone test-colab clean"
+	@echo "also:       notebooks report site bench badges test-slow test-alone test-colab clean"
 
 setup:
 	@cat requirements.txt constraints.txt | cmp -s - .venv/installed || sh tools/install.sh
@@ -47,6 +47,18 @@ notebooks: badges
 
 report: setup
 	$(PY) -m report build
+
+# The book; with it, where npm is installed, the page that colors in the browser.
+site: setup
+	@cmp -s docs/site/requirements.txt .venv/installed-site || $(PY) -m pip install -q -r docs/site/requirements.txt -c constraints.txt
+	@cp docs/site/requirements.txt .venv/installed-site
+	@if [ ! -f web/package.json ]; then echo "web/ is absent: the page that colors in the browser is left out"; \
+	elif command -v npm >/dev/null; then $(PY) tools/export_onnx.py && npm --prefix web ci && npm --prefix web run build; \
+	else echo "npm is not installed: the page that colors in the browser is left out"; fi
+	rm -rf outputs/site
+	$(PY) docs/site/collect.py
+	$(PY) -m sphinx -q -b html -n -W --keep-going -c docs/site outputs/site-src outputs/site
+	@echo "the book: outputs/site/index.html"
 
 bench: setup
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

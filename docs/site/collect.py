@@ -1,4 +1,4 @@
-"""Copy what the book shows into outputs/site-src, in the same folders, so that relative links between pages stay true."""
+"""Copy what the book shows into outputs/site-src, in the same folders, so that links between pages stay true."""
 
 import os
 import re
@@ -10,11 +10,9 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "outputs" / "site-src"
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "docs/site/README.md", "data/README.md",
-         "data/gallery/README.md", "results/**/*.md", "notebooks/*.ipynb", "notebooks/solutions/*.ipynb")  # fmt: skip
-BADGE = re.compile(
-    r"\[!\[Open In Colab\]\([^)]*\)\]\([^)]*\)"
-)  # the book has a button of its own, and loads no picture
+PAGES = "*.md docs/*.md docs/site/README.md data/README.md data/gallery/README.md results/**/*.md"
+NOTEBOOKS = "notebooks/*.ipynb notebooks/solutions/*.ipynb"
+BADGE = re.compile(r"\[!\[Open In Colab\]\([^)]*\)\]\([^)]*\)")  # a picture from a server; the book has a button
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 CAPTION = re.compile(r"figures\.figure\(\s*\"([^\"]+)\"")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -22,75 +20,65 @@ REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["ur
 
 
 def relinked(text: str, page: Path, pages: set[Path]) -> str:
-    """The Markdown `text` of `page`, its pictures copied and its links to files that are no pages sent to the repository."""
+    """The Markdown `text` of `page`, its pictures copied, links to files that are no pages led to the repository."""
 
     def link(match: re.Match) -> str:
         mark, words, target = match.groups()
-        path, _, anchor = target.partition("#")
+        path, sign, anchor = target.partition("#")
         if not path or re.match(r"\w+:", path):
             return match[0]
         file = Path(os.path.normpath(page.parent / path))
         if not file.exists():
             raise FileNotFoundError(f"{page.relative_to(ROOT)} links to {target}, and there is no such file")
+        name = file.relative_to(ROOT)
         if mark:
-            copy = SOURCE / file.relative_to(ROOT)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, copy)
+            write(name, file.read_bytes())
         if mark or file in pages:
             return match[0]
-        kind = "tree" if file.is_dir() else "blob"
-        return (
-            f"[{words}]({REPOSITORY}/{kind}/main/{file.relative_to(ROOT).as_posix()}{'#' + anchor if anchor else ''})"
-        )
+        return f"[{words}]({REPOSITORY}/{'tree' if file.is_dir() else 'blob'}/main/{name.as_posix()}{sign}{anchor})"
 
     return LINK.sub(link, BADGE.sub("", text))
 
 
 def notebook(page: Path, pages: set[Path]) -> str:
-    """The saved notebook with its setup folded and an alternative text for each picture: its caption, else its section."""
+    """The saved notebook, its setup folded; a picture's alternative text is its caption or its section."""
     book = nbformat.read(page, as_version=4)
     section = ""
     for cell in book.cells:
         if cell.cell_type == "markdown":
             cell.source = relinked(cell.source, page, pages)
             section = (HEADING.findall(cell.source) or [section])[-1]
-            continue
-        if "setup" in cell.metadata.get("tags", []):
-            cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
-        caption = CAPTION.search(cell.source)
-        alternative = caption[1] if caption else f"Figure of the section “{section}”, described in the text beside it"
-        cell.metadata["mystnb"] = {"image": {"alt": alternative}}
+        elif "setup" in cell.metadata.get("tags", []):
+            cell.metadata["tags"] = ["setup", "hide-input"]
+        else:
+            caption = CAPTION.search(cell.source)
+            cell.metadata["mystnb"] = {"image": {"alt": caption[1] if caption else f"Picture of section {section}"}}
     return nbformat.writes(book)
 
 
-def main() -> None:
-    shutil.rmtree(SOURCE, ignore_errors=True)
-    pages = {path for pattern in PAGES for path in ROOT.glob(pattern) if path.name != "captions.md"}
-    for page in sorted(pages):
-        copy = SOURCE / page.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        text = notebook(page, pages) if page.suffix == ".ipynb" else relinked(page.read_text("utf-8"), page, pages)
-        if not HEADING.search(text):  # a published table: its path is its title
-            text = (
-                f"# {' · '.join(page.relative_to(ROOT / 'results').with_suffix('').parts).replace('_', ' ')}\n\n{text}"
-            )
-        copy.write_text(text, encoding="utf-8")
-    (SOURCE / "api").mkdir()
-    for module in sorted(path.stem for path in (ROOT / "g2g").glob("[a-z]*.py")):
-        title = f"# g2g.{module}\n\n```{{eval-rst}}\n.. automodule:: g2g.{module}\n   :members:\n```\n"
-        (SOURCE / "api" / f"{module}.md").write_text(title)
-    reports = sorted(ROOT.glob("outputs/*/report/index.html"), key=lambda path: path.stat().st_mtime)
-    extra = {"color": ROOT / "web" / "dist"} | ({"report": reports[-1].parent} if reports else {})
-    words = {"color": "Color a photo in the browser", "report": "The report, written anew"}
-    links = []
-    for name, folder in extra.items():
-        if (folder / "index.html").exists():
-            shutil.copytree(folder, SOURCE / "_extra" / name)
-            links.append(f'<p><a href="{name}/index.html"><strong>{words[name]}</strong></a></p>')
-    (SOURCE / "_extra").mkdir(exist_ok=True)
-    index = (ROOT / "docs" / "site" / "index.md").read_text(encoding="utf-8")
-    (SOURCE / "index.md").write_text(index.replace("<!-- extra -->", "\n".join(links)), encoding="utf-8")
+def write(name: Path, content: bytes) -> None:
+    (SOURCE / name).parent.mkdir(parents=True, exist_ok=True)
+    (SOURCE / name).write_bytes(content)
 
 
 if __name__ == "__main__":
-    main()
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    (SOURCE / "_extra").mkdir(parents=True)
+    pages = {path for pattern in f"{PAGES} {NOTEBOOKS}".split() for path in ROOT.glob(pattern)}
+    for page in pages:
+        name, text = page.relative_to(ROOT), page.read_text(encoding="utf-8")
+        text = notebook(page, pages) if page.suffix == ".ipynb" else relinked(text, page, pages)
+        if name.parts[0] == "results" and not text.startswith("# "):  # a published table: its path is its title
+            text = f"# {' · '.join(name.with_suffix('').parts[1:]).replace('_', ' ')}\n\n{text}"
+        write(name, text.encode())
+    for path in (ROOT / "g2g").glob("[a-z]*.py"):
+        text = f"# g2g.{path.stem}\n\n```{{eval-rst}}\n.. automodule:: g2g.{path.stem}\n   :members:\n```\n"
+        write(Path("api", f"{path.stem}.md"), text.encode())
+    links = ""
+    reports = sorted(ROOT.glob("outputs/*/report/index.html"), key=lambda path: path.stat().st_mtime)
+    for start in [*(ROOT / "web/dist").glob("index.html"), *reports[-1:]]:
+        folder, words = ("report", "The report") if start in reports else ("color", "Color a photo in the browser")
+        shutil.copytree(start.parent, SOURCE / "_extra" / folder)
+        links += f'<p><a href="{folder}/index.html"><strong>{words}</strong></a></p>\n'
+    index = (ROOT / "docs/site/index.md").read_text(encoding="utf-8")
+    write(Path("index.md"), index.replace("<!-- extra -->", links).encode())

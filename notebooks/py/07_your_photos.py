@@ -142,8 +142,8 @@ figures.image_row([photo, gray], ["as it came", "what the models see"])
 #
 # ## 7.2 The models at hand
 #
-# We take the three models of this profile, and train them now if they are not there yet. If something else is on
-# this machine (released weights or a run of a larger profile), it gets a column of its own, *also here*.
+# We take the three models of this profile, and train them now if they are not there yet. The pretrained model that
+# came with the repository gets a column of its own, *pretrained*.
 
 # %%
 training_photos = prepare(profile)
@@ -175,7 +175,8 @@ figures.image_row([gray, *columns.values(), photo], ["gray", *columns, "as it ca
 # A network trained on small squares is at its best near that size: in a full-size photo a face would be
 # larger than anything it has seen. So the photo is reduced to about as many pixels as a training photo had,
 # **in its own shape**, not squeezed to a square. The U-Net halves the picture five times, so both sides are
-# rounded to multiples of 32. Padding would gray the colors along it.
+# rounded to multiples of 32. Padding would gray the colors along it. As `colorize` does, we average the prediction with
+# that of the mirror image, mirrored back.
 
 # %%
 def reduced(photo, size):
@@ -189,7 +190,7 @@ def reduced(photo, size):
 model = list(nets)[-1]
 L_small, _ = reduced(photo, sizes[model])
 h, w = L_small.shape[2:]
-ab_small = predict(nets[model], L_small)
+ab_small = (predict(nets[model], L_small) + predict(nets[model], L_small.flip(-1)).flip(-1)) / 2
 print(f"{model}: L of {w} x {h} px gives ab of {w} x {h}")
 
 # %%

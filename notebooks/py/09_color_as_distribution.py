@@ -663,7 +663,7 @@ for share, line in dials.groupby("rebalancing"):
     left = line.nsmallest(1, "colorfulness")[["colorfulness", "gain"]].iloc[0]
     words = f"{share:g}" if share < 1 else "rebalancing 1"
     ax.annotate(words, left, (-7, -12), textcoords="offset points", ha="right", fontsize=9)
-ax.axvline(truth, color=figures.color("truth"), ls="--", label="colorfulness of the truth")
+ax.axvline(truth, color=figures.color("ground_truth"), ls="--", label="colorfulness of the truth")
 ax.axhline(0, color=figures.color("gray"), lw=0.8)
 ax.set(xlabel="colorfulness", ylabel="PSNR over gray, dB", xlim=(0, 50), ylim=(-1.5, 1.6))
 ax.legend()

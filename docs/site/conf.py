@@ -38,7 +38,7 @@ html_theme_options = {
     "use_repository_button": True,
     "use_download_button": False,
     "launch_buttons": {"colab_url": "https://colab.research.google.com"},
-    "home_page_in_toc": True,
+    "navbar_persistent": [],  # the search field stands in the sidebar already
 }
 
 # MathJax comes from a package, not from a server: the book asks the network for nothing.
@@ -55,10 +55,11 @@ def copy_mathjax(app, error):
         copy_asset(str(_offline / "output" / "chtml"), str(target / "output" / "chtml"))
 
 
-def without_substitutions(app, what, name, obj, options, lines):
-    lines[:] = [line.replace("|", r"\|") for line in lines]  # |ab| is a magnitude here
+def as_restructured_text(app, what, name, obj, options, lines):
+    """|ab| is a magnitude and no substitution; a power may follow a name."""
+    lines[:] = [line.replace("|", r"\|").replace("`²", r"`\ ²") for line in lines]
 
 
 def setup(app):
-    app.connect("autodoc-process-docstring", without_substitutions)
+    app.connect("autodoc-process-docstring", as_restructured_text)
     app.connect("build-finished", copy_mathjax)

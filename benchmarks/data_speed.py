@@ -101,7 +101,7 @@ def measure(folder, options):
     preparing = time.perf_counter() - began
     loader = dataloaders(photos, options.batch, device="cpu").train
     handed = dataloaders(photos, options.batch, device="cpu").train
-    handed.after_batch = lambda batch: batch  # uint8 photos, where they go to an accelerator
+    handed.augment = lambda photos, rng: photos  # uint8 photos, where they go to an accelerator
     first = epoch_seconds(loader)
     memory = peak_memory() - before
     paths = [folder / name for name in photos.files("train")]

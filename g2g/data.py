@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import warnings
@@ -16,9 +17,6 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from fastai.data.core import DataLoaders
-from fastai.data.load import DataLoader
-from fastcore.all import chunked, num_cpus
 
 from g2g import files
 from g2g.files import disk_full_explained, locked, need_disk, printable
@@ -29,12 +27,12 @@ from g2g.sources import SOURCES, seeded
 
 SPLITS = ("train", "valid", "test")
 VERSION = 2  # raise it when the same photos would give other arrays
-COLUMNS = ["file", "sha256", "width", "height", "chroma", "split", "skipped"]
+WORDS, NUMBERS = ("file", "sha256", "split", "skipped"), ("width", "height", "chroma")  # columns of the manifest
 
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """Prepared photos.
+    """Prepared photos, whose attributes `train`, `valid` and `test` are read-only uint8 arrays (N,S,S,3) on disk.
 
     Attributes:
         folder: where the arrays and `manifest.csv` lie.
@@ -43,8 +41,6 @@ class Photos:
             CIE units), split, skipped (why; "" where used). Used rows are in the order of their array.
         hash: 16 hex digits of what went in and how: names, contents and splits of the photos used, size;
             not where they lie.
-
-    `.train`, `.valid` and `.test` are read-only uint8 arrays (N, S, S, 3) on disk, opened when asked for.
     """
 
     folder: Path
@@ -86,12 +82,10 @@ class Photos:
 def prepare(profile: Profile, *, progress: bool = True) -> Photos:
     """Decode, turn upright and squash the profile's photos to squares once; later calls open what is there.
 
-    Validation is 5% of the training photos (at least one), chosen by seed before any is skipped. A training
-    photo that is a validation or test photo too (same bytes) is skipped, and a validation photo likewise.
-    The result lies in `cache_root()/prepared/`; changed photos or other settings make another one.
-
-    Args:
-        progress: show it, and list what was skipped.
+    Validation photos, where the source has none, are 5% of the training photos (at least one), chosen by seed before
+    any is skipped. A training photo that is a validation or test photo too (same bytes) is skipped, and a validation
+    photo likewise. The result lies in `cache_root()/prepared/`; changed photos or other settings make another one.
+    `progress` shows it, and lists what was skipped.
 
     Raises:
         ValueError: unknown source; a split without a usable photo (with what was there and why not).
@@ -114,52 +108,39 @@ def prepare(profile: Profile, *, progress: bool = True) -> Photos:
         if photos is None:
             files.sweep(folder.parent)
             with disk_full_explained(folder.parent):
-                _build(folder, items, settings, progress, profile)
+                _build(folder, items, settings, progress)
             photos = _load(folder)
-    if progress:
-        _list_skipped(photos)
+    skipped = photos.manifest[photos.manifest["skipped"] != ""]
+    if progress and len(skipped):
+        print(f"{len(skipped):,} of {len(photos.manifest):,} photos skipped:{_reasons(skipped[:10])}")
+        print(f"all of them: {folder / 'manifest.csv'}")
     return photos
 
 
-def _list_skipped(photos):
-    skipped = photos.manifest[photos.manifest["skipped"] != ""]
-    if len(skipped):
-        print(f"{len(skipped):,} of {len(photos.manifest):,} photos skipped, the first of them:")
-        print("\n".join(_reasons(skipped.head(10))))
-        print(f"all of them: {photos.folder / 'manifest.csv'}")
-
-
 def _reasons(rows):
-    return [f"  {printable(row.file)}: {row.skipped}" for row in rows.itertuples()]
+    return "".join(f"\n  {printable(row.file)}: {row.skipped}" for row in rows.itertuples())
 
 
 def _key(items, settings):
     """16 hex digits of the settings and of every file's name, path, size and time of change."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for split in SPLITS:
-        for item in items[split]:
-            stamp = None
-            if item.path.exists():  # or a link that leads nowhere: it will be listed as skipped
-                status = item.path.stat()
-                stamp = (status.st_size, status.st_mtime_ns)
-            facts = (split, item.name, str(item.path.absolute()), item.box, stamp)
-            digest.update(repr(facts).encode(errors="surrogatepass"))
-    return digest.hexdigest()[:16]
+    facts = [settings]
+    for split, chosen in items.items():
+        for item in chosen:
+            status = item.path.stat() if item.path.exists() else None  # a link that leads nowhere will be skipped
+            stamp = status and (status.st_size, status.st_mtime_ns)
+            facts.append((split, item.name, str(item.path.absolute()), item.box, stamp))
+    return hashlib.sha256(repr(facts).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _load(folder):
     """The finished cache in `folder`; None if there is none or if it was damaged since."""
     if not folder.exists():
         return None
+    # A photo may be called NA: only an empty number is missing
+    options = {"dtype": dict.fromkeys(WORDS, str), "na_values": dict.fromkeys(NUMBERS, [""]), "keep_default_na": False}
     try:
         about = json.loads((folder / "about.json").read_text())
-        manifest = pd.read_csv(  # a photo may be called NA: only an empty number is missing
-            folder / "manifest.csv",
-            dtype=dict.fromkeys(("file", "sha256", "split", "skipped"), str),
-            keep_default_na=False,
-            na_values=dict.fromkeys(("width", "height", "chroma"), [""]),
-            encoding_errors="surrogateescape",
-        )
+        manifest = pd.read_csv(folder / "manifest.csv", encoding_errors="surrogateescape", **options)
         photos = Photos(folder, about["size"], manifest, about["hash"])
         if all(len(photos._open(split)) == len(photos.files(split)) for split in SPLITS):
             return photos
@@ -170,7 +151,7 @@ def _load(folder):
     return None
 
 
-def _build(folder, items, settings, show, profile):
+def _build(folder, items, settings, show):
     """Write the cache under a temporary name; it gets its own name when it is complete."""
     work = folder.with_suffix(".tmp")
     shutil.rmtree(folder, ignore_errors=True)  # only a damaged one can be there
@@ -183,7 +164,10 @@ def _build(folder, items, settings, show, profile):
         with warnings.catch_warnings(action="ignore"), files.progress(n, "prepare", "photos", show) as bar:
             manifest = _fill(work, items, settings, bar)
         for split in SPLITS if items["valid"] else ("test",):
-            _check_any_used(manifest[manifest["split"] == split], split, profile)
+            rows = manifest[manifest["split"] == split]
+            if not (rows["skipped"] == "").any():
+                needed = "at least three are needed, one each to train, to validate and to test"
+                raise ValueError(f"no usable {split} photo among {len(rows)} of {n}; {needed}{_reasons(rows[:5])}")
         used = manifest[manifest["skipped"] == ""][["split", "file", "sha256"]].to_numpy().tolist()
         about = settings | {"hash": hashlib.sha256(repr((settings, used)).encode()).hexdigest()[:16]}
         (work / "about.json").write_text(json.dumps(about))
@@ -197,10 +181,15 @@ def _fill(work, items, settings, bar):
     """Decode all photos into the arrays; returns the manifest."""
     rows, seen = [], {}
     with ExitStack() as stack:
+        # Threads, not processes: Pillow and NumPy work outside of Python's lock, and threads leave no orphans
+        pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
         # Not memory maps, which die of SIGBUS on a full disk, where a write raises an error to explain
         arrays = {name: stack.enter_context(open(work / f"{name}.rgb", "wb")) for name in SPLITS}
-        for split, chosen in items.items():
-            for item, (facts, pixels) in _decoded(chosen, settings):
+        plan = [(split, item) for split, chosen in items.items() for item in chosen]
+        for start in range(0, len(plan), 64):  # not all at once: results wait in memory
+            part = plan[start : start + 64]
+            decoded = _decode([item for _, item in part], settings["size"], pool)
+            for (split, item), (facts, pixels) in zip(part, decoded, strict=True):
                 row = {"file": item.name, "split": split} | facts
                 if split == "train" and arrays["valid"].tell() == 0:
                     row["split"] = "valid"  # those chosen were all unusable: the next photo takes their place
@@ -211,152 +200,112 @@ def _fill(work, items, settings, bar):
                     seen.setdefault(row["sha256"], row)
                 rows.append(row)
                 bar.update(1)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=[*WORDS, *NUMBERS])
 
 
-def _decoded(items, settings):
-    """Pairs of an item and what `decode` says of it, in order."""
-    work = partial(decode, size=settings["size"])
-    # Threads, not processes: Pillow and NumPy work outside of Python's lock, and threads leave no orphans
-    with ThreadPoolExecutor(num_cpus()) as pool:
-        for some in chunked(items, 64):  # not all at once: results wait in memory
-            decoded = list(pool.map(work, some))
-            _add_chroma(decoded)
-            yield from zip(some, decoded, strict=True)
-
-
-def _add_chroma(decoded):
-    """Put into the facts of each photo the mean of its CIE chroma; all in one go, which is much faster."""
+def _decode(items, size, pool):
+    """What `photos.decode` says of each item, and of each photo the mean CIE chroma: in one go, which is faster."""
+    decoded = list(pool.map(partial(decode, size=size), items))
     usable = [(facts, pixels) for facts, pixels in decoded if pixels is not None]
-    if not usable:
-        return
-    _, ab = photos_to_lab(np.stack([pixels for _, pixels in usable]))
-    chroma = AB_SCALE * torch.hypot(ab[:, 0], ab[:, 1]).mean((1, 2))
-    for (facts, _), mean in zip(usable, chroma.tolist(), strict=True):
-        facts["chroma"] = round(mean, 4)
+    if usable:
+        _, ab = photos_to_lab(np.stack([pixels for _, pixels in usable]))
+        chroma = AB_SCALE * torch.hypot(ab[:, 0], ab[:, 1]).mean((1, 2))
+        for (facts, _), mean in zip(usable, chroma.tolist(), strict=True):
+            facts["chroma"] = round(mean, 4)
+    return decoded
 
 
 def _why_not(row, seen, min_chroma):
-    twin = seen.get(row["sha256"], row)
-    if twin["split"] != row["split"]:
-        return f"same file as {twin['split']} photo {printable(twin['file'])}"
+    duplicate = seen.get(row["sha256"], row)
+    if duplicate["split"] != row["split"]:
+        return f"same file as {duplicate['split']} photo {printable(duplicate['file'])}"
     if row["split"] != "test" and row["chroma"] < min_chroma:
         return f"mean chroma {row['chroma']:.2f} is below {min_chroma:g}"
     return ""
 
 
-def _check_any_used(rows, split, profile):
-    if not (rows["skipped"] == "").any():
-        where, reasons = profile.data_dir or profile.source, ";".join(_reasons(rows.head(5)))
-        raise ValueError(
-            f"no usable {split} photo among {len(rows)} in {where}; at least three photos are needed, "
-            f"one each to train, to validate and to test.{reasons}"
-        )
+class PhotoLoader:
+    """Batches of one split, as fastai's Learner wants them: L (B,1,S,S) and ab (B,2,S,S), normalized, float32.
 
-
-class PhotoLoader(DataLoader):
-    """fastai `DataLoader` of (L, ab) batches: L (B,1,S,S) and ab (B,2,S,S), normalized, float32, on `device`.
-
-    With `shuffle` order, flips, crops and softness of an epoch are drawn from (seed, epoch): the same after a resume.
+    With `shuffle`, order, flips, softness and crops of an epoch are drawn from (seed, epoch): the same after a resume.
     `epoch` may be set; it counts up by itself at the end of each epoch. The other arguments as in `dataloaders`.
     """
 
     def __init__(
-        self,
-        photos: Photos,
-        split: str,
-        bs=32,
-        *,
-        shuffle=False,
-        steps_per_epoch=None,
-        min_crop_side=1.0,
-        softness=1.0,
-        seed=42,
-        device="cpu",
+        self, photos, split, bs, shuffle=False, seed=42, min_crop_side=1.0, softness=1.0, steps_per_epoch=None
     ):
-        names = photos.files(split)
         if bs < 1:
             raise ValueError(f"batch_size is {bs}; it must be at least 1")
-        if not names:
-            raise ValueError(f"there are no {split} photos in {photos.folder}")
-        # A last batch of one photo breaks batch norm: training drops it, and another photo the next epoch
-        last_batch_is_single = len(names) % bs == 1 and len(names) > bs > 1
-        n = min(len(names), bs * steps_per_epoch) if steps_per_epoch else None
-        super().__init__(names, bs=bs, shuffle=shuffle, drop_last=shuffle and last_batch_is_single, n=n, device=device)
-        self.photos, self.split, self.seed, self.epoch = photos, split, seed, 0
+        self.pixels, self.bs, self.shuffle, self.seed, self.epoch = getattr(photos, split), bs, shuffle, seed, 0
         self.min_crop_side, self.softness = min_crop_side, softness
+        self.n = len(self.pixels)
+        if not self.n:
+            raise ValueError(f"there are no {split} photos in {photos.folder}")
+        if steps_per_epoch:
+            self.n = min(self.n, bs * steps_per_epoch)
+        last_batch_is_single = self.n % bs == 1 and self.n > bs > 1
+        if shuffle and last_batch_is_single:  # it breaks batch norm: left out, the next epoch leaves out another one
+            self.n -= 1
 
-    def get_idxs(self):
-        """The order of this epoch; draws its flips, crops and softness too."""
+    def to(self, device):
+        self.device = torch.device(device)
+
+    def __len__(self):
+        return math.ceil(self.n / self.bs)
+
+    def one_batch(self):
+        return next(iter(self))
+
+    def __iter__(self):
         if not self.shuffle:
-            return list(range(self.n))
+            yield from batches(self.pixels, self.bs, self.device)
+            return
         rng = np.random.default_rng([self.seed, self.epoch])
-        photos = len(self.dataset)
-        self.flips = rng.random(photos) < 0.5
-        order = rng.permutation(photos)[: self.n].tolist()
-        self.sides = torch.from_numpy(rng.uniform(self.min_crop_side, 1, photos)).float()
-        self.places = torch.from_numpy(rng.random((photos, 2))).float()
-        self.scales = torch.from_numpy(rng.uniform(self.softness, 1, photos)).float()
-        return order
+        order = rng.permutation(len(self.pixels))[: self.n]
+        for start in range(0, self.n, self.bs):
+            photos = torch.from_numpy(np.asarray(self.pixels[order[start : start + self.bs]]))
+            if self.device.type == "cuda":
+                photos = photos.pin_memory()  # so that the copy does not wait
+            yield self.augment(photos.to(self.device, non_blocking=True), rng)
+        self.epoch += 1
 
-    def create_batches(self, samps):
-        """uint8 photos (B,S,S,3), one gather from the array each; with `shuffle` some of them mirrored."""
-        pixels = getattr(self.photos, self.split)
-        for index in chunked(samps, self.bs, self.drop_last):
-            photos = torch.from_numpy(np.asarray(pixels[index]))
-            for i, photo in zip(index, photos, strict=True):  # photo by photo: in the processor's cache
-                if self.shuffle and self.flips[i]:
-                    photo.copy_(photo.flip(1))
-            if self.shuffle and min(self.min_crop_side, self.softness) < 1:
-                yield photos, self.scales[index], self.sides[index], self.places[index]
-            else:
-                yield (photos,)
-
-    def after_batch(self, batch):
-        """Softened, to Lab, cropped, on the device."""
-        photos, *drawn = batch
-        if not drawn:
-            return photos_to_lab(photos)
-        scales, *squares = drawn
+    def augment(self, photos, rng):
+        """uint8 photos (B,S,S,3), half of them mirrored, softened and cropped, to (L, ab), on their device."""
+        n, device = len(photos), photos.device
+        flips, places = torch.from_numpy(rng.random(n) < 0.5), torch.from_numpy(rng.random((n, 2))).float()
+        scales = torch.from_numpy(rng.uniform(self.softness, 1, n))
+        sides = torch.from_numpy(rng.uniform(self.min_crop_side, 1, n)).float()
+        photos = torch.where(flips[:, None, None, None].to(device), photos.flip(2), photos)
         if self.softness < 1:
             photos = softened(photos, scales)
         L, ab = photos_to_lab(photos)
-        if self.min_crop_side == 1:
-            return L, ab
-        return cropped(L, *squares), cropped(ab, *squares)
-
-    def after_iter(self):
-        self.epoch += 1
-
-    def new(self, dataset=None, cls=None, **kwargs):
-        """This loader with another `bs`, `shuffle` or `device`, as fastai's `get_preds` asks."""
-        options = {name: kwargs.get(name, getattr(self, name)) for name in ("bs", "shuffle", "device")}
-        options |= {"min_crop_side": self.min_crop_side, "softness": self.softness, "seed": self.seed}
-        return PhotoLoader(self.photos, self.split, **options)
+        if self.min_crop_side < 1:
+            sides, places = sides.to(device), places.to(device)
+            L, ab = cropped(L, sides, places), cropped(ab, sides, places)
+        return L, ab
 
 
 def softened(photos: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-    """uint8 photos (B,S,S,3), each as if enlarged from `scales` (B,) of its side, to the nearest eighth of the side.
+    """uint8 photos (B,S,S,3), each as if enlarged from `scales` (B,) of its side, to the nearest eighth.
 
     Copies of training photos are soft, a large photo made small is sharp: the networks shall know both.
     """
     size = photos.shape[1]
-    sides = (scales * 8).round().clamp(min=1) / 8 * size
     planes = photos.movedim(-1, 1).float()
-    for side in sides.unique().round().int().tolist():
-        chosen = sides.round() == side
+    sides = (scales * 8).round().clamp(min=1) * size / 8
+    for side in sides.int().unique().tolist():
+        chosen = sides.int() == side
         if side < size:
             small = F.interpolate(planes[chosen], size=(side, side), mode="bilinear", antialias=True)
             planes[chosen] = F.interpolate(small, size=(size, size), mode="bilinear")
-    return planes.round().clamp(0, 255).byte().movedim(1, -1)
+    return planes.round().byte().movedim(1, -1)
 
 
 def cropped(planes: torch.Tensor, sides: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Squares cut out of `planes` (B,C,S,S) and enlarged to S again, bilinearly.
 
-    Args:
-        sides: (B,), the fraction of the side that is kept, in (0, 1].
-        places: (B,2), where a square lies between left (0) and right (1), and between top and bottom.
+    `sides` (B,) are the fractions of the side that are kept, in (0, 1]; `places` (B,2) say where a square lies between
+    left (0) and right (1), and between top and bottom.
     """
     theta = torch.zeros(len(planes), 2, 3, device=planes.device)
     theta[:, 0, 0] = sides
@@ -366,27 +315,24 @@ def cropped(planes: torch.Tensor, sides: torch.Tensor, places: torch.Tensor) -> 
     return F.grid_sample(planes, grid, padding_mode="border", align_corners=False)
 
 
-def dataloaders(
-    photos: Photos, batch_size=32, seed=42, device=None, min_crop_side=1.0, softness=1.0, steps_per_epoch=None
-) -> DataLoaders:
+def dataloaders(photos: Photos, batch_size=32, seed=42, device=None, **augmentation):
     """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
 
-    The training loader draws order, flips, crops and softness from (`seed`, `dls.train.epoch`).
-
     Args:
+        seed: order, flips, softness and crops are drawn from it and `dls.train.epoch`.
         device: None is CUDA where there is one, else the CPU.
-        min_crop_side: the least fraction of the side that a random crop keeps; 1: none.
-        softness: the least scale from which photos are enlarged again, see `softened`; 1: none.
-        steps_per_epoch: batches of an epoch, of photos drawn anew each time; None: all photos.
+        augmentation: `min_crop_side`, the least fraction of the side that a random crop keeps; `softness`, the least
+            scale from which photos are enlarged again, see `softened`; `steps_per_epoch`, so many batches of photos
+            drawn anew make an epoch. By default 1, 1 and None: no crops, none softened, all photos.
 
     Raises:
         ValueError: `batch_size` below 1, or no photos.
     """
+    from fastai.data.core import DataLoaders  # here, because `prepare` does not need it
+
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    options = {"min_crop_side": min_crop_side, "softness": softness, "steps_per_epoch": steps_per_epoch}
-    train = PhotoLoader(photos, "train", batch_size, shuffle=True, seed=seed, device=device, **options)
-    valid = PhotoLoader(photos, "valid", batch_size, seed=seed, device=device)
-    return DataLoaders(train, valid, path=photos.folder, device=device)
+    train = PhotoLoader(photos, "train", batch_size, shuffle=True, seed=seed, **augmentation)
+    return DataLoaders(train, PhotoLoader(photos, "valid", batch_size), path=photos.folder, device=device)
 
 
 def batches(array: np.ndarray, batch_size: int = 32, device="cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -28,6 +28,7 @@ SKIMAGE, SKLEARN = "skimage/data", "sklearn/datasets/images"
 TRAIN = [f"{SKIMAGE}/coffee.png", f"{SKIMAGE}/rocket.jpg", f"{SKIMAGE}/motorcycle_left.png", f"{SKLEARN}/china.jpg"]
 TEST = [f"{SKIMAGE}/astronaut.png", f"{SKIMAGE}/chelsea.png", f"{SKLEARN}/flower.jpg"]
 FOLDERS = {"train": "train", "val": "valid", "valid": "valid", "validation": "valid", "test": "test"}
+UNUSED = "outside of them, not used"
 COCO = "https://s3.amazonaws.com/fast-ai-coco/coco_sample.tgz"
 HINT = "Try again, or set G2G_COCO_URL to a mirror, G2G_DATA to a folder of photos, or G2G_PROFILE=smoke."
 
@@ -63,13 +64,14 @@ def folder(profile: Profile):
         raise FileNotFoundError(f"{profile.data_dir} is not a folder; set G2G_DATA=/your/photos")
     found = defaultdict(list)
     for item in _find(root):
-        found[FOLDERS.get(item.name.split("/")[0].lower(), "elsewhere")].append(item)
-    if set(found) == {"elsewhere"}:
-        return _split(found["elsewhere"], profile)
-    train = found["train"] or found.pop("elsewhere", [])
-    print(f"{root}: {len(train):,} photos to train", *(f"{len(found[key]):,} {key}" for key in found if key != "train"))
+        found[FOLDERS.get(item.name.split("/")[0].lower(), UNUSED)].append(item)
+    if set(found) == {UNUSED}:
+        return _split(found[UNUSED], profile)
+    train = found["train"] or found.pop(UNUSED, [])
+    others = [f"{len(found[key]):,} {key}" for key in found if key != "train"]
+    print(f"photos in {root}: {', '.join([f'{len(train):,} train', *others])}")
     if not train:
-        raise ValueError(f"{root} holds no photos to train on beside its folders {', '.join(found)}")
+        raise ValueError(f"{root} holds no photos to train on beside {', '.join(others)}")
     valid = _choose(found["valid"], max(1, round(0.05 * profile.n_train)))
     if not found["test"]:
         return *_split(train, profile)[:2], valid
@@ -108,6 +110,8 @@ def _choose(items, n):
 
 def _split(items, profile):
     """80% train, 20% test, then at most n of each: no profile trains on another one's test photos."""
+    if len(items) < 3:
+        raise ValueError(f"{len(items)} of at least three photos: one each to train, to validate and to test")
     order, n_test = seeded(items), max(1, round(0.2 * len(items)))
     return _choose(order[n_test:], profile.n_train), _choose(order[:n_test], profile.n_test), []
 

@@ -20,6 +20,7 @@ from skimage import color
 from g2g import data, sources
 from g2g import files as cache
 from g2g.data import prepare
+from g2g.photos import add_provenance, save_photo
 from g2g.profiles import PROFILES, Profile
 
 SIZE = 32
@@ -157,15 +158,38 @@ def test_nothing_usable_is_an_error_that_says_why(tmp_path, own_cache):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="no photos under .*empty.*jpg"):
         prepare(own(tmp_path / "empty"))
-    make(tmp_path / "two", ["a.png", "b.png"])
-    with pytest.raises(ValueError, match="no usable train photo"):
-        prepare(own(tmp_path / "two"))
+    for n in (1, 2):
+        make(tmp_path / f"of {n}", [f"{i}.png" for i in range(n)])
+        with pytest.raises(ValueError, match=f"{n} of at least three photos"):
+            prepare(own(tmp_path / f"of {n}"))
+    make(tmp_path / "split", ["train/a.png", "test/b.png"])
+    with pytest.raises(ValueError, match="no usable train photo among 0 of 2; at least three are needed"):
+        prepare(own(tmp_path / "split"))
     profile = splits(tmp_path / "broken")
     for path in (tmp_path / "broken/test").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"no usable test photo.*empty file"):
+    with pytest.raises(ValueError, match=r"(?s)no usable test photo.*empty file"):
         prepare(profile)
     assert not leftovers(own_cache) and not finished(own_cache)
+
+
+def test_results_of_colorize_are_not_trained_on(tmp_path, capsys):
+    profile = splits(tmp_path)
+    result = Image.open(tmp_path / "train/a00.png")
+    result.info["exif"] = add_provenance(None, "a model")
+    save_photo(result, tmp_path / "train/a00-color.jpg")
+    result.convert("RGB").save(tmp_path / "train/wedding-color.jpg")  # named like a result, and is none
+    photos = prepare(profile)
+    used = photos.files("train") + photos.files("valid")
+    assert "train/wedding-color.jpg" in used and "train/a00-color.jpg" not in used
+    assert "train/a00-color.jpg: its colors were predicted by g2g" in capsys.readouterr().out
+
+
+def test_own_validation_photos_are_validated_on(tmp_path):
+    profile = splits(tmp_path)
+    make(tmp_path, ["Val/v0.png", "Val/v1.png"], seed=2)
+    photos = prepare(dataclasses.replace(profile, n_train=40))
+    assert photos.files("valid") == ["Val/v0.png", "Val/v1.png"] and len(photos.train) == 20 and len(photos.test) == 5
 
 
 def test_the_filters_of_warnings_stay_as_they_were(tmp_path, monkeypatch):

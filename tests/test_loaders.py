@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from g2g.data import Photos, batches, cropped, dataloaders
+from g2g.data import Photos, batches, cropped, dataloaders, softened
 from g2g.lab import photos_to_lab
 
 N, SIZE = {"train": 37, "valid": 6, "test": 5}, 32
@@ -104,22 +104,21 @@ def test_the_test_photos_are_never_read(photos, tmp_path):
     assert len(list(dls.train)) == 5 and len(list(dls.valid)) == 1
     assert len(dls.loaders) == 2
     with pytest.raises(FileNotFoundError):
-        dls.train.photos.test  # noqa: B018
+        Photos(tmp_path, SIZE, photos.manifest, "0").test  # noqa: B018
 
 
 def test_fastai_can_use_them(photos):
     import fastai.callback.progress  # noqa: F401  gives Learner its no_bar
     from fastai.learner import Learner
     from torch import nn
-    from torch.nn import functional as F
 
-    dls = dataloaders(photos, 8, device="cpu")
+    dls = dataloaders(photos, 8, device="cpu", steps_per_epoch=2)
     learn = Learner(dls, nn.Conv2d(1, 2, 3, padding=1), loss_func=F.l1_loss)
     with learn.no_bar(), learn.no_logging():
-        learn.fit(1)
-        predictions, targets = learn.get_preds(ds_idx=0)
-    assert predictions.shape == targets.shape == (37, 2, SIZE, SIZE), "get_preds drops none, in order"
-    assert torch.allclose(targets, photos_to_lab(np.array(photos.train))[1])
+        learn.fit(2)
+        predictions, targets = learn.get_preds(dl=dls.valid)
+    assert dls.train.epoch == 2 and predictions.shape == targets.shape == (6, 2, SIZE, SIZE)
+    assert torch.allclose(targets, photos_to_lab(np.array(photos.valid))[1])
 
 
 def test_batches_walk_an_array_in_order(photos):
@@ -162,6 +161,28 @@ def test_crops_follow_from_seed_and_epoch_and_spare_validation(photos):
     assert torch.equal(L, epoch(second.train)[0])
     assert not torch.equal(L, epoch(first.train)[0]), "the next epoch has crops of its own"
     assert torch.equal(epoch(first.valid)[0], epoch(dataloaders(photos, 8, device="cpu").valid)[0])
+
+
+def test_a_softened_photo_is_one_enlarged_from_fewer_pixels(photos):
+    pixels = torch.from_numpy(np.array(photos.train[:4]))
+    soft = softened(pixels, torch.tensor([1.0, 0.95, 0.5, 0.26]))
+    assert soft.dtype == torch.uint8 and soft.shape == pixels.shape and torch.equal(soft[:2], pixels[:2])
+    assert torch.equal(softened(pixels[2:3], torch.tensor([0.5])), soft[2:3]), "whatever is beside it"
+    assert (soft.float().mean((1, 2)) - pixels.float().mean((1, 2))).abs().max() < 0.5
+
+    def roughness(photo):
+        return (photo[1:].float() - photo[:-1].float()).abs().mean()
+
+    assert roughness(soft[3]) < 0.5 * roughness(soft[2]) < 0.5 * roughness(pixels[3])
+
+
+def test_softness_follows_from_seed_and_epoch_and_spares_validation(photos):
+    soft, again, sharp = (dataloaders(photos, 8, device="cpu", softness=scale) for scale in (0.4, 0.4, 1.0))
+    ones, twos, threes = (epoch(dls.train, 3) for dls in (soft, again, sharp))
+    assert all(torch.equal(one, two) for one, two in zip(ones, twos, strict=True))
+    changed = (ones[0] - threes[0]).abs().mean((1, 2, 3)) > 0.01
+    assert 15 < changed.sum() < 37, "some photos stay as they are; order and flips are the same"
+    assert torch.equal(epoch(soft.valid)[0], epoch(sharp.valid)[0])
 
 
 def test_steps_make_a_short_epoch_of_other_photos_each_time(photos, truth):

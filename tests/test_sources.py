@@ -80,7 +80,7 @@ def test_folders_called_train_val_and_test_are_what_they_say(tmp_path, capsys):
     assert names(train) == [f"Train/{i:02d}.jpg" for i in range(40)]
     assert names(test) == ["TEST/sub/0.jpg", "test/1.jpg"] and names(valid) == ["Validation/v.jpg", "val/w.jpg"]
     said = capsys.readouterr().out
-    assert "40 photos to train" in said and "2 test" in said and "2 valid" in said and "1 elsewhere" in said
+    assert "40 train, 2 test, 2 valid, 1 outside of them, not used" in said
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_of_three_folders_some_may_be_missing(tmp_path, found, n_train, n_test, 
 
 def test_nothing_to_train_on_is_said(tmp_path):
     touch(tmp_path, "Test/0.jpg", "val/1.jpg")
-    with pytest.raises(ValueError, match="no photos to train on beside its folders"):
+    with pytest.raises(ValueError, match="no photos to train on beside 1 test, 1 valid"):
         choose(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The book: built without a warning, its links whole, its pages shown in Chromium without a sideways scroll."""
+"""The book: built without a warning, links whole, no sideways scroll in Chromium."""
 
 import functools
 import http.server
@@ -48,6 +48,11 @@ class Page(HTMLParser):
         self.without_words += [attrs.get("src")] if tag == "img" and not attrs.get("alt") else []
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The book, built with warnings as errors from a fresh collection of its sources."""
@@ -72,7 +77,7 @@ def pages(site):
 
 def test_every_notebook_is_a_page(pages, site):
     saved = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("notebooks/solutions/*.ipynb")]
-    assert saved and {site / path.relative_to(ROOT).with_suffix(".html") for path in saved} <= {*pages}
+    assert {site / path.relative_to(ROOT).with_suffix(".html") for path in saved} <= {*pages}
 
 
 def test_internal_links_lead_somewhere(pages):
@@ -98,12 +103,10 @@ def test_pages_load_nothing_from_elsewhere_and_pictures_have_words(pages):
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
 def test_pages_fit_the_window(site, width, mode):
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
+    if not (chromium := shutil.which("chromium") or shutil.which("google-chrome")):
         pytest.skip("Chromium is not installed")
     (site / "frame.html").write_text(FRAME)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
-    handler.log_message = lambda *_: None
+    handler = functools.partial(Quiet, directory=str(site))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for page in PAGES:

@@ -48,7 +48,7 @@ notebooks: badges
 report: setup
 	$(PY) -m report build
 
-# The book; with it, where npm is installed, the page that colors in the browser.
+# make site   the book, in outputs/site; with it, where npm is installed, the page that colors in the browser
 site: setup
 	@cmp -s docs/site/requirements.txt .venv/installed-site || $(PY) -m pip install -q -r docs/site/requirements.txt -c constraints.txt
 	@cp docs/site/requirements.txt .venv/installed-site

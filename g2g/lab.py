@@ -10,11 +10,7 @@ from torch import Tensor
 
 AB_SCALE = 110.0  # a* and b* of the sRGB gamut lie in -86…98 and -108…94
 NEAR_GRAY = 5.0  # CIE chroma below which a pixel or a photo counts as near-gray: where color begins to be noticed
-XYZ_FROM_RGB = [
-    [0.412453, 0.357580, 0.180423],
-    [0.212671, 0.715160, 0.072169],
-    [0.019334, 0.119193, 0.950227],
-]
+XYZ_FROM_RGB = [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
 WHITE = [0.95047, 1.0, 1.08883]  # XYZ of D65
 DELTA = 6 / 29  # the cube root of L*a*b* becomes a straight line below DELTA**3
 SLOPE = 3 * DELTA**2  # of that line
@@ -104,10 +100,7 @@ def _check(x, name):
 
 def _linear_to_lab(linear):
     x, y, z = [_f(plane) for plane in _mix(_FORWARD, linear.unbind(-3))]
-    L = 116 * y - 16
-    a = 500 * (x - y)
-    b = 200 * (y - z)
-    return torch.stack([L, a, b], -3)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -3)
 
 
 def _mix(matrix, planes):

@@ -65,7 +65,6 @@ def test_cnn_output_is_bounded_and_its_parts_named(models):
     assert models["cnn"](torch.randn(1, 1, 32, 32) * 1e4).abs().max() <= 1
     assert [n for n, _ in cnn.named_children()] == ["encoder", "latent", "decoder", "output"]
     assert count_parameters(models["quarter"]) < count_parameters(cnn) < count_parameters(models["full"]) / 4
-    assert count_parameters(torch.nn.Conv2d(2, 3, 5)) == 2 * 3 * 25 + 3
 
 
 @both
@@ -326,10 +325,9 @@ def test_smallest_input(field, smallest):
 def test_patchgan_is_pix2pix():
     model = PatchGAN()
     convs = [m for m in model.layers if isinstance(m, torch.nn.Conv2d)]
-    assert [c.out_channels for c in convs] == [64, 128, 256, 512, 1] and convs[0].in_channels == 3
-    assert [c.stride[0] for c in convs] == [2, 2, 2, 1, 1]
-    assert not isinstance(model.layers[1], torch.nn.BatchNorm2d) and model.layers[1].negative_slope == 0.2
-    assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in model.layers) == 3
+    assert [(c.out_channels, c.stride[0]) for c in convs] == [(64, 2), (128, 2), (256, 2), (512, 1), (1, 1)]
+    norms = [isinstance(m, torch.nn.BatchNorm2d) for m in model.layers]
+    assert sum(norms) == 3 and not norms[1] and model.layers[1].negative_slope == 0.2
     assert all(abs(c.weight.std() - 0.02) < 0.002 and abs(c.weight.mean()) < 0.001 for c in convs)
     assert model(*pair(256)).shape == (1, 1, 30, 30)  # the 30x30 logits of pix2pix
     with pytest.raises(ValueError, match=r"expected one of \[1, 16, 34, 70, 286\], got 71"):

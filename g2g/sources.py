@@ -30,6 +30,7 @@ TEST = [f"{SKIMAGE}/astronaut.png", f"{SKIMAGE}/chelsea.png", f"{SKLEARN}/flower
 FOLDERS = {"train": "train", "val": "valid", "valid": "valid", "validation": "valid", "test": "test"}
 UNUSED = "outside of them, not used"
 COCO = "https://s3.amazonaws.com/fast-ai-coco/coco_sample.tgz"
+COCO_START = "006cd55d633d94b36ecaf661467830ec"  # md5 of its first MiB, as fastai records it
 HINT = "Try again, or set G2G_COCO_URL to a mirror, G2G_DATA to a folder of photos, or G2G_PROFILE=smoke."
 
 
@@ -139,7 +140,7 @@ def _fetch_coco(home):
                 shutil.rmtree(unpacked, ignore_errors=True)  # left by a run that was killed
                 shutil.unpack_archive(archive, unpacked, "gztar", filter="data")  # refuses paths that lead out of it
                 _find(unpacked)
-                _verify_sha256(archive, kept)
+                verify_sha256(archive, url, kept)
                 return os.replace(unpacked, home)
         except (OSError, HTTPException, EOFError, zlib.error, tarfile.TarError) as error:
             problem = f"{type(error).__name__}: {error}"
@@ -150,11 +151,14 @@ def _fetch_coco(home):
     raise RuntimeError(f"could not download {url}, or it is no whole .tgz of photos: {problem}. {HINT}")
 
 
-def _verify_sha256(archive, kept):
+def verify_sha256(archive, url, kept):
     """Read the archive to its end, where gzip's checksum is; the first one's sha256 stays in the file `kept`."""
     with gzip.open(archive) as plain, open(archive, "rb") as file:
         while plain.read(1 << 20):
             pass
+        if url == COCO and hashlib.md5(file.read(1 << 20)).hexdigest() != COCO_START:
+            raise RuntimeError(f"{url} is not the archive it was when this was written. {HINT}")
+        file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not kept.is_file():
         save_atomic(lambda part: part.write_text(digest), kept)

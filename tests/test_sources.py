@@ -256,6 +256,15 @@ def test_an_archive_cannot_write_elsewhere(serve, own_cache, tmp_path):
     assert not list(tmp_path.rglob("evil.jpg")) and nothing_left(own_cache)
 
 
+def test_another_archive_than_fast_ais_is_refused_from_its_address(serve, own_cache, monkeypatch):
+    whole = archive()
+    serve((200, len(whole), whole))
+    monkeypatch.setattr(sources, "COCO", os.environ["G2G_COCO_URL"])
+    with pytest.raises(RuntimeError, match="is not the archive it was"):
+        sources.coco_sample(COCO)
+    assert nothing_left(own_cache)
+
+
 def test_another_archive_than_at_the_first_download_is_refused(serve, own_cache):
     first, other = archive(40), archive(41)
     serve((200, len(first), first), (200, len(other), other))

@@ -11,7 +11,7 @@ import time
 
 OF_COLAB = ["torch", "torchvision", "fastai", "numpy", "scipy", "pandas", "matplotlib", "PIL", "skimage", "sklearn"]
 # What pip may install in Colab; the packages above stay as they are
-INSTALLABLE = ["filelock", "jinja2", "lpips", "pydantic", "safetensors", "tabulate", "tifffile", "timm", "tqdm"]
+INSTALLABLE = "filelock jinja2 joblib lpips pydantic safetensors tabulate tifffile timm tqdm".split()
 SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime > Run all"
 
 # Minutes for each notebook alone, 01 to 11, with nothing trained before; for all in order; and how that is known.

@@ -46,7 +46,7 @@ def train(case, seed, photos, recipe, folder):
     changes = {"seed": seed, "epochs": EPOCHS, "ema_decay": 0.99, "encoder_lr_mult": rate}
     recipe = dataclasses.replace(recipe, **changes)
     torch.manual_seed(seed)
-    model = network(imagenet_classifier(recipe.encoder, weights))
+    model = network(imagenet_classifier(recipe.encoder, weights, in_chans=1))
     dls = dataloaders(photos, recipe.batch_size, seed, min_crop_side=recipe.min_crop_side, device="cpu")
     learn = training.LossLearner(dls, model, recipe)
     history = training.fit(learn, folder)

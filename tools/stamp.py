@@ -12,18 +12,33 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from app.setup import MINUTES  # noqa: E402
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-REPOSITORY = PROJECT["urls"]["Repository"].rstrip("/")
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 COLAB = "https://colab.research.google.com"
 BADGE_LINE = re.compile(r"^\[!\[Open In Colab\].*$", re.MULTILINE)
 METADATA = {"accelerator": "GPU", "colab": {"gpuType": "L4", "provenance": []}}
 
 
+def notebooks(solutions: bool = True) -> list[Path]:
+    """The notebooks in their order, then, if wanted, the solutions."""
+    folders = ["notebooks", "notebooks/solutions"] if solutions else ["notebooks"]
+    return [path for folder in folders for path in sorted((ROOT / folder).glob("[0-9]*.ipynb"))]
+
+
+def sources() -> list[Path]:
+    """The same as text (py:percent), in no order."""
+    return list((ROOT / "notebooks").rglob("py/[0-9]*.py"))
+
+
+def sync(*paths: Path) -> None:
+    """jupytext --sync: the newer side of a pair wins, cell ids and outputs are kept."""
+    if command_line(["--sync", "--quiet", *map(str, paths)]):
+        raise RuntimeError(f"jupytext could not sync {paths}")
+
+
 def setup_cell() -> str:
     """Source of the setup cell: setup_cell.py without its first line, which is for the formatter."""
     _, _, text = Path(__file__).with_name("setup_cell.py").read_text().partition("\n")
-    name = REPOSITORY.rsplit("/", 1)[-1]
-    return text.rstrip().replace("@REPOSITORY@", REPOSITORY).replace("@NAME@", name)
+    return text.rstrip().replace("@REPOSITORY@", REPOSITORY).replace("@NAME@", REPOSITORY.rsplit("/", 1)[-1])
 
 
 def in_colab() -> str:
@@ -31,57 +46,29 @@ def in_colab() -> str:
     return f"{COLAB}/github/{REPOSITORY.removeprefix('https://github.com/')}/blob/main"
 
 
-def sources() -> list[Path]:
-    """The py:percent side of every notebook, then of the solutions, in order."""
-    folder = ROOT / "notebooks"
-    return sorted(folder.glob("py/[0-9]*.py")) + sorted(folder.glob("solutions/py/[0-9]*.py"))
-
-
-def paired(py: Path) -> Path:
-    """The .ipynb of a py:percent file: one folder up."""
-    return py.parent.parent / f"{py.stem}.ipynb"
-
-
-def stamp(notebook, name: str) -> list[str]:
-    """Put badge and setup cell into a notebook node, `name` its path in the repository; returns what was changed.
+def stamp(notebook, name: str) -> None:
+    """Put badge, setup cell and Colab's GPU into a notebook node, `name` its path in the repository.
 
     Raises:
         ValueError: the notebook does not begin with a title, or its first code is no setup cell.
     """
-    changed = []
     head = notebook.cells[0]
     if head.cell_type != "markdown" or not head.source.startswith("# "):
         raise ValueError(f"{name}: the first cell must be markdown beginning with '# title'")
-    heading, _, text = BADGE_LINE.sub("", head.source).partition("\n")
-    badge = f"[![Open In Colab]({COLAB}/assets/colab-badge.svg)]({in_colab()}/{name})"
-    source = f"{heading}\n\n{badge}\n\n{text.strip()}"
-    if source != head.source:
-        head.source = source
-        changed.append("badge")
     setup = next((cell for cell in notebook.cells if cell.cell_type == "code"), None)
     if setup is None or "setup" not in setup.metadata.get("tags", []):
         raise ValueError(f'{name}: the first code cell must be the setup cell: `# %% tags=["setup"]`')
-    if setup.source != setup_cell():
-        setup.source = setup_cell()
-        changed.append("setup cell")
-    return changed
-
-
-def set_metadata(ipynb: Path) -> None:
-    """GPU runtime in Colab, no widget state."""
-    notebook = jupytext.read(ipynb)
-    old = dict(notebook.metadata)
+    heading, _, text = BADGE_LINE.sub("", head.source).partition("\n")
+    badge = f"[![Open In Colab]({COLAB}/assets/colab-badge.svg)]({in_colab()}/{name})"
+    head.source = f"{heading}\n\n{badge}\n\n{text.strip()}"
+    setup.source = setup_cell()
     notebook.metadata.update(METADATA)
     notebook.metadata.pop("widgets", None)
-    if notebook.metadata != old:
-        jupytext.write(notebook, ipynb)
-        sync(ipynb)
 
 
-def sync(path: Path) -> None:
-    """jupytext --sync: the newer side wins, cell ids and outputs are kept."""
-    if command_line(["--sync", "--quiet", str(path)]):
-        raise RuntimeError(f"jupytext could not sync {path}")
+def pages() -> list[Path]:
+    """Markdown pages that may carry badges."""
+    return [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 
 
 def stamp_text(text: str) -> str:
@@ -94,38 +81,28 @@ def stamp_text(text: str) -> str:
 
 def minutes() -> str:
     """The minutes of `app.setup` as a Markdown table."""
-    rows = []
+    chapters = [f"{number:02d}" for number in range(1, 12)]
+    rows = [["profile", *chapters, "all, in order", "how known"], ["---", *["---:"] * 12, "---"]]
     for name, (alone, in_order, how) in MINUTES.items():
-        numbers = [f"{minutes:g}" for minutes in (*alone, in_order)]
-        rows.append([f"`{name}`", *numbers, how])
-    chapters = [f"{number:02d}" for number in range(1, len(alone) + 1)]
-    head = ["profile", *chapters, "all, in order", "how known"]
-    rule = ["---", *["---:"] * (len(chapters) + 1), "---"]
-    return "".join(f"| {' | '.join(row)} |\n" for row in [head, rule, *rows])
-
-
-def pages() -> list[Path]:
-    """Markdown pages that may carry badges."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+        rows.append([f"`{name}`", *(f"{minutes:g}" for minutes in (*alone, in_order)), how])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def main():
-    for py in sources():
-        sync(py)
-        ipynb = paired(py)
-        notebook = jupytext.read(py)
-        changed = stamp(notebook, ipynb.relative_to(ROOT).as_posix())
-        if changed:
-            jupytext.write(notebook, py, fmt="py:percent")
-            sync(py)
-            print(f"stamped: {ipynb.name}: {', '.join(changed)}")
-        set_metadata(ipynb)
+    sync(*sources())
+    for path in notebooks():
+        notebook = jupytext.read(path)
+        stamp(notebook, path.relative_to(ROOT).as_posix())
+        if notebook != jupytext.read(path):
+            jupytext.write(notebook, path)
+            sync(path)
+            print("stamped:", path.name)
     for page in pages():
         text = page.read_text()
         if stamp_text(text) != text:
             page.write_text(stamp_text(text))
             print("stamped:", page.name)
-    print(f"{len(sources())} notebooks carry {REPOSITORY}")
+    print(f"{len(notebooks())} notebooks carry {REPOSITORY}")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from g2g.evaluation import bootstrap, compare
+from g2g.evaluation import LOWER_IS_BETTER, bootstrap, compare
 from g2g.profiles import TITLES
 
 HELD, FAILED, UNKNOWN = "held", "did not hold", "cannot be told here"
 LEAST_PHOTOS = 100  # fewer test photos decide nothing
-CLAIMS = []  # (the report's words, rule, function that returns verdict and numbers)
+CLAIMS = []  # (the report's words, function that applies the rule); the rule is the function's docstring
 
 
 def verdicts(scores: dict, colors: dict, runs: dict, profile, test_sets: int = 1) -> pd.DataFrame:
@@ -22,34 +22,31 @@ def verdicts(scores: dict, colors: dict, runs: dict, profile, test_sets: int = 1
         colors: row or "ground_truth" -> counts over a* and b*, of `report.figures.count_colors`.
         runs: model -> `runs.Run`.
         test_sets: how many sets of photos, of different origin, the models were tested on.
-
-    Raises:
-        ValueError: scores without a column that a rule reads (named).
     """
     photos = len(next(iter(scores.values())))
     rows = []
-    for words, rule, function in CLAIMS:
+    for words, judge in CLAIMS:
         try:
-            verdict, why = function(scores=scores, colors=colors, runs=runs, test_sets=test_sets)
+            verdict, why = judge(scores=scores, colors=colors, runs=runs, test_sets=test_sets)
         except KeyError as error:
-            name = error.args[0]
-            if name not in TITLES:
-                raise ValueError(f"scores without the column {name!r}: score the runs again") from error
-            verdict, why = UNKNOWN, f"nothing was evaluated for {name}"
+            if error.args[0] not in TITLES:
+                raise
+            verdict, why = UNKNOWN, f"nothing was evaluated for {error.args[0]}"
         if profile.name == "smoke" or photos < LEAST_PHOTOS:
             training = ", and a training of seconds," if profile.name == "smoke" else ""
             why = f"{photos} test photos{training} decide nothing; the rule would look at: {why}"
             verdict = UNKNOWN
+        rule = " ".join(judge.__doc__.split())
         rows.append((words, rule, verdict, why))
     return pd.DataFrame(rows, columns=["claim", "rule", "verdict", "why"])
 
 
-def claim(words, rule):
-    """Decorator for the function that applies the rule."""
+def claim(words):
+    """Decorator for the function that applies the rule; it returns the verdict and the numbers in words."""
 
-    def register(function):
-        CLAIMS.append((words, rule, function))
-        return function
+    def register(judge):
+        CLAIMS.append((words, judge))
+        return judge
 
     return register
 
@@ -69,13 +66,13 @@ def below(limit, interval):
     return limit - mean, limit - high, limit - low
 
 
-def gains(scores, column, *pairs):
-    """How much better the first row of each pair is than the second: intervals, and in words."""
+def gains(scores, *comparisons):
+    """For each (column, row, other) how much better the row is than the other: intervals, and in words."""
     intervals, sentences = [], []
-    for row, other in pairs:
+    for column, row, other in comparisons:
         found = compare(scores[row], scores[other], column, (TITLES[row], TITLES[other]))
         difference = found["difference"], found["low"], found["high"]
-        intervals.append(difference if column == "ssim" else below(0, difference))
+        intervals.append(below(0, difference) if LOWER_IS_BETTER[column] else difference)
         sentences.append(found["sentence"])
     return intervals, " ".join(sentences)
 
@@ -95,12 +92,11 @@ def brown_fraction(counts):
     return colored[(hue >= 30) & (hue <= 90)].sum() / max(1, colored.sum())
 
 
-@claim(
-    "CNN-based encoder-decoders often produce desaturated, brownish tones",
-    "Held if the CNN's pictures are less colorful than the ground truth and, of their colored pixels, more than half, "
-    "and more than in the ground truth, are orange to yellow (hue 30° to 90°).",
-)
+@claim("CNN-based encoder-decoders often produce desaturated, brownish tones")
 def _brown(scores, colors, **_):
+    """Held if the CNN's pictures are less colorful than the ground truth and, of their colored pixels, more than half,
+    and more than in the ground truth, are orange to yellow (hue 30° to 90°).
+    """
     (_, low, high), words = vividness(scores["cnn"])
     cnn, ground_truth = brown_fraction(colors["cnn"]), brown_fraction(colors["ground_truth"])
     verdict = UNKNOWN
@@ -111,21 +107,18 @@ def _brown(scores, colors, **_):
     return verdict, f"{words}; orange to yellow are {cnn:.0%} of its colored pixels (ground truth: {ground_truth:.0%})"
 
 
-@claim(
-    "U-Nets … still lean toward grayish hues",
-    "Held if the U-Net's pictures have less than half of the ground truth's colorfulness.",
-)
+@claim("U-Nets … still lean toward grayish hues")
 def _gray(scores, **_):
+    """Held if the U-Net's pictures have less than half of the ground truth's colorfulness."""
     fraction, words = vividness(scores["unet"])
     return all_positive([below(0.5, fraction)]), words
 
 
-@claim(
-    "[after 20 epochs] results getting converged with no further reductions in losses",
-    "The U-Net trained on with L1 alone answers: held if the test MAE surely falls by less than 1%, not held if by "
-    "more; after fewer than 20 epochs it cannot be told.",
-)
+@claim("[after 20 epochs] results getting converged with no further reductions in losses")
 def _converged(scores, runs, **_):
+    """The U-Net trained on with L1 alone answers: held if the test MAE surely falls by less than 1%, not held if by
+    more; after fewer than 20 epochs it cannot be told.
+    """
     before, more = runs["unet"].recipe.epochs, runs["unet_long"].recipe.epochs
     unet, longer = scores["unet"]["mae"], scores["unet_long"]["mae"]
     mean, low, high = bootstrap((unet - longer) / unet.mean())
@@ -135,57 +128,52 @@ def _converged(scores, runs, **_):
     return verdict, f"after {before} epochs, {more} more{of} lower the test MAE by {mean:.1%} ({low:.1%} to {high:.1%})"
 
 
-@claim(
-    "adversarial loss with the PatchGAN discriminator significantly reduced artifacts",
-    "Against the U-Net trained as long without it: held if SSIM and LPIPS are both surely better, not held if one is "
-    "surely worse.",
-)
+@claim("adversarial loss with the PatchGAN discriminator significantly reduced artifacts")
 def _artifacts(scores, **_):
-    ssim, words = gains(scores, "ssim", ("cgan", "unet_long"))
-    lpips, more = gains(scores, "lpips", ("cgan", "unet_long"))
-    return all_positive(ssim + lpips), f"{words} {more}"
+    """Against the U-Net trained as long without it: held if SSIM and LPIPS are both surely better, not held if one is
+    surely worse.
+    """
+    better, words = gains(scores, ("ssim", "cgan", "unet_long"), ("lpips", "cgan", "unet_long"))
+    return all_positive(better), words
 
 
-@claim(
-    "Conditional GAN: Produced the most realistic and visually consistent outputs",
-    "Realism is for people to judge (the game of notebook 06). As far as numbers go: held if LPIPS and the gap in "
-    "colorfulness, photo by photo, surely beat all other models', not held if one is surely worse.",
-)
+@claim("Conditional GAN: Produced the most realistic and visually consistent outputs")
 def _most_realistic(scores, **_):
+    """Realism is for people to judge (the game of notebook 06). As far as numbers go: held if LPIPS and the gap in
+    colorfulness, photo by photo, surely beat all other models', not held if one is surely worse.
+    """
     gap = {row: (table["colorfulness"] - table["colorfulness_ground_truth"]).abs() for row, table in scores.items()}
     others = [row for row in ("cnn", "unet", "unet_long") if row in scores]
-    lpips, words = gains(scores, "lpips", *(("cgan", row) for row in others))
+    better, words = gains(scores, *[("lpips", "cgan", row) for row in others])
     narrower = [bootstrap(gap[row] - gap["cgan"]) for row in others]
     names = ", ".join(f"{TITLES[row]} {gap[row].mean():.1f}" for row in ["cgan", *others])
-    return all_positive(narrower + lpips), f"mean gap in colorfulness: {names}. {words}"
+    return all_positive(narrower + better), f"mean gap in colorfulness: {names}. {words}"
 
 
-@claim(
-    "increasing model complexity … significantly improved the realism",
-    "The report's own evidence is the MAE: held if it surely falls from CNN to U-Net and from U-Net to cGAN, not held "
-    "if it surely rises at a step. (The cGAN's generator is the U-Net, no more complex.)",
-)
+@claim("increasing model complexity … significantly improved the realism")
 def _complexity(scores, **_):
-    steps, words = gains(scores, "mae", ("unet", "cnn"), ("cgan", "unet"))
-    return all_positive(steps), words
+    """The report's own evidence is the MAE: held if it surely falls from CNN to U-Net and from U-Net to cGAN, not held
+    if it surely rises at a step. (The cGAN's generator is the U-Net, no more complex.)
+    """
+    better, words = gains(scores, ("mae", "unet", "cnn"), ("mae", "cgan", "unet"))
+    return all_positive(better), words
 
 
-@claim("evaluating these models across multiple datasets", "Held if there is more than one.")
+@claim("evaluating these models across multiple datasets")
 def _several_test_sets(scores, test_sets, **_):
-    photos = len(next(iter(scores.values())))
+    """Held if there is more than one."""
     if test_sets > 1:
         return HELD, f"{test_sets} sets of test photos"
-    return FAILED, f"{photos:,} test photos of one source"
+    return FAILED, f"{len(next(iter(scores.values()))):,} test photos of one source"
 
 
-@claim(
-    "grayscale image stores data in reduced data space … potential for data storage techniques",
-    "Held if the best model's colors surely come within 2 units of CIEDE2000 (1 is about just noticeable) on "
-    "average, not held if they surely do not.",
-)
+@claim("grayscale image stores data in reduced data space … potential for data storage techniques")
 def _storage(scores, **_):
+    """Held if the best model's colors surely come within 2 units of CIEDE2000 (1 is about just noticeable) on average,
+    not held if they surely do not.
+    """
     errors = {row: bootstrap(scores[row]["delta_e"]) for row in TITLES if row in scores}
-    best = min(errors, key=lambda row: errors[row][0])
+    best = min(errors, key=errors.get)
     mean, low, high = errors[best]
     words = f"CIEDE2000 of the best, {TITLES[best]}: {mean:.1f} ({low:.1f} to {high:.1f})"
     return all_positive([below(2, errors[best])]), words

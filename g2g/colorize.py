@@ -13,7 +13,7 @@ from PIL import Image
 
 from g2g import lab, photos
 from g2g.files import printable
-from g2g.models import predict
+from g2g.models import Mirrored, predict
 
 SIZE = 256  # the side of the square on whose area color is predicted: the training size of the report
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
@@ -33,8 +33,7 @@ def colorize(
         model: L (1,1,h,w) to ab (1,2,h,w), as in `models.predict`, which says what is raised.
         saturation: factor on the predicted ab; 0 gives a gray photo, for which the model is not asked.
         size: color is predicted on about size² pixels; best is the model's training size.
-        mirror: average the prediction with that of the mirror image. Not done for a model with a `seed`, which draws
-            one coloring of many: the mean of two draws is grayer than either.
+        mirror: whether to predict by `models.Mirrored`; never done for a model with a `seed`, which draws.
         by: what the model is, for the metadata.
 
     Raises:
@@ -75,9 +74,7 @@ def _predict(photo, model, size, mirror):
     w, h = (max(32, 32 * round(side * scale / 32)) for side in (width, height))
     small = photo.resize((w, h), Image.Resampling.BICUBIC, reducing_gap=3)
     L, _ = lab.photos_to_lab(np.asarray(small.convert("RGB"))[None])
-    ab = predict(model, L)
-    if mirror and not hasattr(model, "seed"):
-        ab = (ab + predict(model, L.flip(-1)).flip(-1)) / 2
+    ab = predict(Mirrored(model) if mirror and not hasattr(model, "seed") else model, L)
     return torch.cat(guided_filter(L, ab), dim=1)
 
 

@@ -37,12 +37,12 @@ def best_constant(photos) -> tuple[float, float]:
     return float(a), float(b)
 
 
-def predictions(model, photos, split="test", *, batch_size=32, mirror=False, name="model", show=True):
+def predictions(model, photos, split="test", *, batch_size=32, name="model", show=True):
     """Yield (rgb, L, ab, pred_ab) per batch, in order: sRGB in [0, 1] (B,3,H,W), normalized planes; float32.
 
     `model` is a module (used in eval mode, without gradients, on its own device), a function L -> ab such as `gray()`,
-    or what `predict_photos` returned. `mirror` averages the predictions for the photo and its mirror image. `name` is
-    for the progress display, which `show` turns on, and for the ValueError of a prediction that is not as it should be.
+    or what `predict_photos` returned. `name` is for the progress display, which `show` turns on, and for the ValueError
+    of a prediction that is not as it should be.
     """
     array, files = getattr(photos, split), photos.files(split)
     if isinstance(model, torch.Tensor) and len(model) != len(files):
@@ -56,8 +56,6 @@ def predictions(model, photos, split="test", *, batch_size=32, mirror=False, nam
             L, ab = lab.photos_to_lab(pixels)
             try:
                 pred_ab = model[batch].to(L) if isinstance(model, torch.Tensor) else predict(model, L, batch_size)
-                if mirror:
-                    pred_ab = (pred_ab + predict(model, L.flip(3), batch_size).flip(3)) / 2
             except ValueError as error:
                 raise ValueError(f"{name}, photos {files[batch][0]} to {files[batch][-1]}: {error}") from error
             yield pixels.permute(0, 3, 1, 2).float() / 255, L, ab, pred_ab

@@ -200,6 +200,22 @@ class PatchGAN(nn.Module):
         return self.layers(torch.cat([L, ab], dim=1))
 
 
+class Mirrored(nn.Module):
+    """A model that predicts twice, for a photo and for its mirror image, and returns the mean of the two predictions.
+
+    Not for one that draws, as the flow does: the mean of two draws is grayer than either.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.train(getattr(model, "training", False))
+
+    def forward(self, L: torch.Tensor) -> torch.Tensor:
+        """L (B,1,H,W) to ab (B,2,H,W). Raises what the model raises."""
+        return (self.model(L) + self.model(L.flip(-1)).flip(-1)) / 2
+
+
 @torch.no_grad()
 def predict(model, L: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
     """The colors that `model` predicts: ab (B,2,H,W), float32, on the device of L, not clipped, without gradients.

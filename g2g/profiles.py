@@ -32,6 +32,7 @@ class Profile:
     n_train: int  # at most so many photos, counted before any is skipped; validation comes out of them
     n_test: int
     purpose: str  # one sentence for a reader
+    score_size: int | None = None  # side at which test photos are scored, predicted at `size`; None is `size`
     min_chroma: float = 0.0  # photos of lower mean CIE chroma are left out of training and validation; 5: near-gray
     data_dir: Path | None = None  # the folder of one's own photos when source is `folder`
     outputs_name: str | None = None  # the folder below outputs/; None is `name`

@@ -10,12 +10,13 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 
 from g2g import evaluation, lab, metrics
 from g2g.colorize import colorize_all
 from g2g.data import Photos, prepare
 from g2g.files import progress
-from g2g.models import predict
+from g2g.models import Mirrored, predict
 from g2g.profiles import TITLES, Profile, cache_root, get_profile, get_recipe
 from g2g.runs import Run, find_run
 from g2g.training import get_device
@@ -44,7 +45,8 @@ class Scored:
     @property
     def painted(self) -> dict[str, np.ndarray]:
         """The colors of the ground truth and of the trained models."""
-        return {row: counts for row, counts in self.colors.items() if row not in ("gray", "constant")}
+        baselines = ("gray", "constant", "unet_mirrored")
+        return {row: counts for row, counts in self.colors.items() if row not in baselines}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,7 @@ def measure(profile: Profile | str | None = None, external_test_set=None, runs=N
     profile = get_profile(profile)
     photos = prepare(profile)
     others = _external(external_test_set, photos, profile) if external_test_set else None
+    to_score = at_size(profile, profile.score_size)
     if runs is None:
         found = {model: find_run(get_recipe(model, profile), photos, profile) for model in profile.models}
         runs = {model: run for model, run in found.items() if run}
@@ -82,14 +85,25 @@ def measure(profile: Profile | str | None = None, external_test_set=None, runs=N
     for model, run in runs.items():
         name = f"{run.id}{', published' * run.is_published}"  # in half precision
         models[model] = (name, functools.cache(functools.partial(run.model, device=get_device())))
+    if "unet" in models:
+        name, load = models["unet"]
+        models["unet_mirrored"] = (f"{name}, mirrored", lambda: Mirrored(load()))
     notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(run.id for run in runs.values())}."]
     missing = [TITLES[model] for model in profile.models if model not in runs]
     if missing:
         notes.append(f"No finished run, so no row: {', '.join(missing)}.")
-    test = score_models(models, photos, notes)
+    test = score_models(models, to_score, photos, notes)
     if others:
-        others = score_models(models, others, [f"The external test set: {Path(external_test_set).name}.", *notes[1:]])
+        notes = [f"The external test set: {Path(external_test_set).name}.", *notes[1:]]
+        others = score_models(models, at_size(others, profile.score_size), prepare(others), notes)
     return Measured(profile, runs, models, test, others)
+
+
+def at_size(profile: Profile, size: int | None) -> Photos:
+    """The test photos of a profile, prepared at `size` px; None is the size of its training photos."""
+    if size in (None, profile.size):
+        return prepare(profile)
+    return prepare(dataclasses.replace(profile, size=size, n_train=0))
 
 
 def check(run: Run, profile: Profile, photos: Photos) -> None:
@@ -105,25 +119,44 @@ def check(run: Run, profile: Profile, photos: Photos) -> None:
 
 
 def _external(folder, photos, profile):
-    others = prepare(dataclasses.replace(profile, source="test_folder", data_dir=Path(folder)))
+    """The profile of the photos in a folder, all of them to test."""
+    others = dataclasses.replace(profile, source="test_folder", data_dir=Path(folder))
+    manifest = prepare(others).manifest
     trained = set(photos.manifest.loc[photos.manifest["split"] != "test", "sha256"])
-    known = others.manifest.loc[others.manifest["sha256"].isin(trained), "file"]
+    known = manifest.loc[manifest["sha256"].isin(trained), "file"]
     if len(known):
         raise ValueError(f"{len(known)} photos of {folder} were trained on, such as {known.iloc[0]}: leave them out")
     return others
 
 
 class Block:
-    """Some photos, uint8 (N,S,S,3), and what all models share on them: their planes and LPIPS's features."""
+    """Some photos and what all models share on them: their planes and LPIPS's features.
 
-    def __init__(self, pixels):
-        self.pixels = np.array(pixels)
+    Attributes:
+        pixels: the photos as they are scored, uint8 (N,S,S,3).
+        inputs: the same photos at the size of the training photos, of which color is predicted.
+    """
+
+    def __init__(self, pixels, inputs):
+        self.pixels, self.inputs = np.array(pixels), np.array(inputs)
 
     @functools.cached_property
     def planes(self):
         """(rgb, L, ab) as in `evaluation.predictions`."""
         pixels = torch.from_numpy(self.pixels).to(get_device())
         return pixels.permute(0, 3, 1, 2).float() / 255, *lab.photos_to_lab(pixels)
+
+    def predict(self, model):
+        """ab (N,2,S,S), predicted on `inputs`."""
+        L, _ = lab.photos_to_lab(torch.from_numpy(self.inputs).to(get_device()))
+        return self.resized(predict(model, L))
+
+    def resized(self, ab):
+        """`ab` (N,2,h,w) at the size of the photos as they are scored."""
+        size = self.pixels.shape[1]
+        if ab.shape[-1] == size:
+            return ab
+        return F.interpolate(ab, size=(size, size), mode="bilinear", antialias=True)
 
     @functools.cached_property
     def features(self):
@@ -142,20 +175,20 @@ def load_lpips() -> metrics.LPIPS:
     return metrics.LPIPS(get_device())
 
 
-def in_blocks(function, models: dict, photos: Photos, count: int, *options) -> dict[str, list]:
+def in_blocks(function, models: dict, photos: Photos, inputs: Photos, count: int) -> dict[str, list]:
     """row -> list of what `function` returns for the blocks of the first `count` test photos, computed or remembered.
 
-    `models`: row -> (id, function that loads the model).
+    `models`: row -> (id, function that loads the model). `photos`, `inputs`: as in `Block`.
     """
     compute = joblib.Memory(cache_root() / "scores", verbose=0).cache(function, ignore=["load", "block"])
     edges = [*range(0, count, max(8, PIXELS // photos.size**2)), count]
     results = {row: [] for row in models}
     with progress(count * len(models), f"scores at {photos.size} px", "predictions") as bar:
         for start, stop in pairwise(edges):
-            block = Block(photos.test[start:stop])
+            block = Block(photos.test[start:stop], inputs.test[start:stop])
             for row, (name, load) in models.items():
                 with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-                    results[row].append(compute(name, photos.hash, (start, stop), VERSION, load, block, *options))
+                    results[row].append(compute(name, photos.hash, (start, stop), VERSION, load, block))
                 bar.update(stop - start)
     return results
 
@@ -163,7 +196,7 @@ def in_blocks(function, models: dict, photos: Photos, count: int, *options) -> d
 def _measure_block(name, photos_hash, numbers, version, load, block) -> dict:
     """All that is ever asked of one model on one block, from one prediction."""
     model, (rgb, L, ab) = load(), block.planes
-    pred_ab = predict(model, L)
+    pred_ab = block.predict(model)
     found = {
         "scores": evaluation.measures(rgb, L, ab, pred_ab, block.lpips),
         "curve": evaluation.by_saturation(rgb, L, ab, pred_ab),
@@ -173,25 +206,27 @@ def _measure_block(name, photos_hash, numbers, version, load, block) -> dict:
     if numbers[0] < LPIPS_PHOTOS:
         found["lpips_curve"] = evaluation.by_saturation(rgb, L, ab, pred_ab, LPIPS_SATURATIONS, block.lpips)
     if hasattr(model, "rebalancing"):
-        found["palette"] = _palette_points(model, rgb, L, ab)
+        found["palette"] = _palette_points(model, block)
     return found
 
 
 @torch.no_grad()
-def _palette_points(model, rgb, L, ab):
+def _palette_points(model, block):
     """`by_saturation` of a palette's predictions for every pair of `PARAMETERS`, painted from the same logits."""
-    before, logits, parts = (model.rebalancing, model.temperature), model.logits(L), []
+    (rgb, L, ab), (inputs, _) = block.planes, lab.photos_to_lab(torch.from_numpy(block.inputs).to(get_device()))
+    before, logits, parts = (model.rebalancing, model.temperature), model.logits(inputs), []
     for rebalancing, temperature in PARAMETERS:
         model.rebalancing, model.temperature = rebalancing, temperature
-        points = evaluation.by_saturation(rgb, L, ab, model.paint(logits, L.shape[2:]), (0.75, 1, 1.5, 2, 3))
+        pred_ab = block.resized(model.paint(logits, inputs.shape[2:]))
+        points = evaluation.by_saturation(rgb, L, ab, pred_ab, (0.75, 1, 1.5, 2, 3))
         parts.append(points.assign(rebalancing=rebalancing, temperature=temperature))
     model.rebalancing, model.temperature = before
     return pd.concat(parts)
 
 
-def score_models(models: dict, photos: Photos, notes) -> Scored:
-    """All models on the test photos of a set; `models` as in `in_blocks`."""
-    blocks = in_blocks(_measure_block, models, photos, len(photos.files("test")))
+def score_models(models: dict, photos: Photos, inputs: Photos, notes) -> Scored:
+    """All models on the test photos of a set; the arguments as in `in_blocks`."""
+    blocks = in_blocks(_measure_block, models, photos, inputs, len(photos.files("test")))
 
     def joined(row, what):
         return pd.concat([block[what] for block in blocks[row] if what in block], ignore_index=True)
@@ -218,17 +253,17 @@ def measure_at_report_size(measured: Measured) -> pd.DataFrame:
     The photos are the same ones, prepared at 256 px. Color is predicted as `g2g.colorize` does it, on as many pixels as
     in training, and lightness stays that of the photo; both measures are of that picture.
     """
-    photos, size = measured.test.photos, measured.test.photos.size
-    if size != REPORT_SIZE:
-        photos = prepare(dataclasses.replace(measured.profile, size=REPORT_SIZE, n_train=0))
+    photos, inputs = at_size(measured.profile, REPORT_SIZE), at_size(measured.profile, None)
     count = min(REPORT_PHOTOS, len(photos.files("test")))
-    blocks = in_blocks(_measure_picture, measured.models, photos, count, size)
+    models = {row: model for row, model in measured.models.items() if row != "unet_mirrored"}  # as all are, here
+    blocks = in_blocks(_measure_picture, models, photos, inputs, count)
     return tables.table_256({row: pd.concat(parts, ignore_index=True) for row, parts in blocks.items()})
 
 
-def _measure_picture(name, photos_hash, numbers, version, load, block, size) -> pd.DataFrame:
+def _measure_picture(name, photos_hash, numbers, version, load, block) -> pd.DataFrame:
     _, _, ab = block.planes
-    pred_rgb, _, pred_ab = Block(colorize_all(block.pixels, load(), size)).planes
+    colored = colorize_all(block.pixels, load(), block.inputs.shape[1])
+    pred_rgb, _, pred_ab = Block(colored, block.inputs).planes
     measures = {"mae": metrics.mae_ab(pred_ab, ab).cpu(), "lpips": block.lpips(pred_rgb)}
     return pd.DataFrame({name: values.double().numpy() for name, values in measures.items()})
 

@@ -104,7 +104,7 @@ def _draw(folder, measured: Measured):
     }
     for name, fig in drawn.items():
         figures.save(fig, name, folder)
-    size = measured.test.photos.size
+    size = measured.profile.size
     models = {"gray": evaluation.gray()}
     models |= {model: run.model() for model, run in measured.runs.items() if model not in ("unet_full", "unet_long")}
     for name, photographs in {"qualitative_grid": showcase(size), "teaser": gallery_photos(400)}.items():

@@ -10,7 +10,13 @@ from g2g.files import save_atomic
 from g2g.models import count_parameters
 from g2g.profiles import TITLES
 
-ROWS = {"gray": "gray (ab = 0)", "constant": "best constant color"} | TITLES
+ROWS = {
+    "gray": "gray (ab = 0)",
+    "constant": "best constant color",
+    "cnn": TITLES["cnn"],
+    "unet": TITLES["unet"],
+    "unet_mirrored": "U-Net (mean with its mirror image)",  # see `g2g.models.Mirrored`
+} | TITLES
 # Column: title, digits
 MEASURES = {
     "mae": ("MAE ↓", 4),

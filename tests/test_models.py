@@ -352,3 +352,15 @@ def test_discriminator_refuses_shapes_that_do_not_belong_together():
             PatchGAN(16)(L, wrong)
     with pytest.raises(ValueError, match=r"L: expected \(B,1,H,W\)"):
         PatchGAN(16)(ab, ab)
+
+
+def test_the_mirror_image_is_averaged_in(models):
+    def model(L):  # knows left from right
+        return torch.linspace(-0.2, 0.2, L.shape[3]).expand(len(L), 2, *L.shape[2:])
+
+    L = torch.rand(2, 1, 32, 64)
+    assert module.predict(model, L).abs().max() > 0.1
+    assert module.predict(module.Mirrored(model), L).abs().max() < 1e-6
+    unet = models["quarter"].eval()
+    module.predict(module.Mirrored(unet), L)
+    assert not unet.training

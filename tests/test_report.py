@@ -285,3 +285,10 @@ def test_stamp_wants_whole_pairs(tmp_path, text):
     with pytest.raises(ValueError, match="page.md needs <!-- g2g:m -->"):
         publishing.stamp(path, "m", "0.2")
     assert path.read_text() == text
+
+
+def test_color_is_predicted_at_one_size_and_scored_at_another():
+    photo = np.zeros((1, 64, 64, 3), np.uint8)
+    block = pipeline.Block(photo[:, :32, :32], photo)
+    ab = block.predict(lambda L: torch.linspace(0, 1, L.shape[3]).expand(1, 2, *L.shape[2:]))
+    assert ab.shape == (1, 2, 32, 32) and ab.mean() == pytest.approx(0.5, abs=1e-3)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from PIL import Image
@@ -52,20 +52,25 @@ def execute(path: Path, python=sys.executable, env: dict | None = None):
     notebook = nbformat.read(path, as_version=4)
     specs = OnePython()
     specs.python = python
+    manager = KernelManager(kernel_name="python3", kernel_spec_manager=specs)
+    manager.client_class = "jupyter_client.asynchronous.AsyncKernelClient"  # as nbclient wants it
     client = NotebookClient(
         notebook,
-        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
+        km=manager,
         store_widget_state=False,
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
-        client.execute(env=env or dict(os.environ), cleanup_kc=True)  # no kernel stays behind, after Ctrl-C either
+        client.execute(env=env or dict(os.environ))
     except CellExecutionError as error:
         return notebook, f"{path.name}, code cell {client.code_cells_executed}:\n{ANSI.sub('', str(error)).strip()}"
     except DeadKernelError:  # nbclient answers Ctrl-C in this way, too
         return notebook, f"{path.name}, after code cell {client.code_cells_executed}: interrupted, or out of memory"
+    finally:
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=True)
     return notebook, None
 
 

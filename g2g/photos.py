@@ -6,9 +6,8 @@ import io
 import logging
 import math
 import os
-import threading
 import warnings
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +33,13 @@ WORDS = (Base.ImageDescription, Base.DocumentName, Base.Software, Base.DateTime,
 KEPT_TAGS = {*WORDS, 271, 272, 282, 283, 296, IFD.Exif, IFD.GPSInfo}  # also maker, model, resolution and its unit
 NO_LONGER_TRUE = (Base.ColorSpace, Base.ExifImageWidth, Base.ExifImageHeight)  # they tell of the old file
 OTHER_METADATA = {700: "XMP", 33723: "IPTC", "xmp": "XMP", "photoshop": "IPTC", "comment": "comment"}
+DEEP = "it has more than 8 bits per channel, the result has 8"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 Image.init()  # once here and not by several threads at a time
 READABLE = [name for name in Image.ID if name != "EPS"]  # which would go to Ghostscript, a program to run
 Image.MAX_IMAGE_PIXELS = None  # Pillow warns at 89 megapixels and refuses at 179; here the caller's limit decides
-LARGE = 50e6  # pixels: larger photos are decoded one at a time, whatever the number of threads
-_large = threading.Lock()
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is raised, too
 
 
@@ -131,12 +129,12 @@ def _read_file(file, max_megapixels):
     except UnidentifiedImageError as error:
         heic = "; HEIC: save it as JPEG, with ImageMagick by `magick photo.heic photo.jpg`" * (start[4:8] == b"ftyp")
         raise UnidentifiedImageError(f"not an image that Pillow can read{heic}") from error
-    with image, _admitted(*image.size, max_megapixels):
+    with image:
+        _check_size(*image.size, max_megapixels)
         return _standardize(image, in_place=True)
 
 
-@contextmanager
-def _admitted(width, height, max_megapixels):
+def _check_size(width, height, max_megapixels):
     megapixels = width * height / 1e6
     if megapixels > max_megapixels:
         raise ValueError(
@@ -144,51 +142,48 @@ def _admitted(width, height, max_megapixels):
             f"To color it takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
             f"if you have that much, --max-megapixels {math.ceil(megapixels)} allows it"
         )
-    with _large if width * height >= LARGE else nullcontext():
-        yield
 
 
 def _read_tiff(file, max_megapixels):
-    """The largest image of the first page that holds one and not thumbnails only."""
+    """The largest image that is no thumbnail, the first of equals."""
     import tifffile  # a fifth of a second, for TIFF only
 
     with tifffile.TiffFile(file) as tiff:
-        pages = tiff.pages
-        if len(pages) > 1:
-            _warn(f"only one of its {len(pages)} pages was colored")
-        groups = ([page, *(page.pages or ())] for page in pages)  # each with its sub-images
-        groups = ([page for page in group if not page.is_reduced and not page.is_mask] for group in groups)
-        page = max(next(filter(None, groups), [pages[0]]), key=lambda page: page.imagewidth * page.imagelength)
-        with _admitted(page.imagewidth, page.imagelength, max_megapixels):
-            if page is pages[0] and _pillow_is_right(page):
-                with Image.open(file, formats=["TIFF"]) as image:
-                    return _standardize(image, in_place=True)
-            image = _decoded_page(page)
-            image.format, image.info["icc_profile"] = "TIFF", page.iccprofile or pages[0].iccprofile
-            if page.resolutionunit == 2:  # inches
-                image.info["dpi"] = page.get_resolution()
-            if not tiff.is_bigtiff:  # of which Pillow cannot read the tags alone
-                exif = image.getexif()
-                file.seek(0)
-                exif.load_from_fp(file)
-            return _standardize(image, in_place=True)
+        first = tiff.pages[0]
+        if len(tiff.pages) > 1:
+            _warn(f"only one of its {len(tiff.pages)} pages was colored")
+        pages = [page for main in tiff.pages for page in (main, *(main.pages or ()))]  # with their sub-images
+        whole = [page for page in pages if not page.is_reduced and not page.is_mask]
+        page = max(whole or pages, key=lambda page: page.imagewidth * page.imagelength)
+        _check_size(page.imagewidth, page.imagelength, max_megapixels)
+        if page is first and _pillow_is_right(page):
+            with Image.open(file, formats=["TIFF"]) as image:
+                return _standardize(image, in_place=True)
+        image = _decoded_page(page)
+        image.format = "TIFF"
+        image.info["icc_profile"] = page.iccprofile or first.iccprofile
+        if not tiff.is_bigtiff:  # of which Pillow cannot read the tags alone
+            file.seek(0)
+            image.getexif().load_from_fp(file)
+        return _standardize(image, in_place=True)
 
 
 def _pillow_is_right(page):
     """Pillow knows all compressions, but not what every tag means: those of 8 bits, and of 16 without more."""
-    usual = page.photometric in (1, 2) and page.planarconfig == 1 and "MaxSampleValue" not in page.tags
-    known = ("bool", "uint8", "uint16") if usual else ("bool", "uint8")
-    more_than_gray = page.photometric in (0, 1) and page.samplesperpixel > 1
-    return str(page.dtype) in known and page.bitspersample in (1, 2, 4, 8, 16) and not more_than_gray
+    if page.photometric in (0, 1) and page.samplesperpixel > 1:
+        return False
+    if page.bitspersample <= 8:
+        return True
+    plain = page.photometric in (1, 2) and page.planarconfig == 1 and "MaxSampleValue" not in page.tags
+    return plain and page.bitspersample == 16 and page.dtype == "uint16"
 
 
 def _decoded_page(page):
     mode = {0: "L", 1: "L", 2: "RGB", 5: "CMYK"}.get(page.photometric)
-    bands = len(mode or "")
-    kind = "" if page.dtype is None else page.dtype.kind
-    if not mode or page.imagedepth > 1 or kind not in "uf" or page.samplesperpixel < bands:
+    kind = "none" if page.dtype is None else page.dtype.kind
+    if not mode or kind == "i":
         what = getattr(page.photometric, "name", page.photometric)
-        raise ValueError(f"TIFF of a layout that is not known ({what}, {page.bitspersample} bits, {kind or 'no type'})")
+        raise ValueError(f"TIFF of a layout that is not known ({what}, {page.bitspersample} bits, type {kind})")
     try:
         values = page.asarray()
     except (ValueError, NotImplementedError) as error:  # the latter: 12 bits, packed
@@ -199,19 +194,18 @@ def _decoded_page(page):
     values = values.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
     white = 2**page.bitspersample - 1
     largest = np.max(page.tags.valueof("MaxSampleValue", default=white))
-    if not largest & (largest + 1):  # 1023, 4095, … : of so many bits; others only tell the brightest pixel
+    if largest in (1023, 4095, 16383):  # 10, 12 or 14 bits; others only tell the brightest pixel
         white = largest
     if page.bitspersample > 8:
-        _warn("it has more than 8 bits per channel, the result has 8")
+        _warn(DEEP)
     planes = [_eight_bit(values[..., band], white) for band in range(page.samplesperpixel)]
     if page.photometric == 0:  # white is zero
         planes[0] = ImageOps.invert(planes[0])
-    alpha = {1: "a", 2: "A"}.get(page.extrasamples[0] if page.extrasamples else 0, "")  # multiplied into color, or not
-    if len(planes) > bands + len(alpha):
+    if mode != "CMYK" and page.extrasamples[:1] == (2,):  # alpha that is not multiplied into the colors
+        mode += "A"
+    if len(planes) > len(mode):
         _warn("further channels, infrared say, were left out")
-    if not alpha or mode == "CMYK":
-        return Image.merge(mode, planes[:bands])
-    return Image.merge(mode + alpha, planes[: bands + 1]).convert(f"{mode}A")
+    return Image.merge(mode, planes[: len(mode)])
 
 
 def _standardize(image, in_place):
@@ -220,7 +214,7 @@ def _standardize(image, in_place):
     if getattr(image, "is_animated", False) and image.format not in ("MPO", "TIFF"):  # MPO: a camera's, with previews
         _warn(f"only the first of its {image.n_frames} frames was colored")
     if image.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in getattr(image, "tile", ())):
-        _warn("it has more than 8 bits per channel, the result has 8")
+        _warn(DEEP)
     image.load()
     format, exif = image.format, _exif(image)
     image = ImageOps.exif_transpose(image, in_place=in_place) or image
@@ -341,7 +335,8 @@ def add_provenance(exif: bytes | None, by: str, source: str = "") -> bytes:
     if exif:
         tags.load(exif)
     words = f"Colors predicted by {by}: a guess, not a record."
-    tags[Base.Software], tags[Base.DocumentName] = SOFTWARE, to_ascii(source)
+    tags[Base.Software] = SOFTWARE
+    tags[Base.DocumentName] = to_ascii(source)
     tags[Base.ImageDescription] = f"{words} {tags.get(Base.ImageDescription, '')}".strip()
     return tags.tobytes()
 
@@ -366,9 +361,9 @@ def result_name(source: Path, ending: str, image: Image.Image) -> str:
 
     A long NAME is cut: file systems allow 255 bytes.
     """
-    stem = (
-        os.fsencode(source.stem)[:200].decode(errors="ignore") if len(os.fsencode(source.stem)) > 200 else source.stem
-    )
+    stem = source.stem
+    while len(os.fsencode(stem)) > 200:
+        stem = stem[:-1]
     suffix = ".png"
     if image.format in ("JPEG", "MPO") and _fits_jpeg(image):  # MPO: a camera's JPEG with previews
         suffix = source.suffix if source.suffix.lower() in JPEG_SUFFIXES else ".jpg"
@@ -395,10 +390,11 @@ def photos_under(folder: str | Path) -> list[Path]:
 
     found, seen = [], set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=left_out):
-        if os.path.realpath(place) in seen:  # a link back to a folder above
+        real = os.path.realpath(place)
+        if real in seen:  # a link back to a folder above
             folders.clear()
             continue
-        seen.add(os.path.realpath(place))
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(place, name) for name in names if not name.startswith(".")]
     return sorted(path for path in found if path.suffix.lower() in SUFFIXES)

@@ -1,0 +1,35 @@
+// Puts the page together in dist/: `npm run build`, after `tools/export_onnx.py`. Nothing is bundled or transpiled.
+
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+
+process.chdir(import.meta.dirname);
+const RUNTIME = "node_modules/onnxruntime-web";
+if (!existsSync("../outputs/onnx/models.json")) throw new Error("no models: run tools/export_onnx.py first");
+
+rmSync("dist", { recursive: true, force: true });
+mkdirSync("dist/ort", { recursive: true });
+for (const name of ["index.html", "style.css", "src"]) cpSync(name, `dist/${name}`, { recursive: true });
+cpSync("../outputs/onnx", "dist/models", { recursive: true });
+cpSync("../results/weights/palette.jpg", "dist/examples.jpg"); // for those without JavaScript
+for (const name of readdirSync("../data/gallery")) {
+  if (name.endsWith(".jpg")) cpSync(`../data/gallery/${name}`, `dist/examples/${name}`);
+}
+const license = readFileSync("../LICENSE", "utf8").replace(/^Copyright.*$/m, "Copyright (c) Microsoft Corporation");
+writeFileSync("dist/ort/LICENSE.txt", license); // ONNX Runtime's is the MIT license too; its package brings no copy
+for (const name of ["ort.wasm.bundle.min.mjs", "ort.jspi.bundle.min.mjs"]) {
+  cpSync(`${RUNTIME}/dist/${name}`, `dist/ort/${name}`);
+}
+for (const name of ["ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.jspi.wasm"]) {
+  // Not .gz, which some servers declare as an encoding, so that the browser unpacks it before the page does
+  writeFileSync(`dist/ort/${name}.gzip`, gzipSync(readFileSync(`${RUNTIME}/dist/${name}`), { level: 9 }));
+}
+
+const version = createHash("sha256");
+for (const entry of readdirSync("dist", { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())) {
+  version.update(readFileSync(join(entry.parentPath, entry.name)));
+}
+const worker = readFileSync("sw.js", "utf8").replace("VERSION", version.digest("hex").slice(0, 12));
+writeFileSync("dist/sw.js", worker);

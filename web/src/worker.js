@@ -1,0 +1,135 @@
+// Everything that takes long: decoding, the networks, painting. The page asks by messages, one after the other.
+
+import { guidedFilter, paint, predictionSize, smallLightness, strips } from "./colorize.js";
+import { withProvenance } from "./metadata.js";
+import { device, load, modelList, run } from "./models.js";
+
+const PREVIEW = 1600; // pixels of the longer side of what is shown; the file to download has all of them
+const report = (words, fraction) => postMessage({ progress: words, fraction });
+const photo = {}; // the one at hand: bitmap, width, height, preview (ImageData); small (of a size), lines (of a model)
+
+const answers = { modelList, prepare, device, open, color, save };
+let queue = Promise.resolve();
+onmessage = ({ data: { id, method, args } }) => {
+  queue = queue.then(async () => {
+    try {
+      const result = await answers[method](...args);
+      postMessage({ id, result }, result instanceof ImageBitmap ? [result] : []);
+    } catch (error) {
+      postMessage({ id, error: error.message });
+    }
+  });
+};
+
+/** Load what a model needs; on what it will run, in words. */
+async function prepare({ graphs }) {
+  await Promise.all(graphs.map((graph) => load(graph, report)));
+  return device();
+}
+
+/** Decode a file, which turns it upright, and return it small and gray. */
+async function open(file) {
+  photo.bitmap?.close();
+  const bitmap = await createImageBitmap(file).catch(() => {
+    throw new Error("This file is damaged, or it is no photo that this browser can read.");
+  });
+  const { width, height } = bitmap;
+  Object.assign(photo, { bitmap, width, height, small: {}, lines: {} });
+  const scale = Math.min(1, PREVIEW / Math.max(width, height));
+  const canvas = new OffscreenCanvas(Math.max(1, width * scale), Math.max(1, height * scale));
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  photo.preview = context.getImageData(0, 0, canvas.width, canvas.height);
+  return painted({ planes: Array(4).fill([0]), w: 1, h: 1 }, 0);
+}
+
+/** The photo as shown, in the colors that `choice` (model, parameters, seed, saturation) asks for. */
+async function color(choice) {
+  return painted(await predicted(choice), choice.saturation);
+}
+
+function painted(lines, saturation) {
+  const { width, height, data } = photo.preview;
+  const pixels = new Uint8ClampedArray(data);
+  paint(pixels, { width, height }, 0, height, lines, saturation);
+  return createImageBitmap(new ImageData(pixels, width, height));
+}
+
+/** The colors of the whole photo as lines of its lightness, kept until something else is asked for. */
+async function predicted({ model, parameters, seed }) {
+  const key = JSON.stringify([model.name, parameters, seed]);
+  if (photo.lines.key !== key) {
+    const [w, h] = predictionSize(photo.width, photo.height, model.size);
+    if (photo.small.size !== model.size) {
+      const L = smallLightness(reader("white"), photo.width, photo.height, w, h);
+      photo.small = { size: model.size, L };
+    }
+    const ab = await predict(model, parameters, seed, photo.small.L, w, h);
+    photo.lines = { key, planes: guidedFilter(photo.small.L, ab, w, h), w, h };
+  }
+  return photo.lines;
+}
+
+async function predict(model, parameters, seed, values, w, h) {
+  const L = [values, [1, 1, h, w]];
+  const number = (value) => [Float32Array.of(value), [1]];
+  if (model.name !== "flow") {
+    const numbers = Object.entries(parameters).map(([name, value]) => [name, number(value)]);
+    return (await run(model.name, { L, ...Object.fromEntries(numbers) }, report)).ab[0];
+  }
+  const { condition, mean } = await run("flow-condition", { L }, report);
+  const { steps } = parameters;
+  let x = [gaussian((w * h) / 32, seed), [1, 2, h / 8, w / 8]];
+  let ab;
+  for (let i = 0; i < steps; i++) {
+    const inputs = { x, t: number(i / steps), step: number(1 / steps), condition, mean };
+    ({ next: x, ab } = await run("flow-step", inputs, report));
+    report("The colors are drawn", (i + 1) / steps);
+  }
+  return ab[0];
+}
+
+/** Normal random numbers of a seed: mulberry32, then Box and Muller. */
+function gaussian(count, seed) {
+  const uniform = () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+  return Float32Array.from({ length: count }, normal);
+}
+
+/** A function that reads rows of the photo, on a background or, without one, with its transparency. */
+function reader(background) {
+  const canvas = new OffscreenCanvas(1, 1);
+  const context = canvas.getContext("2d", { willReadFrequently: true, alpha: !background });
+  return (top, rows) => {
+    [canvas.width, canvas.height] = [photo.width, rows]; // which clears it
+    if (background) {
+      context.fillStyle = background;
+      context.fillRect(0, 0, photo.width, rows);
+    }
+    context.drawImage(photo.bitmap, 0, -top);
+    return context.getImageData(0, 0, photo.width, rows).data;
+  };
+}
+
+/** The photo at its full size as a file of `type`, with the words in it that its colors are predicted. */
+async function save(choice, type, name) {
+  const lines = await predicted(choice);
+  const read = reader();
+  const canvas = new OffscreenCanvas(photo.width, photo.height);
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("This browser cannot hold a picture of this size.");
+  for (const [top, rows] of strips(photo.width, photo.height)) {
+    const pixels = read(top, rows);
+    paint(pixels, photo, top, rows, lines, choice.saturation);
+    context.putImageData(new ImageData(pixels, photo.width, rows), 0, top);
+    report("The full size is painted", (top + rows) / photo.height);
+  }
+  const blob = await canvas.convertToBlob({ type, quality: 0.95 });
+  return withProvenance(blob, `Colors predicted by ${choice.model.sentence}: a guess, not a record.`, name);
+}

@@ -86,7 +86,7 @@ class FlowCondition(nn.Module):
 
 
 class FlowStep(nn.Module):
-    """One step of Euler's method: x (1,2,h,w), time and its step (1,), condition and prediction to the next x and ab."""
+    """One step of Euler's method: x (1,2,h,w), time and its step (1,), condition and prediction to next x and ab."""
 
     def __init__(self, model):
         super().__init__()

@@ -60,7 +60,7 @@ export async function run(graph, inputs, report) {
 
 async function create(graph, report) {
   const { files } = await modelList();
-  const names = Object.keys(files[graph]).sort((name) => (name.endsWith(".onnx") ? -1 : 1));
+  const names = Object.keys(files[graph]); // the graph, then weights that it shares with others
   const total = names.reduce((sum, name) => sum + files[graph][name], 0);
   const received = {};
   const parts = names.map((name) =>

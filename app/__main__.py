@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from g2g.files import explained, printable
 from g2g.photos import MAX_MEGAPIXELS, find_photos
-from g2g.profiles import MODELS, get_profile, get_recipe
+from g2g.profiles import MODELS, PROFILES, get_profile, get_recipe
 
 # What needs torch is imported by the command that uses it: `--help` need not wait for it
 
@@ -108,10 +108,11 @@ def _colorize(args):
         model, size, description = pretrained_model(args.model)
         for parameter, owner in PARAMETERS.items():
             value = getattr(args, parameter)
-            if value is not None and not hasattr(model, parameter):
+            if value is None:
+                continue
+            if not hasattr(model, parameter):
                 args.error(f"--{parameter}: this model has no such parameter; add --model {owner}")
-            if value is not None:
-                setattr(model, parameter, value)
+            setattr(model, parameter, value)
         print(f"coloring with {description}")
         _, failed = colorize_files(
             photos,
@@ -141,74 +142,73 @@ def _demo(args):
     serve(args.port)
 
 
+def add_command(commands, function, name, text, profile=True):
+    """A subcommand that `run` hands to `function`, with an option for the profile; returns its parser."""
+    command = commands.add_parser(name, help=text, description=text)
+    interrupted = "what was written is whole, and stays"
+    if profile:
+        default = "default: G2G_PROFILE, else auto, which takes class on a GPU and smoke without one"
+        command.add_argument("--profile", choices=["auto", *PROFILES], help=default)
+        interrupted = "run the same command again: it goes on from what is finished"
+    command.set_defaults(function=function, error=command.error, interrupted=interrupted)
+    return command
+
+
 def _parser():
     parser = argparse.ArgumentParser("python -m g2g", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(function, name, text):
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(function=function, error=sub.error)
-        return sub
-
-    prepare = command(_prepare, "prepare", "decode and resize the photos once")
-
-    train = command(_train, "train", "train one model, going on where it was interrupted")
+    prepare = add_command(commands, _prepare, "prepare", "decode and resize the photos once")
+    train = add_command(commands, _train, "train", "train one model, going on where it was interrupted")
     train.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
     train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
-
-    evaluate = command(_evaluate, "evaluate", "score all models on the test photos and write table 1")
+    evaluate = add_command(commands, _evaluate, "evaluate", "score all models on the test photos and write table 1")
     evaluate.add_argument("--external-test-set", metavar="FOLDER", help="photos that are a second test set")
-    for sub in (prepare, train, evaluate):
-        sub.add_argument("--profile", help="smoke, cpu, class, report or auto (default: G2G_PROFILE, else auto)")
+    for command in (prepare, train, evaluate):
         near_gray = "leave photos of lower mean chroma out of training; 5: near-gray ones"
-        sub.add_argument("--min-chroma", type=_number(0, 140), default=0.0, help=near_gray)
+        command.add_argument("--min-chroma", type=_number(0, 140), default=0.0, help=near_gray)
+    _add_colorize(commands)
+    demo = add_command(commands, _demo, "demo", "open a page that colors a photo, on this machine only", profile=False)
+    demo.add_argument("--port", type=_number(1024, 65535, int), help="of the page (default: the first free from 7860)")
+    return parser
 
-    colorize = command(_colorize, "colorize", "color photos of any size; nothing is ever overwritten")
-    option = colorize.add_argument
+
+def _add_colorize(commands):
+    text = "color photos of any size; nothing is ever overwritten"
+    option = add_command(commands, _colorize, "colorize", text, profile=False).add_argument
     option("photos", nargs="+", type=_path, metavar="PHOTO", help="files, folders (searched recursively) or patterns")
     where = "the folder of NAME-color.jpg, subfolders kept (%(default)s); for one photo also a .jpg or .png file"
     option("-o", "--output", default="colorized", metavar="OUT", help=where)
     option("--skip-existing", action="store_true", help="leave out photos of which OUT holds a result, of any model")
-    models = "palette (the default), flow, or, ever more cautious, cgan, unet, cnn"
-    option("--model", metavar="NAME", help=models)
-    factor, pixels, megapixels = _number(0, 100), _number(32, 4096, int), _number(0.001, 1e6)
-    stronger = "above 1 for stronger colors (%(default)s)"
+    option("--model", metavar="NAME", help="palette (the default), flow, or, ever more cautious, cgan, unet, cnn")
     temperature = "palette only: 1 paints the mean of the likely colors, 0.1 nearly the likeliest one (0.38)"
     option("--temperature", type=_number(0.01, 1), metavar="T", help=temperature)
     rebalancing = "palette only: 1 paints rare colors boldly, 0 only what is probable (0.75)"
     option("--rebalancing", type=_number(0, 1), metavar="FRACTION", help=rebalancing)
     seed = "flow only: each number draws another possible coloring (0); a photo saved anew gets another draw"
     option("--seed", type=_number(0, 2**31 - 1, int), metavar="N", help=seed)
-    option("--saturation", type=factor, default=1.0, metavar="FACTOR", help=stronger)
+    option("--saturation", type=_number(0, 100), default=1.0, metavar="FACTOR", help="above 1 for stronger colors (1)")
     option("--compare", action="store_true", help="write gray and color side by side, too")
-    option("--size", type=pixels, metavar="PIXELS", help="predict color on PIXELS² pixels (as in training)")
+    option("--size", type=_number(32, 4096, int), metavar="N", help="predict color on N² pixels (as in training)")
     limit = "refuse larger photos before decoding them (%(default)s)"
-    option("--max-megapixels", type=megapixels, default=MAX_MEGAPIXELS, metavar="N", help=limit)
-
-    demo = command(_demo, "demo", "open a page that colors the photo dropped on it, on this machine only")
-    demo.add_argument("--port", type=_number(1024, 65535, int), help="of the page (default: the first free from 7860)")
-    return parser
+    option("--max-megapixels", type=_number(0.001, 1e6), default=MAX_MEGAPIXELS, metavar="N", help=limit)
 
 
-def main(argv=None) -> int:
-    """Run one subcommand; returns its exit code."""
-    args = _parser().parse_args(argv)
-    try:
-        if hasattr(args, "profile"):
-            get_profile(args.profile)
-    except ValueError as error:
-        args.error(str(error))
+def run(parser, argv=None) -> int:
+    """Parse the arguments and call the subcommand's function; returns the exit code."""
+    args = parser.parse_args(argv)
     try:
         return args.function(args) or 0
     except KeyboardInterrupt:
-        then = "what was written is whole, and stays"
-        if args.function in (_prepare, _train, _evaluate):
-            then = "run the same command again: it goes on from what is finished"
-        print(f"interrupted; {then}", file=sys.stderr)
+        print(f"interrupted; {args.interrupted}", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
         print(f"error: {explained(error)}", file=sys.stderr)
         return 1
+
+
+def main(argv=None) -> int:
+    """Run one subcommand; returns its exit code."""
+    return run(_parser(), argv)
 
 
 if __name__ == "__main__":

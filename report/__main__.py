@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong argum
 import argparse
 import sys
 
-from g2g.files import explained
+from app.__main__ import add_command, run
 
 # What needs torch is imported by the command that uses it: `--help` need not wait for it
 
@@ -42,40 +42,24 @@ def _study(args):
 def _parser():
     parser = argparse.ArgumentParser("python -m report", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(function, name, text):
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(function=function)
-        sub.add_argument("--profile", help="smoke, cpu, class, report or auto (default: G2G_PROFILE, else auto)")
-        return sub.add_argument
-
-    command(_build, "build", "train what is missing, measure, draw every figure, write the report page")
-    option = command(_publish, "publish", "measure the finished runs; write results/NAME, README's and docs' tables")
-    option("--name", help="folder in results/ (default: the profile)")
-    option("--external-test-set", metavar="FOLDER", help="photos of another origin, to test on, too")
-    option("--note", default="", help="a sentence to print below the table, on the photos, say")
-    option = command(_save_pretrained, "save-pretrained", "put a run's weights into results/weights, for colorize")
-    option("run", help="its id, unet-0123456789 say")
-    option("--name", help="folder in results/ with its record (default: the profile)")
-    option = command(_study, "study", "train a study of notebook 08 or 10, measure it, write results/STUDY; resumable")
-    option("study", choices=["losses", "photos", "parameters"])
+    add_command(commands, _build, "build", "train what is missing, measure, write the report page")
+    publish = add_command(commands, _publish, "publish", "measure the finished runs; write results/NAME and the pages")
+    publish.add_argument("--name", help="folder in results/ (default: the profile)")
+    publish.add_argument("--external-test-set", metavar="FOLDER", help="photos of another origin, to test on, too")
+    publish.add_argument("--note", default="", help="a sentence to print below the table, on the photos, say")
+    save = add_command(commands, _save_pretrained, "save-pretrained", "put a run's weights into results/weights")
+    save.add_argument("run", help="its id, unet-0123456789 say")
+    save.add_argument("--name", help="folder in results/ with its record (default: the profile)")
+    study = add_command(commands, _study, "study", "train a study of notebook 08 or 10, write results/STUDY; resumable")
+    study.add_argument("study", choices=["losses", "photos", "parameters"])
     seeds = "seeds of the repeated runs; all others take the first (default: 42 43 44)"
-    option("--seeds", type=int, nargs="+", default=(42, 43, 44), metavar="N", help=seeds)
+    study.add_argument("--seeds", type=int, nargs="+", default=(42, 43, 44), metavar="N", help=seeds)
     return parser
 
 
 def main(argv=None) -> int:
-    """Parse the arguments, run the subcommand; returns the exit code."""
-    args = _parser().parse_args(argv)
-    try:
-        args.function(args)
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again: it goes on from what is finished", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {explained(error)}", file=sys.stderr)
-        return 1
-    return 0
+    """Run one subcommand; returns its exit code."""
+    return run(_parser(), argv)
 
 
 if __name__ == "__main__":

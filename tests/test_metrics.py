@@ -11,20 +11,32 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from skimage import color, data
-from skimage.metrics import peak_signal_noise_ratio
-from torchmetrics.functional.image.lpips import _LPIPS
+from skimage import metrics as reference
 
 from g2g import lab, metrics
 from g2g.profiles import repo_root
 from tools.convert_vgg import ArraysOnly
 
-# From table 1 of Sharma, Wu and Dalal 2005: two Lab colors and their CIEDE2000
-SHARMA = [
-    ([50, 2.6772, -79.7751], [50, 0, -82.7485], 2.0425),
-    ([50, 2.49, -0.001], [50, -2.49, 0.0011], 7.2195),  # hues on opposite sides
-    ([50, 2.5, 0], [73, 25, -18], 27.1492),
-    ([22.7233, 20.0904, -46.6940], [23.0331, 14.9730, -42.5619], 2.0373),
-]
+# Sharma, Wu and Dalal 2005, table 1: two Lab colors and their CIEDE2000, chosen to reach every branch; two pairs a line
+SHARMA = """
+50 2.6772 -79.7751 50 0 -82.7485 2.0425                      50 3.1571 -77.2803 50 0 -82.7485 2.8615
+50 2.8361 -74.02 50 0 -82.7485 3.4412                        50 -1.3802 -84.2814 50 0 -82.7485 1
+50 -1.1848 -84.8006 50 0 -82.7485 1                          50 -0.9009 -85.5211 50 0 -82.7485 1
+50 0 0 50 -1 2 2.3669                                        50 -1 2 50 0 0 2.3669
+50 2.49 -0.001 50 -2.49 0.0009 7.1792                        50 2.49 -0.001 50 -2.49 0.0010 7.1792
+50 2.49 -0.001 50 -2.49 0.0011 7.2195                        50 2.49 -0.001 50 -2.49 0.0012 7.2195
+50 -0.001 2.49 50 0.0009 -2.49 4.8045                        50 -0.001 2.49 50 0.0010 -2.49 4.8045
+50 -0.001 2.49 50 0.0011 -2.49 4.7461                        50 2.5 0 50 0 -2.5 4.3065
+50 2.5 0 73 25 -18 27.1492                                   50 2.5 0 61 -5 29 22.8977
+50 2.5 0 56 -27 -3 31.9030                                   50 2.5 0 58 24 15 19.4535
+50 2.5 0 50 3.1736 0.5854 1                                  50 2.5 0 50 3.2972 0 1
+50 2.5 0 50 1.8634 0.5757 1                                  50 2.5 0 50 3.2592 0.3350 1
+60.2574 -34.0099 36.2677 60.4626 -34.1751 39.4387 1.2644     63.0109 -31.0961 -5.8663 62.8187 -29.7946 -4.0864 1.2630
+61.2901 3.7196 -5.3901 61.4292 2.2480 -4.9620 1.8731         35.0831 -44.1164 3.7933 35.0232 -40.0716 1.5901 1.8645
+22.7233 20.0904 -46.6940 23.0331 14.9730 -42.5619 2.0373     36.4612 47.8580 18.3852 36.2715 50.5065 21.2231 1.4146
+90.8027 -2.0831 1.4410 91.1528 -1.6435 0.0447 1.4441         90.9257 -0.5406 -0.9208 88.6381 -0.8985 -0.7239 1.5381
+6.7747 -0.2908 -2.4247 5.8714 -0.0985 -2.2286 0.6377         2.0776 0.0795 -1.1350 0.9033 -0.0636 -0.5514 0.9082
+"""
 
 
 @pytest.fixture
@@ -36,42 +48,45 @@ def pair():
     return base.clamp(0, 1), (base + 0.1 * torch.randn(base.shape, generator=generator)).clamp(0, 1)
 
 
+def images(*batches):
+    """The images of batches side by side, as float64 (H,W,3) for scikit-image."""
+    return zip(*(b.permute(0, 2, 3, 1).double().numpy() for b in batches), strict=True)
+
+
 def test_psnr_is_skimages(pair):
-    images = zip(*(batch.numpy() for batch in pair), strict=True)
-    expected = [peak_signal_noise_ratio(a, b, data_range=1) for a, b in images]
+    expected = [reference.peak_signal_noise_ratio(a, b, data_range=1) for a, b in images(*pair)]
     assert metrics.psnr(*pair).tolist() == pytest.approx(expected, abs=1e-4)
     assert metrics.psnr(pair[0], pair[0]).isinf().all()
 
 
-def test_ssim_of_one_window_by_hand():
-    x, y = torch.rand(2, 2, 3, 11, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    bell = torch.exp(-torch.arange(-5, 6).square() / (2 * 1.5**2)).double()
-    window = torch.outer(bell, bell) / bell.sum() ** 2
-    mean_x, mean_y = ((window * image).sum((2, 3)) for image in (x, y))
-    variance_x = (window * x * x).sum((2, 3)) - mean_x**2
-    variance_y = (window * y * y).sum((2, 3)) - mean_y**2
-    covariance = (window * x * y).sum((2, 3)) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
-    structure = (2 * covariance + 0.03**2) / (variance_x + variance_y + 0.03**2)
-    expected = (luminance * structure).mean(1)
-    assert metrics.ssim(x, y).tolist() == pytest.approx(expected.tolist(), abs=1e-6)
-
-
-def test_ssim_keeps_its_digits_and_has_a_smallest_picture(pair):
+def test_ssim_is_skimages(pair):
+    variant = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1}
+    flat = torch.full((3, 3, 11, 20), 0.9), torch.full((3, 3, 11, 20), 0.6)  # no variance; the smallest height
+    for first, second in (pair, flat, (pair[0], pair[0].mean(1, keepdim=True).expand_as(pair[0]))):
+        expected = [reference.structural_similarity(a, b, channel_axis=2, **variant) for a, b in images(first, second)]
+        assert max(expected) < 0.95
+        assert metrics.ssim(first, second).tolist() == pytest.approx(expected, abs=1e-5)
     assert metrics.ssim(pair[0], pair[0]).tolist() == pytest.approx([1, 1, 1])
-    bright = (torch.full((1, 3, 11, 20), value) for value in (0.9, 0.8))
-    expected = (2 * 0.9 * 0.8 + 0.01**2) / (0.9**2 + 0.8**2 + 0.01**2)  # no variance
-    assert metrics.ssim(*bright).item() == pytest.approx(expected, abs=1e-6)
     with pytest.raises(ValueError, match="11 x 11 px or more, got 10 x 40: enlarge them"):
         metrics.ssim(torch.rand(1, 3, 10, 40), torch.rand(1, 3, 10, 40))
 
 
-@pytest.mark.parametrize("first, second, expected", SHARMA)
-def test_ciede2000_of_sharmas_pairs(first, second, expected):
-    first, second = (torch.tensor(lab).float().view(1, 3, 1, 1).expand(-1, -1, 2, 3) for lab in (first, second))
-    measured = metrics.ciede2000(first, second)
-    assert measured.shape == (1, 2, 3) and measured.dtype == torch.float32
-    assert metrics.delta_e(first, second).item() == pytest.approx(expected, abs=5e-4)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 6e-5), (torch.float32, 5e-4)])
+def test_ciede2000_of_sharmas_pairs(dtype, tolerance):
+    rows = torch.tensor([float(v) for v in SHARMA.split()], dtype=torch.float64).view(34, 7)
+    first, second = (part.to(dtype).view(-1, 3, 1, 1) for part in (rows[:, :3], rows[:, 3:6]))
+    for one, other in ((first, second), (second, first)):  # it is symmetric
+        measured = metrics.ciede2000(one, other).flatten().tolist()
+        assert measured == pytest.approx(rows[:, 6].tolist(), abs=tolerance)
+
+
+def test_ciede2000_is_skimages_and_finite_at_gray(pair):
+    first, second = (lab.rgb_to_lab(rgb) for rgb in pair)
+    gray = first * torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+    for other in (second, gray, -gray, first):
+        expected = color.deltaE_ciede2000(first.double().numpy(), other.double().numpy(), channel_axis=1)
+        assert metrics.ciede2000(first, other).numpy() == pytest.approx(expected, abs=1e-4)
+    assert metrics.delta_e(gray, gray).tolist() == [0, 0, 0]
 
 
 def test_colorfulness_worked_by_hand():
@@ -140,6 +155,9 @@ def test_the_weights_are_those_of_the_card():
     path = repo_root() / metrics.VGG16
     digest = sha256(path.read_bytes()).hexdigest()
     assert digest == metrics.VGG16_SHA256 and digest in path.with_suffix(".md").read_text()
+    state = load_file(path)
+    assert state["features.0.bias"][:4].tolist() == pytest.approx([0.4034, 0.3778, 0.4644, -0.3228], abs=5e-5)
+    assert len(state) == 26 and sum(tensor.numel() for tensor in state.values()) == 14_714_688
 
 
 def test_the_converter_reads_arrays_and_nothing_else():
@@ -155,7 +173,23 @@ def test_lpips_of_half_precision_is_that_of_full(measure, photographs):
     assert measure(gray, rgb).tolist() == pytest.approx([0.116726, 0.212167, 0.416487], abs=1e-4)
 
 
+def test_vggs_features_tell_photographs_apart_as_trained_ones_do(measure, photographs):
+    """The last layer is sparse, differs between photographs, and is nearly the same for a mirrored photograph.
+
+    A VGG-16 of random weights has half of it active and a cosine of 0.99 between photographs.
+    """
+    rgb, _ = photographs
+    last = measure.features(rgb)[-1]
+    means, mirrored = last.mean((2, 3)), measure.features(rgb.flip(3))[-1].mean((2, 3))
+    cosine = torch.nn.functional.cosine_similarity
+    assert (last > 0).float().mean() < 0.15
+    assert cosine(means, means.roll(1, 0)).max() < 0.5
+    assert cosine(means, mirrored).min() > 0.85
+
+
 def test_lpips_is_torchmetrics(measure, pair):
+    from torchmetrics.functional.image.lpips import _LPIPS
+
     state = load_file(repo_root() / metrics.VGG16)
     other = _LPIPS(net="vgg", pnet_rand=True)
     for part in (other.net.slice1, other.net.slice2, other.net.slice3, other.net.slice4, other.net.slice5):

@@ -8,7 +8,6 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from g2g import files
-from g2g.files import disk_full_explained, locked, need_disk, printable
+from g2g.files import disk_full_explained, locked, printable
 from g2g.lab import AB_SCALE, NEAR_GRAY, photos_to_lab
 from g2g.photos import decode
 from g2g.profiles import Profile, cache_root
@@ -75,8 +74,8 @@ class Photos:
         counts = ", ".join(f"{len(self.files(split)):,} {split}" for split in SPLITS)
         gray = sum(self.near_gray(split).sum() for split in SPLITS)
         skipped = (self.manifest["skipped"] != "").sum()
-        size = f"{self.size}×{self.size} px"
-        return f"Photos({counts}, {size}, {gray:,} near-gray, {skipped:,} skipped, hash {self.hash})"
+        rest = f"{gray:,} near-gray, {skipped:,} skipped, hash {self.hash}"
+        return f"Photos({counts}, {self.size}×{self.size} px, {rest})"
 
 
 def prepare(profile: Profile, *, progress: bool = True) -> Photos:
@@ -88,12 +87,10 @@ def prepare(profile: Profile, *, progress: bool = True) -> Photos:
     `progress` shows it, and lists what was skipped.
 
     Raises:
-        ValueError: unknown source; a split without a usable photo (with what was there and why not).
+        ValueError: a split without a usable photo (with what was there and why not).
         FileNotFoundError: no photos where they were looked for.
         RuntimeError: not enough disk.
     """
-    if profile.source not in SOURCES:
-        raise ValueError(f"unknown source {profile.source!r}; known: {', '.join(SOURCES)}")
     train, test, valid = SOURCES[profile.source](profile)
     if not valid:
         held_out = {item.name for item in seeded(train)[: max(1, round(0.05 * len(train)))]}
@@ -142,13 +139,13 @@ def _load(folder):
         about = json.loads((folder / "about.json").read_text())
         manifest = pd.read_csv(folder / "manifest.csv", encoding_errors="surrogateescape", **options)
         photos = Photos(folder, about["size"], manifest, about["hash"])
-        if all(len(photos._open(split)) == len(photos.files(split)) for split in SPLITS):
-            return photos
-        problem = "arrays and manifest differ in length"
+        for split in SPLITS:
+            if len(photos._open(split)) != len(photos.files(split)):
+                raise ValueError(f"{split} array and manifest differ in length")
+        return photos
     except (ValueError, KeyError, TypeError, OSError) as error:
-        problem = error
-    print(f"{folder} is damaged ({problem}): preparing again")
-    return None
+        print(f"{folder} is damaged ({error}): preparing again")
+        return None
 
 
 def _build(folder, items, settings, show):
@@ -157,7 +154,6 @@ def _build(folder, items, settings, show):
     shutil.rmtree(folder, ignore_errors=True)  # only a damaged one can be there
     shutil.rmtree(work, ignore_errors=True)
     n = sum(map(len, items.values()))
-    need_disk(folder.parent, n * settings["size"] ** 2 * 3, "the prepared photos")
     try:
         work.mkdir()
         # Warnings of odd metadata are off here and not in the threads, whose filters are those of all threads
@@ -179,40 +175,38 @@ def _build(folder, items, settings, show):
 
 def _fill(work, items, settings, bar):
     """Decode all photos into the arrays; returns the manifest."""
-    rows, seen = [], {}
-    with ExitStack() as stack:
-        # Threads, not processes: Pillow and NumPy work outside of Python's lock, and threads leave no orphans
-        pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
-        # Not memory maps, which die of SIGBUS on a full disk, where a write raises an error to explain
-        arrays = {name: stack.enter_context(open(work / f"{name}.rgb", "wb")) for name in SPLITS}
-        plan = [(split, item) for split, chosen in items.items() for item in chosen]
+    plan = [(split, item) for split, chosen in items.items() for item in chosen]
+    rows, seen, filled = [], {}, set()
+    # Threads, not processes: Pillow and NumPy work outside of Python's lock, and threads leave no orphans
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(plan), 64):  # not all at once: results wait in memory
             part = plan[start : start + 64]
-            decoded = _decode([item for _, item in part], settings["size"], pool)
+            decoded = pool.map(partial(_decode, size=settings["size"]), [item for _, item in part])
             for (split, item), (facts, pixels) in zip(part, decoded, strict=True):
+                if split == "train" and "valid" not in filled:
+                    split = "valid"  # those chosen were all unusable: the next photo takes their place
                 row = {"file": item.name, "split": split} | facts
-                if split == "train" and arrays["valid"].tell() == 0:
-                    row["split"] = "valid"  # those chosen were all unusable: the next photo takes their place
                 if pixels is not None:
                     row["skipped"] = _why_not(row, seen, settings["min_chroma"])
                 if not row["skipped"]:
-                    arrays[row["split"]].write(pixels.tobytes())
+                    # Not a memory map, which dies of SIGBUS on a full disk, where a write raises an error to explain
+                    with open(work / f"{split}.rgb", "ab") as array:
+                        array.write(pixels.tobytes())
+                    filled.add(split)
                     seen.setdefault(row["sha256"], row)
                 rows.append(row)
                 bar.update(1)
     return pd.DataFrame(rows, columns=[*WORDS, *NUMBERS])
 
 
-def _decode(items, size, pool):
-    """What `photos.decode` says of each item, and of each photo the mean CIE chroma: in one go, which is faster."""
-    decoded = list(pool.map(partial(decode, size=size), items))
-    usable = [(facts, pixels) for facts, pixels in decoded if pixels is not None]
-    if usable:
-        _, ab = photos_to_lab(np.stack([pixels for _, pixels in usable]))
-        chroma = AB_SCALE * torch.hypot(ab[:, 0], ab[:, 1]).mean((1, 2))
-        for (facts, _), mean in zip(usable, chroma.tolist(), strict=True):
-            facts["chroma"] = round(mean, 4)
-    return decoded
+def _decode(item, size):
+    """What `photos.decode` says, and the mean CIE chroma."""
+    facts, pixels = decode(item, size)
+    if pixels is not None:
+        _, ab = photos_to_lab(pixels[None])
+        chroma = AB_SCALE * torch.hypot(ab[:, 0], ab[:, 1])
+        facts["chroma"] = round(chroma.mean().item(), 4)
+    return facts, pixels
 
 
 def _why_not(row, seen, min_chroma):
@@ -224,6 +218,7 @@ def _why_not(row, seen, min_chroma):
     return ""
 
 
+@dataclass(eq=False)
 class PhotoLoader:
     """Batches of one split, as fastai's Learner wants them: L (B,1,S,S) and ab (B,2,S,S), normalized, float32.
 
@@ -231,20 +226,25 @@ class PhotoLoader:
     `epoch` may be set; it counts up by itself at the end of each epoch. The other arguments as in `dataloaders`.
     """
 
-    def __init__(
-        self, photos, split, bs, shuffle=False, seed=42, min_crop_side=1.0, softness=1.0, steps_per_epoch=None
-    ):
-        if bs < 1:
-            raise ValueError(f"batch_size is {bs}; it must be at least 1")
-        self.pixels, self.bs, self.shuffle, self.seed, self.epoch = getattr(photos, split), bs, shuffle, seed, 0
-        self.min_crop_side, self.softness = min_crop_side, softness
+    photos: Photos
+    split: str
+    bs: int
+    shuffle: bool = False
+    seed: int = 42
+    min_crop_side: float = 1.0
+    softness: float = 1.0
+    steps_per_epoch: int | None = None
+    epoch: int = 0
+
+    def __post_init__(self):
+        self.pixels = getattr(self.photos, self.split)
         self.n = len(self.pixels)
         if not self.n:
-            raise ValueError(f"there are no {split} photos in {photos.folder}")
-        if steps_per_epoch:
-            self.n = min(self.n, bs * steps_per_epoch)
-        last_batch_is_single = self.n % bs == 1 and self.n > bs > 1
-        if shuffle and last_batch_is_single:  # it breaks batch norm: left out, the next epoch leaves out another one
+            raise ValueError(f"there are no {self.split} photos in {self.photos.folder}")
+        if self.steps_per_epoch:
+            self.n = min(self.n, self.bs * self.steps_per_epoch)
+        last_batch_is_single = self.n % self.bs == 1 and self.n > self.bs > 1
+        if self.shuffle and last_batch_is_single:  # it breaks batch norm: left out, the next epoch leaves out another
             self.n -= 1
 
     def to(self, device):
@@ -272,16 +272,17 @@ class PhotoLoader:
     def augment(self, photos, rng):
         """uint8 photos (B,S,S,3), half of them mirrored, softened and cropped, to (L, ab), on their device."""
         n, device = len(photos), photos.device
-        flips, places = torch.from_numpy(rng.random(n) < 0.5), torch.from_numpy(rng.random((n, 2))).float()
+        flips = torch.from_numpy(rng.random(n) < 0.5).to(device)
+        places = torch.from_numpy(rng.random((n, 2))).float()
         scales = torch.from_numpy(rng.uniform(self.softness, 1, n))
         sides = torch.from_numpy(rng.uniform(self.min_crop_side, 1, n)).float()
-        photos = torch.where(flips[:, None, None, None].to(device), photos.flip(2), photos)
+        photos = torch.where(flips[:, None, None, None], photos.flip(2), photos)
         if self.softness < 1:
             photos = softened(photos, scales)
         L, ab = photos_to_lab(photos)
         if self.min_crop_side < 1:
-            sides, places = sides.to(device), places.to(device)
-            L, ab = cropped(L, sides, places), cropped(ab, sides, places)
+            L = cropped(L, sides.to(device), places.to(device))
+            ab = cropped(ab, sides.to(device), places.to(device))
         return L, ab
 
 
@@ -326,7 +327,7 @@ def dataloaders(photos: Photos, batch_size=32, seed=42, device=None, **augmentat
             drawn anew make an epoch. By default 1, 1 and None: no crops, none softened, all photos.
 
     Raises:
-        ValueError: `batch_size` below 1, or no photos.
+        ValueError: no photos.
     """
     from fastai.data.core import DataLoaders  # here, because `prepare` does not need it
 

@@ -1,19 +1,18 @@
 """What keeps files whole: one writer at a time, a temporary name while they grow, errors that say what to do."""
 
 import errno
+import io
 import json
 import os
 import shutil
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-MORE_DISK = "Free some space, or set G2G_CACHE to a folder on a larger disk"
 # What to do, for errors of which the system says two words
 REMEDIES = dict.fromkeys((errno.EACCES, errno.EPERM), "choose another place, or change its permissions")
 REMEDIES |= dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file lies where a folder has to be: choose another place")
@@ -77,13 +76,6 @@ def sweep(root: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def need_disk(folder: Path, need: int, what: str) -> None:
-    """Raise RuntimeError unless the disk of `folder` has room for `need` bytes of `what`."""
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise RuntimeError(f"{folder} has {free / 1e6:,.0f} MB free; {what} need {need / 1e6:,.0f} MB. {MORE_DISK}")
-
-
 @contextmanager
 def disk_full_explained(folder: Path):
     """Turn "no space left" into a RuntimeError that says where, and what to do."""
@@ -92,7 +84,8 @@ def disk_full_explained(folder: Path):
     except OSError as error:
         if error.errno not in (*DISK_FULL, errno.EFBIG):  # a limit on the size of files stops the write in the same way
             raise
-        raise RuntimeError(f"the disk of {folder} is full; nothing was kept. {MORE_DISK}") from error
+        remedy = "Free some space, or set G2G_CACHE to a folder on a larger disk"
+        raise RuntimeError(f"the disk of {folder} is full; nothing was kept. {remedy}") from error
 
 
 def explained(error: Exception) -> str:
@@ -112,13 +105,17 @@ def progress(total: int, label: str, unit: str, show: bool = True) -> tqdm:
 
     Elsewhere, and with `G2G_PLAIN=1`, one line every 15 seconds: a redrawn bar fills logs and saved notebooks.
     """
-    in_bytes = unit == "B"
-    options = {"total": total, "desc": label, "unit_scale": in_bytes, "unit": unit if in_bytes else f" {unit}"}
+    options = {"total": total, "desc": label, "unit": f" {unit}", "disable": not show}
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    if not watched or os.environ.get("G2G_PLAIN") == "1":
-        line = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {elapsed} so far, {remaining} left"
-        stdout = SimpleNamespace(
-            write=lambda text: text.strip() and print(text.strip(), flush=True), flush=lambda: None
-        )
-        options |= {"file": stdout, "mininterval": 15, "maxinterval": 30, "delay": 0.5, "bar_format": line}
-    return tqdm(**options, disable=not show)
+    if watched and os.environ.get("G2G_PLAIN") != "1":
+        return tqdm(**options)
+    line = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {elapsed} so far, {remaining} left"
+    return tqdm(**options, file=_Lines(), mininterval=15, maxinterval=30, delay=0.5, bar_format=line)
+
+
+class _Lines(io.StringIO):
+    """A file for tqdm that prints each state of the bar as a line."""
+
+    def write(self, text):
+        if text.strip():
+            print(text.strip(), flush=True)

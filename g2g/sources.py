@@ -14,13 +14,12 @@ from collections import defaultdict
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.request import urlopen
 
 import numpy as np
 from PIL import Image
 from torch.hub import download_url_to_file
 
-from g2g.files import disk_full_explained, locked, need_disk, save_atomic
+from g2g.files import disk_full_explained, locked
 from g2g.photos import SUFFIXES, Item, photos_under
 from g2g.profiles import SEED, Profile, cache_root
 
@@ -128,20 +127,19 @@ def _find(root):
 
 def _fetch_coco(home):
     """Download, check and unpack the archive; `home` appears when all of it is there."""
-    url, kept = os.environ.get("G2G_COCO_URL") or COCO, home.with_suffix(".sha256")
+    url = os.environ.get("G2G_COCO_URL") or COCO
     archive, unpacked = home.with_suffix(".part"), home.with_suffix(".tmp")
     for attempt in (1, 2, 3):
         try:
             with disk_full_explained(home.parent):
-                with urlopen(url, timeout=60) as reply:
-                    size = int(reply.headers.get("Content-Length", 0))
-                need_disk(home.parent, 2 * size, "the archive and the photos in it")
                 download_url_to_file(url, archive)
-                shutil.rmtree(unpacked, ignore_errors=True)  # left by a run that was killed
+                if url == COCO:
+                    _check_start(archive)
+                _read_to_end(archive)
                 shutil.unpack_archive(archive, unpacked, "gztar", filter="data")  # refuses paths that lead out of it
                 _find(unpacked)
-                verify_sha256(archive, url, kept)
-                return os.replace(unpacked, home)
+                os.replace(unpacked, home)
+                return
         except (OSError, HTTPException, EOFError, zlib.error, tarfile.TarError) as error:
             problem = f"{type(error).__name__}: {error}"
             print(f"COCO sample: {problem} (try {attempt} of 3)")
@@ -151,16 +149,15 @@ def _fetch_coco(home):
     raise RuntimeError(f"could not download {url}, or it is no whole .tgz of photos: {problem}. {HINT}")
 
 
-def verify_sha256(archive, url, kept):
-    """Read the archive to its end, where gzip's checksum is; the first one's sha256 stays in the file `kept`."""
-    with gzip.open(archive) as plain, open(archive, "rb") as file:
+def _check_start(archive):
+    with open(archive, "rb") as file:
+        start = file.read(1 << 20)
+    if hashlib.md5(start).hexdigest() != COCO_START:
+        raise RuntimeError(f"{COCO} is not the archive it was when this was written. {HINT}")
+
+
+def _read_to_end(archive):
+    """Raise for an archive that is cut off or changed: gzip's checksum is at its end, where tar does not look."""
+    with gzip.open(archive) as plain:
         while plain.read(1 << 20):
             pass
-        if url == COCO and hashlib.md5(file.read(1 << 20)).hexdigest() != COCO_START:
-            raise RuntimeError(f"{url} is not the archive it was when this was written. {HINT}")
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if not kept.is_file():
-        save_atomic(lambda part: part.write_text(digest), kept)
-    if kept.read_text() != digest:
-        raise RuntimeError(f"the first archive had another sha256 than {digest}; if this one is right, delete {kept}")

@@ -18,7 +18,6 @@ from PIL import Image
 from skimage import color
 
 from g2g import data, sources
-from g2g import files as cache
 from g2g.data import prepare
 from g2g.photos import add_provenance, save_photo
 from g2g.profiles import PROFILES, Profile
@@ -252,11 +251,6 @@ def test_the_hash_tells_contents_not_places(tmp_path):
     assert same(prepare(own(tmp_path / "here")), prepare(own(tmp_path / "there")))
 
 
-def test_wrong_arguments():
-    with pytest.raises(ValueError, match="known: bundled"):
-        prepare(dataclasses.replace(PROFILES["smoke"], source="flickr"))
-
-
 def test_a_source_is_one_function(tmp_path, monkeypatch):
     make(tmp_path, [f"{i}.png" for i in range(9)])
     items = [sources.Item(f"{i}", tmp_path / f"{i}.png") for i in range(9)]
@@ -283,14 +277,6 @@ def test_a_damaged_cache_is_made_again(tmp_path, capsys, damage):
     after = prepare(profile)
     assert "damaged" in capsys.readouterr().out
     assert all(map(np.array_equal, before, arrays(after)))
-
-
-def test_too_little_disk_is_said_before(tmp_path, own_cache, monkeypatch):
-    profile = splits(tmp_path)
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6, 1000))
-    with pytest.raises(RuntimeError, match="MB free.*G2G_CACHE"):
-        prepare(profile)
-    assert not leftovers(own_cache)
 
 
 PREPARE = """

@@ -218,7 +218,6 @@ def test_preparing_on_a_full_disk_leaves_nothing(disk, tmp_path):
         from g2g import data
         from g2g.profiles import Profile
         os.environ["G2G_CACHE"] = str(disk)
-        data.need_disk = lambda *a: None  # which would say so before it began
         profile = Profile("smoke", "folder", 32, 2000, 500, "", data_dir=Path(sys.argv[1]))
         try:
             data.prepare(profile)

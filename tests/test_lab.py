@@ -111,7 +111,7 @@ def test_normalize_and_back():
         (lambda: lab.rgb_to_lab(torch.rand(3, 8)), "rgb: expected"),
         (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), "got torch.uint8"),
         (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16)), "got torch.bfloat16"),
-        (lambda: lab.rgb_to_lab(np.zeros((3, 8, 8), np.float32)), "got ndarray"),
+        (lambda: lab.rgb_to_lab(np.zeros((3, 8, 8), np.float32)), "got float32"),
         (lambda: lab.lab_to_rgb(torch.rand(1, 2, 8, 8)), "lab: expected"),
         (lambda: lab.normalize(torch.rand(1, 1, 8, 8)), "lab: expected"),
         (lambda: lab.to_rgb(torch.rand(1, 1, 8, 8), torch.rand(1, 2, 8, 9)), "expected L \\(B,1,H,W\\) and ab"),

@@ -18,7 +18,7 @@ from pathlib import Path
 from g2g.colorize import colorize
 from g2g.figures import title
 from g2g.palette import DEFAULT_REBALANCING, TEMPERATURE
-from g2g.photos import MAX_MEGAPIXELS, claim_path, result_name, save_photo
+from g2g.photos import MAX_MEGAPIXELS, result_name, save_photo
 from g2g.profiles import repo_root
 from g2g.runs import pretrained_model, pretrained_models
 
@@ -35,6 +35,8 @@ PREVIEW = 1280  # longest side in px of the two pictures under the slider
 HEAD = """# Gray to Glory
 Drop a photo. Its lightness stays, its colors are predicted: **a guess, not a record.** It does not leave this machine,
 and nothing is kept."""
+MEAN = "1: the mean of the likely colors, 0.1: nearly the likeliest"
+BOLD = "1: rare colors boldly, 0: only what is probable"
 # The examples as one row with whole captions, in place of a box to scroll in
 CSS = """
 .grid-wrap {min-height: 0 !important; max-height: none !important; overflow: visible !important}
@@ -44,19 +46,11 @@ CSS = """
 load = cache(pretrained_model)
 
 
-def models() -> list[tuple[str, str]]:
-    """Title and name of each pretrained model, the default of `colorize` first. FileNotFoundError without any."""
-    if not pretrained_models():
-        raise FileNotFoundError("no weights in results/weights: the page colors with those that come with a clone")
-    return [(title(name), name) for name in pretrained_models()]
-
-
-def examples() -> list[tuple[Path, str]]:
+def examples() -> list[tuple[str, str]]:
     """The photographs of data/gallery, each with its author and license as the table in its README has them."""
-    rows = re.findall(
-        r"\| (\w+\.jpg) \|.*\| (.*) \| \[?(CC[\w. ]*\d)", (GALLERY / "README.md").read_text(encoding="utf-8")
-    )
-    return [(GALLERY / name, f"{author}, {license}") for name, author, license in rows]
+    row = r"\| (\w+\.jpg) \|.*\| (.*) \| \[?(CC[\w. ]*\d)"
+    found = re.findall(row, (GALLERY / "README.md").read_text(encoding="utf-8"))
+    return [(str(GALLERY / name), f"{author}, {license}") for name, author, license in found]
 
 
 def credit(photo: str) -> str:
@@ -66,17 +60,14 @@ def credit(photo: str) -> str:
 
 
 def color(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float, seed: int | None):
-    """Color the file `photo` with a pretrained model; None gives nothing.
-
-    Args:
-        temperature, rebalancing: the parameters of the palette. seed: of the flow. The other models have none.
+    """Color the file `photo` with a pretrained model; temperature and rebalancing are the palette's, seed the flow's.
 
     Returns:
         the two pictures under the slider (gray and colored, PIL, at most PREVIEW px), the button with the colored
-        photo at full size, the file that `colorize` writes, and a sentence on it.
+        photo at full size, the file that `colorize` writes, and a sentence on it; nothing without a photo.
 
     Raises:
-        gr.Error: no photo, a broken or too large one; in the words of `g2g.photos.read_photo`.
+        gr.Error: a broken or too large photo; in the words of `g2g.photos.read_photo`.
     """
     if photo is None:
         return None, gr.DownloadButton(value=None, interactive=False), ""
@@ -88,13 +79,13 @@ def color(photo: str | None, model: str, saturation: float, temperature: float, 
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         try:
-            result = colorize(Path(photo), network, saturation=saturation, size=size, by=sentence)
+            result = colorize(photo, network, saturation=saturation, size=size, by=sentence)
         except Exception as error:  # any photo can be broken in a way of its own
             reason = str(error).replace(photo, Path(photo).name) or type(error).__name__
             raise gr.Error(html.escape(reason, quote=False), print_exception=False) from error
     for note in notes:
         gr.Info(html.escape(str(note.message), quote=False))
-    path = claim_path(Path(tempfile.mkdtemp(dir=FOLDER.name)) / result_name(Path(photo), "color", result))
+    path = Path(tempfile.mkdtemp(dir=FOLDER.name)) / result_name(Path(photo), "color", result)
     save_photo(result, path)
     about = f"{credit(photo)}{result.width} × {result.height} px, colored by {sentence}: a guess."
     result.thumbnail((PREVIEW, PREVIEW))
@@ -103,19 +94,19 @@ def color(photo: str | None, model: str, saturation: float, temperature: float, 
 
 
 def build() -> gr.Blocks:
-    """The page, not served yet."""
+    """The page, not served yet. FileNotFoundError without pretrained models."""
+    models = [(title(name), name) for name in pretrained_models()]
+    if not models:
+        raise FileNotFoundError("no weights in results/weights: the page colors with those that come with a clone")
     with gr.Blocks(title="Gray to Glory", analytics_enabled=False) as page:
         gr.Markdown(HEAD)
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
                 photo = gr.File(label=f"A photo, of at most {MAX_MEGAPIXELS} megapixels", height=150)
-                choices = models()
-                model = gr.Radio(choices, value=choices[0][1], label="Model")
+                model = gr.Radio(models, value=models[0][1], label="Model")
                 saturation = gr.Slider(0, 3, 1, step=0.1, label="Saturation", info="1: as predicted, 0: gray")
-                heat = "1: the mean of the likely colors, 0.1: nearly the likeliest"
-                temperature = gr.Slider(0.1, 1, TEMPERATURE, step=0.01, label="Temperature (palette)", info=heat)
-                bold = "1: rare colors boldly, 0: only what is probable"
-                rebalancing = gr.Slider(0, 1, DEFAULT_REBALANCING, step=0.05, label="Rebalancing (palette)", info=bold)
+                temperature = gr.Slider(0.1, 1, TEMPERATURE, step=0.01, label="Temperature (palette)", info=MEAN)
+                rebalancing = gr.Slider(0, 1, DEFAULT_REBALANCING, step=0.05, label="Rebalancing (palette)", info=BOLD)
                 seed = gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed (flow)")
                 again = gr.Button("Draw again (flow)")
                 download = gr.DownloadButton("Download at full size", interactive=False)
@@ -123,18 +114,9 @@ def build() -> gr.Blocks:
                 pictures = gr.ImageSlider(show_label=False, max_height=480, interactive=False, buttons=["fullscreen"])
                 about = gr.Markdown()
         gr.Markdown("Or take one of these photographs:")
-        thumbnails = [(str(path), about) for path, about in examples()]
-        shown = gr.Gallery(thumbnails, show_label=False, columns=8, allow_preview=False, interactive=False, buttons=[])
-
-        def chosen(event: gr.SelectData):
-            return str(examples()[event.index][0])
-
-        shown.select(chosen, None, photo, api_visibility="private")
-
-        def drawn_again(seed: int | None):
-            return "flow", int(seed or 0) + 1
-
-        again.click(drawn_again, seed, [model, seed], api_visibility="private")
+        shown = gr.Gallery(examples(), show_label=False, columns=8, allow_preview=False, interactive=False, buttons=[])
+        shown.select(_chosen, None, photo, api_visibility="private")
+        again.click(_drawn_again, seed, [model, seed], api_visibility="private")
         parameters = [saturation, temperature, rebalancing]
         gr.on(
             [photo.change, model.change, seed.change, *(slider.release for slider in parameters)],
@@ -146,6 +128,14 @@ def build() -> gr.Blocks:
             trigger_mode="always_last",
         )
     return page
+
+
+def _chosen(event: gr.SelectData):
+    return examples()[event.index][0]
+
+
+def _drawn_again(seed: int | None):
+    return "flow", int(seed or 0) + 1
 
 
 def launch(**options) -> gr.Blocks:

@@ -51,9 +51,7 @@ def setup(profile: str | None = None, use_drive: bool = False):
     _prepare_figures()
     gpu = _gpu()
     if colab and gpu is None and chosen.name not in ("smoke", "cpu"):
-        raise RuntimeError(
-            f"profile {chosen.name!r} needs a GPU and this runtime has none. {SWITCH_GPU}; or set PROFILE to 'smoke'."
-        )
+        raise RuntimeError(f"profile {chosen.name!r} needs a GPU. {SWITCH_GPU}; or set PROFILE to 'smoke'.")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchvision", "fastai")]
     print(f"python {python}", *versions, sep=" · ")
     print("device:", gpu or "CPU; no GPU")
@@ -69,22 +67,18 @@ def setup(profile: str | None = None, use_drive: bool = False):
 
 
 def _install_missing(colab):
-    missing = _missing()
-    wanted = [name for name in missing if name in INSTALLABLE]
+    wanted = [name for name in _missing() if name in INSTALLABLE]
     if colab and wanted:
         print("installing", *wanted)
         # --no-deps: what they need is there, and pip must not be tempted to touch torch or numpy
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--retries=1", "--timeout=20"]
-        done = subprocess.run([*pip, *wanted], capture_output=True, text=True)
+        subprocess.run([*pip, *wanted])
         importlib.invalidate_caches()
-        if done.returncode:
-            reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
-            print(f"could not install {', '.join(wanted)}, is there a network? ({reason})")
-        missing = _missing()
+    missing = _missing()
     if missing:
         remedy = "run 'make run' once and choose the kernel in .venv, or: pip install -r requirements.txt"
         if colab:
-            remedy = "start afresh with Runtime > Disconnect and delete runtime"
+            remedy = "is there a network? Else start afresh with Runtime > Disconnect and delete runtime"
         raise RuntimeError(f"missing: {', '.join(missing)} for {sys.executable}; {remedy}")
 
 
@@ -95,14 +89,12 @@ def _missing():
 def _use_drive(colab):
     if not colab:
         raise RuntimeError("USE_DRIVE is for Colab; elsewhere point G2G_OUTPUTS and G2G_CACHE where you like")
-    try:
-        from google.colab import drive
+    from google.colab import drive
 
+    try:
         drive.mount("/content/drive")
-    except Exception as error:
-        raise RuntimeError(
-            f"Google Drive could not be mounted ({error}): allow access when asked, or set USE_DRIVE = False"
-        ) from error
+    except Exception as error:  # Colab's own are of many kinds
+        raise RuntimeError(f"no Google Drive ({error}): allow access, or set USE_DRIVE = False") from error
     # The runs only: photos are read all the time, which is slow over Drive, and quickly prepared anew
     os.environ["G2G_OUTPUTS"] = "/content/drive/MyDrive/gray-to-glory/outputs"
     os.makedirs(os.environ["G2G_OUTPUTS"], exist_ok=True)

@@ -155,9 +155,6 @@ def test_the_weights_are_those_of_the_card():
     path = repo_root() / metrics.VGG16
     digest = sha256(path.read_bytes()).hexdigest()
     assert digest == metrics.VGG16_SHA256 and digest in path.with_suffix(".md").read_text()
-    state = load_file(path)
-    assert state["features.0.bias"][:4].tolist() == pytest.approx([0.4034, 0.3778, 0.4644, -0.3228], abs=5e-5)
-    assert len(state) == 26 and sum(tensor.numel() for tensor in state.values()) == 14_714_688
 
 
 def test_the_converter_reads_arrays_and_nothing_else():
@@ -171,20 +168,6 @@ def test_lpips_of_half_precision_is_that_of_full(measure, photographs):
     """Measured once with the archive's kernels in single precision."""
     rgb, gray = photographs
     assert measure(gray, rgb).tolist() == pytest.approx([0.116726, 0.212167, 0.416487], abs=1e-4)
-
-
-def test_vggs_features_tell_photographs_apart_as_trained_ones_do(measure, photographs):
-    """The last layer is sparse, differs between photographs, and is nearly the same for a mirrored photograph.
-
-    A VGG-16 of random weights has half of it active and a cosine of 0.99 between photographs.
-    """
-    rgb, _ = photographs
-    last = measure.features(rgb)[-1]
-    means, mirrored = last.mean((2, 3)), measure.features(rgb.flip(3))[-1].mean((2, 3))
-    cosine = torch.nn.functional.cosine_similarity
-    assert (last > 0).float().mean() < 0.15
-    assert cosine(means, means.roll(1, 0)).max() < 0.5
-    assert cosine(means, mirrored).min() > 0.85
 
 
 def test_lpips_is_torchmetrics(measure, pair):

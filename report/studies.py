@@ -1,17 +1,16 @@
 """The studies of notebooks 08 and 10: one recipe, one thing changed at a time, trained, measured, written down."""
 
-import dataclasses
 import hashlib
-import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch.nn.functional as F
+import torch
 from scipy.stats import t as student
 
-from g2g import evaluation, figures, metrics
+from g2g import evaluation, figures, lab, metrics
 from g2g.colorize import colorize_all
 from g2g.data import Photos, prepare
 from g2g.files import save_atomic
@@ -27,24 +26,33 @@ SEEDS = (42, 43, 44)
 # What a table begins with
 SHOWN = ["seed", "mae", "gray_mae", "psnr", "gray_psnr", "lpips", "gray_lpips", "colorfulness", "minutes", "device"]
 
-_SHARED = {"lr": 1e-3, "schedule": "linear_decay", "steps_per_epoch": EPOCH // 32, "weight_decay": 0.05, "beta1": 0.5}
-_SHARED |= {"ema_decay": 0.99, "resolution": "quarter", "encoder": "efficientnet_lite0", "weights": "imagenet"}
-_SHARED |= {"encoder_lr_mult": 0.3}
-# The one recipe: the quarter U-Net with pix2pix's loss; D judges at its resolution, a quarter of the photo's
-ADVERSARIAL = Recipe(
-    "cgan", epochs=5, min_crop_side=0.6, lambda_l1=30, receptive_field=16, d_lr_mult=0.2, r1=1, **_SHARED
+PLAIN = Recipe(
+    "unet",
+    epochs=5,
+    steps_per_epoch=EPOCH // 32,
+    lr=1e-3,
+    schedule="linear_decay",
+    beta1=0.5,
+    weight_decay=0.05,
+    ema_decay=0.99,
+    min_crop_side=0.6,
+    resolution="quarter",
+    encoder="efficientnet_lite0",
+    weights="imagenet",
+    encoder_lr_mult=0.3,
 )
-PLAIN = Recipe("unet", epochs=5, min_crop_side=0.6, **_SHARED)
+# The one recipe: the quarter U-Net with pix2pix's loss; D judges at its resolution, a quarter of the photo's
+ADVERSARIAL = replace(PLAIN, model="cgan", lambda_l1=30, receptive_field=16, d_lr_mult=0.2, r1=1)
 # Of N errors e, the gradient of L1 is 1/√N long, that of MSE 2·RMS(e)/√N; and RMS(e) is near 1/8. So MSE is weighted
 # four times as much beside the adversary, to pull as hard.
 LOSSES = {
     "L1": PLAIN,
-    "MSE": dataclasses.replace(PLAIN, loss="mse"),
-    "Huber": dataclasses.replace(PLAIN, loss="huber"),
+    "MSE": replace(PLAIN, loss="mse"),
+    "Huber": replace(PLAIN, loss="huber"),
     "L1 + adversary": ADVERSARIAL,
-    "MSE + adversary": dataclasses.replace(ADVERSARIAL, loss="mse", lambda_l1=4 * ADVERSARIAL.lambda_l1),
-    "perceptual": dataclasses.replace(PLAIN, loss="perceptual"),
-    "feature matching": dataclasses.replace(ADVERSARIAL, loss="feature_matching", adversarial=0),
+    "MSE + adversary": replace(ADVERSARIAL, loss="mse", lambda_l1=4 * ADVERSARIAL.lambda_l1),
+    "perceptual": replace(PLAIN, loss="perceptual"),
+    "feature matching": replace(ADVERSARIAL, loss="feature_matching", adversarial=0),
 }
 AUGMENTATIONS = {"flips": {"min_crop_side": 1.0}, "all": {"min_crop_side": 0.6, "jitter": 0.2}}
 COUNTS = (250, 1000, 2500, 8000)
@@ -55,7 +63,6 @@ CHANGES = {
     "beta1": (0.0, 0.9),
     "batch_size": (8, 128),
 }
-WORDS = {"loss": "", "lr": "rate", "lambda_l1": "λ", "receptive_field": "patch", "beta1": "β1", "batch_size": "batch"}
 
 
 @dataclass(frozen=True)
@@ -70,49 +77,38 @@ class Training:
 
 def losses(seeds=SEEDS) -> list[Training]:
     """Every loss with every seed."""
-    return [Training("loss", name, reseeded(recipe, seed)) for seed in seeds for name, recipe in LOSSES.items()]
+    return [Training("loss", name, replace(recipe, seed=seed)) for seed in seeds for name, recipe in LOSSES.items()]
 
 
 def photos(seeds=SEEDS) -> list[Training]:
     """Four numbers of photos with flips alone and with all augmentation, as many steps each, and every seed."""
-    arms = {name: dataclasses.replace(PLAIN, epochs=3, **changes) for name, changes in AUGMENTATIONS.items()}
-    return [
-        Training(name, count, reseeded(recipe, seed), count)
-        for seed in seeds
-        for count in COUNTS
-        for name, recipe in arms.items()
-    ]
+    trainings = []
+    for seed, count, (name, changes) in product(seeds, COUNTS, AUGMENTATIONS.items()):
+        trainings.append(Training(name, count, replace(PLAIN, epochs=3, seed=seed, **changes), count))
+    return trainings
 
 
 def parameters(seeds=SEEDS) -> list[Training]:
     """The one recipe with every seed, then every change, each by itself, with the first."""
-    trainings = [Training("seed", seed, reseeded(ADVERSARIAL, seed)) for seed in seeds]
+    trainings = [Training("seed", seed, replace(ADVERSARIAL, seed=seed)) for seed in seeds]
     for factor, values in CHANGES.items():
         for value in values:
-            changes = {factor: value}
-            if factor == "batch_size":
-                changes["steps_per_epoch"] = EPOCH // value  # as many photos in an epoch
-            trainings.append(Training(factor, value, dataclasses.replace(reseeded(ADVERSARIAL, seeds[0]), **changes)))
+            steps = EPOCH // (value if factor == "batch_size" else 32)  # as many photos in an epoch
+            recipe = replace(ADVERSARIAL, seed=seeds[0], steps_per_epoch=steps, **{factor: value})
+            trainings.append(Training(factor, value, recipe))
     return trainings
 
 
 STUDIES = {"losses": losses, "photos": photos, "parameters": parameters}
 
 
-def reseeded(recipe: Recipe, seed: int) -> Recipe:
-    """The recipe with another seed."""
-    return dataclasses.replace(recipe, seed=seed)
-
-
 def planned(study: str, profile: Profile, seeds=SEEDS) -> list[Training]:
-    """The trainings of a study, in `smoke` of one step each. ValueError: no such study."""
-    if study not in STUDIES:
-        raise ValueError(f"no study {study!r}; there are: {', '.join(STUDIES)}")
+    """The trainings of a study, in `smoke` of one step each."""
     trainings = STUDIES[study](seeds)
     if profile.name != "smoke":
         return trainings
     short = {"epochs": 1, "steps_per_epoch": 1, "batch_size": 8}
-    return [dataclasses.replace(t, recipe=dataclasses.replace(t.recipe, **short)) for t in trainings]
+    return [replace(training, recipe=replace(training.recipe, **short)) for training in trainings]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,15 +134,11 @@ def subset(photos: Photos, n: int, seed: int, at_least: int = 0) -> Photos:
     return Subset(photos.folder, photos.size, photos.manifest, digest, chosen)
 
 
-def train(training: Training, photos: Photos, profile: Profile) -> Run | None:
-    """The run of a training, from disk or trained now; None, with the reason printed, if it diverged."""
+def train(training: Training, photos: Photos, profile: Profile) -> Run:
+    """The run of a training, from disk or trained now. Raises `TrainingDiverged` where the loss becomes NaN."""
     recipe = training.recipe
     chosen = subset(photos, training.photos, recipe.seed, recipe.batch_size * recipe.steps_per_epoch)
-    try:
-        return load_or_train(recipe.model, profile, recipe=recipe, photos=chosen)
-    except TrainingDiverged as error:
-        print(f"  diverged: {error}")
-        return None
+    return load_or_train(recipe.model, profile, recipe=recipe, photos=chosen)
 
 
 def run_study(study: str, profile: Profile | str | None = None, seeds=SEEDS) -> pd.DataFrame:
@@ -160,26 +152,29 @@ def run_study(study: str, profile: Profile | str | None = None, seeds=SEEDS) -> 
     """
     profile = get_profile(profile)
     trainings, target = planned(study, profile, seeds), folder_of(study, profile)
-    photos = prepare(dataclasses.replace(profile, size=SIZE))
+    photos = prepare(replace(profile, size=SIZE))
     lpips = metrics.LPIPS(get_device())
     gray = {f"gray_{name}": value for name, value in measure(evaluation.gray(), photos, lpips)[0].items()}
-    rows, curves, shown, started = [], [], {}, time.time()
+    counts = {"valid": len(photos.valid), "px": SIZE}
+    rows, curves, shown = [], [], {}
     for number, training in enumerate(trainings, 1):
-        setting = f"{training.factor} = {training.value}, seed {training.recipe.seed}"
-        print(f"[{number}/{len(trainings)}] {setting}", flush=True)
-        run = train(training, photos, profile)
+        recipe, setting = training.recipe, f"{training.factor} {training.value}"
+        print(f"[{number}/{len(trainings)}] {setting}, seed {recipe.seed}", flush=True)
         row = {"factor": training.factor, "value": training.value} | dict.fromkeys(SHOWN, np.nan)
-        row |= dataclasses.asdict(training.recipe) | {name: gray[name] for name in SHOWN if name in gray}
-        row |= {"photos": min(training.photos, len(photos.train)), "valid": len(photos.valid), "px": SIZE}
-        if run:
-            means, curve = measure(run.model("last", get_device()), photos, lpips)
-            row |= means | {name: run.record[name] for name in ("run", "minutes", "device", "precision", "threads")}
-            curves.append(curve.assign(run=run.id))
-            if training.recipe.seed == seeds[0]:
-                shown[f"{WORDS.get(training.factor, training.factor)} {training.value}".strip()] = run
+        row |= asdict(recipe) | {name: gray[name] for name in SHOWN if name in gray}
+        row |= {"photos": min(training.photos, len(photos.train))} | counts
         rows.append(row)
-        minutes = (time.time() - started) / 60 / number * (len(trainings) - number)
-        print(f"  MAE {row['mae']:.4f}, gray {row['gray_mae']:.4f}; at this pace {minutes:.0f} min left for this study")
+        try:
+            run = train(training, photos, profile)
+        except TrainingDiverged as error:
+            print(f"  diverged: {error}")
+            continue
+        means, curve = measure(run.model("last", get_device()), photos, lpips)
+        row |= means | {name: run.record[name] for name in ("run", "minutes", "device", "precision", "threads")}
+        curves.append(curve.assign(run=run.id))
+        if recipe.seed == seeds[0]:
+            shown[setting] = run
+        print(f"  MAE {row['mae']:.4f}, gray {row['gray_mae']:.4f}")
     table = pd.DataFrame(rows)
     write_texts({"runs.csv": as_csv(table), "curves.csv": as_csv(pd.concat(curves))}, target)
     options = {"format": "jpeg", "dpi": 200, "pil_kwargs": {"quality": 85}}
@@ -200,28 +195,22 @@ def measure(model, photos, lpips=None) -> tuple[dict, pd.DataFrame]:
     `lpips` and `colorfulness` of the picture, `colorfulness_ground_truth`.
     """
     predicted = evaluation.predict_photos(model, photos, "valid", show=False)
-    parts = []
-    for _, _, ab, pred_ab in evaluation.predictions(predicted, photos, "valid", show=False):
-        block = max(ab.shape[-1] // 8, 1)
-        measures = {
-            "rms": (pred_ab - ab).square().mean((1, 2, 3)),
-            "structure": metrics.mae_ab(F.avg_pool2d(pred_ab, block), F.avg_pool2d(ab, block)),
-            "detail": _variation(pred_ab),
-            "detail_ground_truth": _variation(ab),
-        }
-        parts.append(pd.DataFrame({name: values.double().numpy() for name, values in measures.items()}))
-    means = pd.concat(parts).mean().to_dict()
-    means["rms"] **= 0.5
-    means["detail"] /= max(means.pop("detail_ground_truth"), 1e-6)
+    _, ab = lab.photos_to_lab(np.array(photos.valid))
+    areas = torch.nn.AvgPool2d(max(photos.size // 8, 1))
+    means = {
+        "rms": (predicted - ab).square().mean().sqrt().item(),
+        "structure": (areas(predicted) - areas(ab)).abs().mean().item(),
+        "detail": variation(predicted) / max(variation(ab), 1e-6),
+    }
     scores = evaluation.score(predicted, photos, "valid", lpips=lpips, show=False)
     means |= scores[["mae", "psnr", "lpips", "colorfulness", "colorfulness_ground_truth"]].mean().to_dict()
     curve = evaluation.saturated(predicted, photos, "valid", show=False).groupby("saturation").mean()
     return means, curve.drop(columns="lpips").reset_index()
 
 
-def _variation(ab):
-    """Mean absolute difference between neighboring pixels, of each photo."""
-    return ab.diff(dim=2).abs().mean(dim=(1, 2, 3)) + ab.diff(dim=3).abs().mean(dim=(1, 2, 3))
+def variation(ab) -> float:
+    """Mean absolute difference between neighboring pixels."""
+    return (ab.diff(dim=2).abs().mean() + ab.diff(dim=3).abs().mean()).item()
 
 
 def margin(seeds, *counts) -> float:

@@ -100,14 +100,15 @@ class FlowStep(nn.Module):
 
 def graphs(name: str, model) -> dict:
     """The graphs of a model: for each file name its module, example inputs by name, and names of the outputs."""
-    L, number = torch.zeros(1, 1, 128, 128), torch.ones(1)
+    L = torch.zeros(1, 1, 128, 128)
+    first, second = torch.ones(1), torch.ones(1)  # one tensor given twice would be one input
     if name == "palette":
-        return {name: (Palette(model), {"L": L, "temperature": number, "rebalancing": number}, ["ab"])}
+        return {name: (Palette(model), {"L": L, "temperature": first, "rebalancing": second}, ["ab"])}
     if name != "flow":
         return {name: (Unet(model), {"L": L}, ["ab"])}
     condition, mean = model.condition(L)
     x = torch.zeros(1, 2, 16, 16)
-    inputs = {"x": x, "t": number, "step": number, "condition": condition, "mean": mean}
+    inputs = {"x": x, "t": first, "step": second, "condition": condition, "mean": mean}
     return {
         "flow-condition": (FlowCondition(model), {"L": L}, ["condition", "mean"]),
         "flow-step": (FlowStep(model), inputs, ["next", "ab"]),

@@ -27,9 +27,10 @@ for (const name of ["ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.jspi.
   writeFileSync(`dist/ort/${name}.gzip`, gzipSync(readFileSync(`${RUNTIME}/dist/${name}`), { level: 9 }));
 }
 
+const files = readdirSync("dist", { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+const paths = files.map((entry) => join(entry.parentPath, entry.name)).sort();
 const version = createHash("sha256");
-for (const entry of readdirSync("dist", { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())) {
-  version.update(readFileSync(join(entry.parentPath, entry.name)));
-}
+for (const path of paths) version.update(readFileSync(path));
+const shell = paths.map((path) => path.slice("dist/".length)).filter((path) => !/^(models\/|ort\/|examples.jpg)/.test(path));
 const worker = readFileSync("sw.js", "utf8").replace("VERSION", version.digest("hex").slice(0, 12));
-writeFileSync("dist/sw.js", worker);
+writeFileSync("dist/sw.js", worker.replace('["./"]', JSON.stringify(["./", ...shell])));

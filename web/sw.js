@@ -1,7 +1,7 @@
 // Keeps what was loaded, so that the page works without a network; with one, what the server has goes first.
 
-const CACHE = "color-VERSION"; // build.js writes a new name where a file has changed
-const SHELL = ["./", "index.html", "style.css", "src/main.js", "src/worker.js"];
+const CACHE = "color-VERSION"; // build.js fills in both: a name that is new where a file is, and the page's own files
+const SHELL = ["./"];
 
 self.addEventListener("install", (event) => {
   self.skipWaiting();
@@ -16,14 +16,15 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const { method, url } = event.request;
-  if (method === "GET" && url.startsWith(self.registration.scope)) event.respondWith(answer(event.request));
+  if (method === "GET" && url.startsWith(self.registration.scope)) event.respondWith(answer(event));
 });
 
-async function answer(request) {
+async function answer(event) {
+  const { request } = event;
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(request, response.clone());
+    if (response.ok) event.waitUntil(cache.put(request, response.clone()));
     return isolated(response);
   } catch (error) {
     const kept = await cache.match(request);

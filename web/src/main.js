@@ -4,6 +4,13 @@ const MAX_MEGAPIXELS = 40;
 const HINT = "With the course installed, python -m g2g colorize takes larger photos.";
 const NO_PHOTO = "This file is damaged, or it is no photo that this browser can read (JPEG, PNG and WebP always are).";
 
+const NOTES = {
+  palette: "It predicts how likely each color is, and paints a mean of the likely ones.",
+  unet: "It paints the mean of the possible colors, which is careful and somewhat pale.",
+  cgan: "It was trained against a second network that tells its colors from real ones.",
+  flow: "It draws one of many possible colorings, step by step, which takes longer.",
+};
+
 const element = (id) => document.getElementById(id);
 const parameterNames = ["temperature", "rebalancing"];
 let models = [];
@@ -20,24 +27,25 @@ function ask(method, ...args) {
 }
 
 function hear({ data: { id, result, error, progress, fraction } }) {
-  if (progress) return say(`${progress}: ${Math.round(100 * fraction)} %`, fraction);
+  if (progress) return say(`${progress} …`, fraction);
   const { resolve, reject } = waiting.get(id);
   waiting.delete(id);
   error ? reject(new Error(error)) : resolve(result);
 }
 
 function say(words, fraction) {
-  element("status").textContent = words;
+  if (element("status").textContent !== words) element("status").textContent = words; // a screen reader speaks it
   element("progress").hidden = fraction === undefined;
   if (fraction !== undefined) element("progress").value = fraction;
 }
 
 function complain(error) {
+  document.querySelector("main").hidden = false;
   say("");
   element("problem").textContent = error.message;
 }
 
-/** Show `file`, a Blob with a name, in gray, then in color. */
+/** Show a File in gray, then in color. */
 async function open(file) {
   element("problem").textContent = "";
   say("The photo is read …");
@@ -50,7 +58,7 @@ async function open(file) {
       throw new Error(`This photo has ${megapixels.toFixed(0)} megapixels; ${limit}. ${HINT}`);
     }
     const gray = await ask("open", file);
-    photo = { name: file.name ?? "photo.png", type: file.type, width, height };
+    photo = { name: file.name, type: file.type, width, height };
     show("color", gray);
     show("gray", gray);
     element("result").hidden = false;
@@ -110,14 +118,15 @@ async function recolor(start = performance.now()) {
 }
 
 async function download() {
-  const type = photo.type === "image/jpeg" ? "image/jpeg" : "image/png";
-  const blob = await ask("save", choice(), type, photo.name);
+  const { name, width, height } = photo;
+  const [type, suffix] = photo.type === "image/jpeg" ? ["image/jpeg", "jpg"] : ["image/png", "png"];
+  const blob = await ask("save", choice(), type, name);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `${photo.name.replace(/\.[^.]*$/, "")}-color.${type === "image/jpeg" ? "jpg" : "png"}`;
+  link.download = `${name.replace(/\.[^.]*$/, "")}-color.${suffix}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  say(`Saved as ${link.download}, ${photo.width} × ${photo.height} pixels.`);
+  say(`Saved as ${link.download}, ${width} × ${height} pixels.`);
 }
 
 /** The controls of the chosen model, with its defaults. */
@@ -128,7 +137,7 @@ function fitControls() {
   }
   for (const name of parameterNames) if (name in model.parameters) element(name).value = model.parameters[name];
   for (const input of document.querySelectorAll("#controls input")) showValue(input);
-  element("about").textContent = `${model.sentence[0].toUpperCase()}${model.sentence.slice(1)}.`;
+  element("about").textContent = `${NOTES[model.name]} ${model.sentence.replace(/ \([^(]*\)$/, "")}.`; // without a path
 }
 
 function showValue(input) {
@@ -188,7 +197,6 @@ async function workOffline() {
 }
 
 async function start() {
-  document.querySelector("main").hidden = false;
   await workOffline().catch((error) => console.warn(`The page will not work offline: ${error.message}`));
   worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   worker.onmessage = hear;
@@ -197,6 +205,7 @@ async function start() {
   for (const { name, title } of models) element("model").add(new Option(title, name));
   fitControls();
   listen();
+  document.querySelector("main").hidden = false;
   await ask("prepare", models[0]);
   if (!photo) say("Ready.");
 }

@@ -1,0 +1,162 @@
+// A visitor in Chromium: run by tests/test_web.py, which puts photos into $GIVEN and reads the downloads from $TAKEN.
+
+import assert from "node:assert";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { serve } from "./server.js";
+
+const { CHROMIUM, GIVEN, TAKEN } = process.env;
+const given = (name) => join(GIVEN, name);
+let site, browser, context, page;
+const elsewhere = []; // addresses that are not the site's
+
+before(async () => {
+  site = await serve();
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  context = await browser.newContext();
+  context.setDefaultTimeout(120_000);
+  page = await context.newPage();
+  context.on("request", (request) => {
+    if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(site.address)) elsewhere.push(request.url());
+  });
+  page.on("pageerror", (error) => assert.fail(error));
+  await page.goto(site.address);
+  await said(/^Ready/);
+});
+
+after(async () => {
+  await browser.close();
+  site.close();
+});
+
+/** Wait for words in the status line, or for a problem. */
+async function said(pattern, id = "status") {
+  const found = ([id, source]) => new RegExp(source).test(document.getElementById(id).textContent);
+  await page.waitForFunction(found, [id, pattern.source]);
+  return page.textContent(`#${id}`);
+}
+
+async function choose(name, pattern = /^Colored/, id = "status") {
+  await page.evaluate(() => (document.getElementById("status").textContent = ""));
+  await page.setInputFiles("#choose", given(name));
+  return said(pattern, id);
+}
+
+async function download() {
+  const [file] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
+  await file.saveAs(join(TAKEN, file.suggestedFilename()));
+  return file.suggestedFilename();
+}
+
+/** A number for what a canvas shows: 0 for gray. */
+const colorfulness = (id) =>
+  page.evaluate((id) => {
+    const canvas = document.getElementById(id);
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let sum = 0;
+    for (let i = 0; i < data.length; i += 4) sum += Math.abs(data[i] - data[i + 1]) + Math.abs(data[i + 1] - data[i + 2]);
+    return sum / data.length;
+  }, id);
+
+test("the first visit is at most 15 MB", () => {
+  const bytes = site.requests.reduce((sum, request) => sum + request.bytes, 0);
+  console.log(`first visit: ${(bytes / 1e6).toFixed(1)} MB`);
+  assert.ok(bytes < 15e6);
+  assert.ok(site.requests.every((request) => request.bytes), "a file is missing");
+});
+
+for (const [name, limit] of [["1-megapixel.jpg", 3], ["12-megapixels.jpg", 10]]) {
+  test(`color of ${name} within ${limit} s`, async () => {
+    const words = await choose(name);
+    console.log(`${name}: ${words}`);
+    assert.ok(parseFloat(words.match(/[\d.]+/)[0]) <= limit);
+    await download();
+    console.log(await said(/^Saved/));
+  });
+}
+
+test("gallery, in the default model's colors", async () => {
+  for (const name of readdirSync(join(GIVEN, "gallery"))) {
+    await choose(join("gallery", name));
+    await download();
+  }
+  assert.ok((await colorfulness("color")) > 3);
+  assert.equal(await colorfulness("gray"), 0);
+});
+
+for (const model of ["unet", "cgan"]) {
+  test(`a photo in the colors of ${model}`, async () => {
+    await page.selectOption("#model", model);
+    await choose(`${model}.png`);
+    await download();
+  });
+}
+
+test("draw again, by keyboard", async () => {
+  await page.selectOption("#model", "flow");
+  await choose("turned.jpg");
+  const drawn = () => page.evaluate(() => document.getElementById("color").toDataURL());
+  const first = await drawn();
+  await page.focus("#again");
+  await page.evaluate(() => (document.getElementById("status").textContent = ""));
+  await page.keyboard.press("Enter");
+  await said(/^Colored/);
+  assert.notEqual(await drawn(), first);
+});
+
+test("saturation 0 is gray; the divider moves by keyboard", async () => {
+  await page.selectOption("#model", "palette");
+  await page.focus("#saturation");
+  await page.keyboard.press("Home");
+  await said(/^Colored/);
+  await page.waitForTimeout(1000);
+  assert.equal(await colorfulness("color"), 0);
+  await page.keyboard.press("End");
+  await page.focus("#divider");
+  await page.keyboard.press("ArrowRight");
+  assert.equal(await page.evaluate(() => document.getElementById("compare").style.getPropertyValue("--split")), "51%");
+});
+
+test("drop and paste", async () => {
+  const bytes = [...readFileSync(given("turned.jpg"))];
+  for (const type of ["drop", "paste"]) {
+    await page.evaluate(() => (document.getElementById("status").textContent = ""));
+    await page.evaluate(
+      ([type, bytes]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(bytes)], "turned.jpg", { type: "image/jpeg" }));
+        const options = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+        document.dispatchEvent(type === "drop" ? new DragEvent(type, options) : new ClipboardEvent(type, options));
+      },
+      [type, bytes],
+    );
+    await said(/^Colored/);
+  }
+});
+
+test("what is no photo is said, and the next photo is colored", async () => {
+  const problems = {
+    "broken.jpg": /damaged/,
+    "text.jpg": /no photo/,
+    "empty.jpg": /empty/,
+    "41-megapixels.png": /41 megapixels; this page colors at most 40/,
+  };
+  for (const [name, pattern] of Object.entries(problems)) await choose(name, pattern, "problem");
+  await choose("animated.gif");
+  assert.equal(await page.textContent("#problem"), "");
+});
+
+test("nothing is asked of another server, and nothing is sent", () => assert.deepEqual(elsewhere, []));
+
+test("without a network it works as before, with threads", async () => {
+  site.close();
+  await context.setOffline(true);
+  await page.reload();
+  await said(/^Ready/);
+  assert.ok(await page.evaluate(() => [...document.images].every((image) => image.naturalWidth)));
+  assert.match(await choose("turned.jpg"), /threads/);
+});

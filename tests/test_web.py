@@ -123,6 +123,7 @@ def given(tmp_path):
 
 @needs_node
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:it has color already")
 def test_a_visit_in_chromium(given, tmp_path):
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:

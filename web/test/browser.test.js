@@ -12,6 +12,7 @@ import { serve } from "./server.js";
 const { CHROMIUM, GIVEN, TAKEN } = process.env;
 const given = (name) => join(GIVEN, name);
 let site, browser, context, page;
+const GRAY = 0.01; // rounding may tell a few channels apart, as in g2g
 const elsewhere = []; // addresses that are not the site's
 
 before(async () => {
@@ -85,7 +86,7 @@ test("gallery, in the default model's colors", async () => {
     await download();
   }
   assert.ok((await colorfulness("color")) > 3);
-  assert.equal(await colorfulness("gray"), 0);
+  assert.ok((await colorfulness("gray")) < GRAY);
 });
 
 for (const model of ["unet", "cgan"]) {
@@ -114,7 +115,7 @@ test("saturation 0 is gray; the divider moves by keyboard", async () => {
   await page.keyboard.press("Home");
   await said(/^Colored/);
   await page.waitForTimeout(1000);
-  assert.equal(await colorfulness("color"), 0);
+  assert.ok((await colorfulness("color")) < GRAY);
   await page.keyboard.press("End");
   await page.focus("#divider");
   await page.keyboard.press("ArrowRight");

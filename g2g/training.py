@@ -368,7 +368,7 @@ def _parts(learn) -> dict:
     return parts
 
 
-class Progress(Callback):
+class TimeLeft(Callback):  # not Progress: fastai would know it as `learn.progress`, its own bar
     """Prints how long training will take: soon after its first steps, every 30 seconds, and after each epoch."""
 
     order = 71
@@ -425,7 +425,7 @@ def fit(learn, folder) -> pd.DataFrame:
     for left in folder.glob(".*.part"):  # half-written by a process that was killed
         left.unlink()
     checkpoint = Checkpoint(folder, recipe.seed)
-    callbacks = [checkpoint, Progress()]
+    callbacks = [checkpoint, TimeLeft()]
     if IN_NOTEBOOK and not os.environ.get("G2G_PLAIN"):
         callbacks.append(ProgressCallback())
     done = len(checkpoint.rows)

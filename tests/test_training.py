@@ -348,8 +348,9 @@ def test_the_estimate_comes_from_the_first_steps_of_the_training(tiny, tmp_path,
     clock = itertools.count(0, 60)
     monkeypatch.setattr(training.time, "time", lambda: next(clock))  # each look at the clock is a minute later
     training.fit(small(tiny, epochs=3), tmp_path)
-    first, *_ = [line for line in capsys.readouterr().out.splitlines() if "batch" in line]
+    first, *others = [line for line in capsys.readouterr().out.splitlines() if "batch" in line]
     assert first == "  epoch 1: batch 2/3, 7.0 min left"  # of three epochs
+    assert len(others) == 7  # after more than half a minute each
 
 
 def test_one_cycle_is_that_of_fastai(tiny, tmp_path):

@@ -25,18 +25,20 @@ def best_and_worst(ground_truth, predictions: dict, scores: dict, n: int = 3, lo
         predictions: name -> function from a photo's number to its image.
         scores: name -> N numbers, at least 2n.
     """
-    rows, notes, left = [], [], []
+    rows, errors, left = [], [], []
     for name, predicted in predictions.items():
         order = np.argsort(scores[name]).tolist()
         if not lower_is_better:
             order.reverse()
         chosen = order[:n] + order[-n:]
-        rows += [[predicted(i) for i in chosen], [ground_truth[i] for i in chosen]]
-        notes += [f"{scores[name][i]:.3f}" for i in chosen] + [""] * len(chosen)
+        rows.append([predicted(i) for i in chosen])
+        rows.append([ground_truth[i] for i in chosen])
+        errors += [f"{scores[name][i]:.3f}" for i in chosen]
+        errors += [""] * len(chosen)  # below the ground truth
         left += [title(name), "ground truth"]
     fig = grid(rows, ["best"] * n + ["worst"] * n, left)
-    for ax, note in zip(fig.axes, notes, strict=True):
-        ax.set_xlabel(note)
+    for ax, error in zip(fig.axes, errors, strict=True):
+        ax.set_xlabel(error)
     return fig
 
 
@@ -44,9 +46,10 @@ def error_by_chroma(scores, column="mae") -> pd.DataFrame:
     """Mean of `column` by the photos' chroma: from, to (CIE units), photos, mean, low, high."""
     rows = []
     for low, high in pairwise(CHROMA_EDGES):
-        values = scores.loc[scores["chroma"].between(low, high, inclusive="left"), column]
-        rows.append((low, high, len(values), *bootstrap(values)))
-    return pd.DataFrame(rows, columns=["from", "to", "photos", "mean", "low", "high"])
+        inside = scores["chroma"].between(low, high, inclusive="left")
+        mean, lower, upper = bootstrap(scores.loc[inside, column])
+        rows.append({"from": low, "to": high, "photos": inside.sum(), "mean": mean, "low": lower, "high": upper})
+    return pd.DataFrame(rows)
 
 
 @figure("Error against the mean chroma of the photograph, in bins of CIE units; bands: 95% bootstrap intervals.")
@@ -94,5 +97,5 @@ def count_colors(ab: torch.Tensor) -> np.ndarray:
     """
     positions = (ab + 1) / 2 * BINS
     a, b = positions.long().clamp(0, BINS - 1).unbind(1)
-    cells = (a * BINS + b).flatten()
-    return torch.bincount(cells, minlength=BINS * BINS).view(BINS, BINS).cpu().numpy()
+    counts = torch.bincount((a * BINS + b).flatten(), minlength=BINS**2)
+    return counts.view(BINS, BINS).cpu().numpy()

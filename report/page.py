@@ -8,9 +8,9 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from g2g import figures, lab
+from g2g import figures
+from g2g.colorize import colorize_all
 from g2g.evaluation import compare
-from g2g.models import predict
 from g2g.profiles import TITLES, Profile, get_profile, repo_root
 from g2g.runs import load_or_train
 from report.claims import verdicts
@@ -18,12 +18,9 @@ from report.figures import best_and_worst, error_against_chroma, frontier
 from report.pipeline import Measured, measure
 from report.tables import formatted, notes, runs_table, write_scored, write_texts
 
-AGAINST = {
-    "gray": ["cnn", "unet", "cgan"],
-    "cnn": ["unet"],
-    "unet": ["unet_long", "palette", "flow"],
-    "unet_long": ["cgan"],
-}
+# Which rows of the table are set against which others, in words
+PAIRS = [("cnn", "gray"), ("unet", "gray"), ("cgan", "gray"), ("unet", "cnn")]
+PAIRS += [("unet_long", "unet"), ("palette", "unet"), ("flow", "unet"), ("cgan", "unet_long")]
 
 
 def build(profile: Profile | str | None = None) -> Path:
@@ -38,7 +35,6 @@ def build(profile: Profile | str | None = None) -> Path:
     for name, fig in drawn.items():
         figures.save(fig, name, profile.outputs / "figures")
     scores, table = measured.test.scores, measured.test.tables["table1"]
-    pairs = [(row, other) for other, rows in AGAINST.items() for row in rows]
     page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("page.html.j2")
     text = page.render(
         profile=profile,
@@ -52,40 +48,36 @@ def build(profile: Profile | str | None = None) -> Path:
         table1=as_html(formatted(table)),
         notes=notes(table),
         runs_table=as_html(runs_table(measured.runs)),
-        comparisons=[sentence(scores, row, other, column) for column in ("mae", "lpips") for row, other in pairs],
+        comparisons=[sentence(scores, row, other, column) for column in ("mae", "lpips") for row, other in PAIRS],
         verdicts=verdicts(scores, measured.test.colors, measured.runs, profile),
     )
     return write_texts({"index.html": text}, profile.outputs / "report")[0]
 
 
-def colored(models: dict, photos) -> dict:
-    """Gray, each model's prediction (name -> module, on the CPU), the ground truth; of uint8 (N,S,S,3), by name."""
-    L, ab = lab.photos_to_lab(photos)
-    predictions = {name: lab.to_rgb(L, predict(model, L)) for name, model in models.items()}
-    return {"gray": lab.to_rgb(L, 0 * ab), **predictions, "ground_truth": photos}
-
-
 def draw(measured: Measured) -> dict:
     """Every figure of the page, by its fixed name."""
-    test, scores, tables = measured.test.photos.test, measured.test.scores, measured.test.tables
-    models = {model: measured.runs[model].model() for model in ("cnn", "unet", "cgan")}
-    columns = colored(models, test[:5])
+    photos, scores, tables = measured.test.photos, measured.test.scores, measured.test.tables
+    models = {name: measured.runs[name].model() for name in ("cnn", "unet", "cgan")}
+    columns = {name: colorize_all(photos.test[:5], model, photos.size) for name, model in models.items()}
+    columns = {"gray": colorize_all(photos.test[:5], None, photos.size, saturation=0)} | columns
+    columns["ground_truth"] = photos.test[:5]
 
-    def predicted(name):
-        return lambda i: colored({name: models[name]}, test[i : i + 1])[name][0]
+    def predicted(model):
+        return lambda number: colorize_all(photos.test[[number]], model, photos.size)[0]
 
+    predictions = {name: predicted(model) for name, model in models.items()}
     teaser = figures.image_row([images[0] for images in columns.values()], list(columns))
     teaser.caption = "One photograph as the models see it and as they color it."
     level = scores["gray"]["colorfulness_ground_truth"].mean()
     errors = {name: scores[name]["mae"] for name in models}
     return {
         "teaser": teaser,
-        "preprocessing": figures.preprocessing(test[0]),
+        "preprocessing": figures.preprocessing(photos.test[0]),
         "loss_curves": figures.loss_curves(measured.runs),
         "qualitative_grid": figures.qualitative_grid(columns),
         "ab_histograms": figures.ab_histograms(measured.test.painted),
         "error_against_chroma": error_against_chroma({row: scores[row] for row in ("gray", *models)}),
-        "best_and_worst": best_and_worst(test, {name: predicted(name) for name in models}, errors),
+        "best_and_worst": best_and_worst(photos.test, predictions, errors),
         "frontier": frontier(tables["frontier"], level),
         "frontier_lpips": frontier(tables["frontier_lpips"], level, "lpips"),
     }

@@ -45,11 +45,13 @@ def setup(profile: str | None = None, use_drive: bool = False):
     _install_missing(colab)
     if use_drive:
         _use_drive(colab)
-    from g2g.profiles import get_profile  # not above: an old Python cannot read it
+    import torch  # not above: an old Python cannot read these, and they may be missing
+
+    from g2g.profiles import get_profile
 
     chosen = get_profile(profile)
     _prepare_figures()
-    gpu = _gpu()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     if colab and gpu is None and chosen.name not in ("smoke", "cpu"):
         raise RuntimeError(f"profile {chosen.name!r} needs a GPU. {SWITCH_GPU}; or set PROFILE to 'smoke'.")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchvision", "fastai")]
@@ -112,13 +114,3 @@ def _prepare_figures():
     if get_ipython():
         style.use(STYLE)
         InlineBackend.instance(parent=get_ipython()).figure_formats = {"retina"}
-
-
-def _gpu():
-    """Name and memory of the GPU, None without one."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return None
-    gpu = torch.cuda.get_device_properties(0)
-    return f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB"

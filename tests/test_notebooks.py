@@ -46,7 +46,7 @@ def said(path):
 
 
 def test_the_chapters_are_there_and_paired():
-    assert {p.stem[:2] for p in stamp.notebooks(solutions=False)} == {f"{number:02d}" for number in range(1, 12)}
+    assert {p.stem[:2] for p in stamp.notebooks(solutions=False)} >= {f"{number:02d}" for number in range(1, 12)}
     assert {p.parent.parent / f"{p.stem}.ipynb" for p in stamp.sources()} == {*NOTEBOOKS}
 
 

@@ -20,7 +20,7 @@ def colab(monkeypatch, tmp_path):
     package.drive = types.SimpleNamespace(mount=calls.mounted.append)
     monkeypatch.setitem(sys.modules, "google.colab", package)
     monkeypatch.setattr(module.subprocess, "run", calls.pip.append)
-    monkeypatch.setattr(module, "_gpu", lambda: None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     return calls
 
 

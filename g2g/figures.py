@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, hsv_to_rgb
 from matplotlib.ticker import MaxNLocator
 
 from g2g.files import save_atomic
@@ -107,7 +107,7 @@ def show(ax, x, words="", cmap="gray", vmin=0, vmax=1, extent=None):
     x = np.asarray(x)
     smooth = "bicubic" if max(x.shape[:2]) < 256 else None
     box = (0, extent[0], extent[1], 0) if extent else None
-    shown = ax.imshow(x, cmap=cmap, vmin=vmin, vmax=vmax, interpolation=smooth, extent=box)
+    shown = ax.imshow(x, cmap, vmin=vmin, vmax=vmax, interpolation=smooth, extent=box)
     ax.set(xticks=[], yticks=[], title=words)
     ax.spines[:].set_visible(False)
     return shown
@@ -163,16 +163,19 @@ def preprocessing(rgb):
     photo = image(rgb)
     lab = rgb_to_lab(torch.from_numpy(photo).movedim(-1, 0))
     most = 10 * math.ceil(lab[1:].abs().max() / 10)
-    looks = [("gray", 0, 100), ("PiYG_r", -most, most), (BLUE_YELLOW, -most, most)]
-    words = ["input: L*/50 − 1", f"target: a*/{AB_SCALE:.0f}", f"target: b*/{AB_SCALE:.0f}"]
+    looks = {
+        "L*": ("gray", 0, 100, "input: L*/50 − 1"),
+        "a*": ("PiYG_r", -most, most, "target: a*/110"),
+        "b*": (BLUE_YELLOW, -most, most, "target: b*/110"),
+    }
     fig, cells = axes(1, 4, photo.shape, extra=1.0)
     bar = {"location": "bottom", "pad": 0.03}
     shown = show(cells[0, 0], photo, "photo\n(sRGB)")
     fig.colorbar(shown, ax=cells[0, 0], label=" ", **bar).ax.set_visible(False)  # the photo stays in line
-    for ax, name, plane, look, below in zip(cells[0, 1:], "Lab", lab, looks, words, strict=True):
+    for ax, plane, (name, (cmap, low, high, words)) in zip(cells[0, 1:], lab, looks.items(), strict=True):
         span = f"{plane.min():z.0f} … {plane.max():z.0f}".replace("-", "−")  # z: no minus zero
-        shown = show(ax, plane, f"{name}*\n{span}", *look)
-        fig.colorbar(shown, ax=ax, label=below, ticks=[look[1], sum(look[1:]) / 2, look[2]], **bar)
+        shown = show(ax, plane, f"{name}\n{span}", cmap, low, high)
+        fig.colorbar(shown, ax=ax, label=words, ticks=[low, (low + high) / 2, high], **bar)
     return fig
 
 
@@ -212,9 +215,10 @@ def _density(x):
 
 def _gamut():
     """a* and b* along the edge of the sRGB gamut: from red over yellow, green, cyan, blue, magenta to red."""
-    corners = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0]]).float()
-    edge = torch.nn.functional.interpolate(corners.T[None], 301, mode="linear", align_corners=True)
-    return rgb_to_lab(edge[0, :, :, None])[1:]
+    hsv = np.ones((301, 3))
+    hsv[:, 0] = np.linspace(0, 1, 301)
+    edge = torch.from_numpy(hsv_to_rgb(hsv))
+    return rgb_to_lab(edge.T[:, :, None])[1:]
 
 
 @figure(
@@ -239,13 +243,14 @@ def loss_curves(runs):
         ax.margins(y=0.15)  # room for the legend
     panels[0].set_ylabel("L1 of ab/110")
     panels[-1].legend(*panels[0].get_legend_handles_labels(), ncols=3 if len(runs) == 1 else 1)
-    terms = {"d_loss": "D: binary cross-entropy", "g_adv": "G: adversarial term", "g_l1": "G: L1 before λ"}
-    for ax, (term, words) in zip(lower.subplots(1, 3) if gans else (), terms.items(), strict=False):
-        for name, run in gans.items():
-            ax.plot(run.history["epoch"], run.history[term], label=title(name), color=color(name), **DOTS)
-        ax.set(title=words, xlabel="epoch")
-        if len(gans) > 1:
-            ax.legend()
+    if gans:
+        terms = {"d_loss": "D: binary cross-entropy", "g_adv": "G: adversarial term", "g_l1": "G: L1 before λ"}
+        for ax, (term, words) in zip(lower.subplots(1, 3), terms.items(), strict=True):
+            for name, run in gans.items():
+                ax.plot(run.history["epoch"], run.history[term], label=title(name), color=color(name), **DOTS)
+            ax.set(title=words, xlabel="epoch")
+            if len(gans) > 1:
+                ax.legend()
     for ax in fig.axes:
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     return fig

@@ -53,18 +53,12 @@ def write_json(record: dict, path) -> None:
     save_atomic(lambda temporary: temporary.write_text(text), path)
 
 
-def locked(folder: Path, wait: bool = True):
-    """Context manager: hold the lock beside `folder`; the system frees it when its owner dies, by SIGKILL too.
-
-    Raises:
-        filelock.Timeout: another process holds it and `wait` is False.
-    """
+def locked(folder: Path):
+    """Context manager: hold the lock beside `folder`; the system frees it when its owner dies, by SIGKILL too."""
     lock = FileLock(folder.with_suffix(".lock"))
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        if not wait:
-            raise
         print(f"another process is writing {folder.name}; waiting for it")
         return lock.acquire()
 
@@ -72,7 +66,7 @@ def locked(folder: Path, wait: bool = True):
 def sweep(root: Path) -> None:
     """Remove what killed processes left half-written in `root`: `*.tmp` whose lock nobody holds."""
     for left in root.glob("*.tmp"):
-        with suppress(Timeout), locked(left, wait=False):
+        with suppress(Timeout), FileLock(left.with_suffix(".lock"), timeout=0):
             shutil.rmtree(left, ignore_errors=True)
 
 

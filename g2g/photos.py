@@ -74,7 +74,7 @@ def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Ima
     if isinstance(photo, Image.Image):
         return _standardize(photo, in_place=False)
     array = np.asarray(photo)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
+    if array.dtype != np.uint8 or array.shape[2:] not in ((), (3,), (4,)):
         expected = "path, PIL image or a uint8 array (H,W), (H,W,3) or (H,W,4)"
         raise ValueError(f"photo: expected {expected}, got {array.dtype} {array.shape}")
     return _standardize(Image.fromarray(array), in_place=False)
@@ -83,11 +83,8 @@ def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Ima
 def decode(item: Item, size: int) -> tuple[dict, np.ndarray | None]:
     """Read one photo and squash it to a square (bicubic, antialiased), transparency on white.
 
-    Never raises for what is in the file.
-
-    Returns:
-        its facts (sha256; width and height when upright; skipped = why it is unusable, or "") and the pixels,
-        uint8 (size, size, 3), or None if it is unusable.
+    Returns its facts (sha256; width and height when upright; skipped = why it is unusable, or "") and the pixels,
+    uint8 (size, size, 3), or None. Never raises for what is in the file.
     """
     facts = {"sha256": "", "width": None, "height": None, "skipped": ""}
     try:
@@ -138,9 +135,8 @@ def _check_size(width, height, max_megapixels):
     megapixels = width * height / 1e6
     if megapixels > max_megapixels:
         raise ValueError(
-            f"{width} x {height} pixels are {megapixels:.0f} megapixels, the limit is {max_megapixels:g}. "
-            f"To color it takes about {1 + megapixels * 0.012:.1f} GiB of memory; "
-            f"if you have that much, --max-megapixels {math.ceil(megapixels)} allows it"
+            f"{width} x {height} pixels are {megapixels:.0f} megapixels, the limit is {max_megapixels:g}; "
+            f"--max-megapixels {math.ceil(megapixels)} allows it, with {1 + megapixels * 0.012:.1f} GiB of memory"
         )
 
 
@@ -201,11 +197,11 @@ def _decoded_page(page):
     planes = [_eight_bit(values[..., band], white) for band in range(page.samplesperpixel)]
     if page.photometric == 0:  # white is zero
         planes[0] = ImageOps.invert(planes[0])
-    if mode != "CMYK" and page.extrasamples[:1] == (2,):  # alpha that is not multiplied into the colors
-        mode += "A"
+    if mode != "CMYK":
+        mode += {(1,): "a", (2,): "A"}.get(page.extrasamples[:1], "")  # alpha, multiplied into the colors or not
     if len(planes) > len(mode):
         _warn("further channels, infrared say, were left out")
-    return Image.merge(mode, planes[: len(mode)])
+    return Image.merge(mode, planes[: len(mode)]).convert(mode.replace("a", "A"))
 
 
 def _standardize(image, in_place):
@@ -219,8 +215,9 @@ def _standardize(image, in_place):
     format, exif = image.format, _exif(image)
     image = ImageOps.exif_transpose(image, in_place=in_place) or image
     profile, gamma = image.info.get("icc_profile"), image.info.get("gamma", 1 / 2.2)
-    info = {"exif": exif, "dpi": image.info.get("dpi")}
-    info = {key: value for key, value in info.items() if value}
+    info = {"exif": exif} if exif else {}
+    if image.info.get("dpi"):
+        info["dpi"] = image.info["dpi"]
     image, alpha = _eight_bits(image)
     if profile:  # numbers mean colors only through it, and Lab is computed from sRGB
         image = _to_srgb(image, profile)

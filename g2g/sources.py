@@ -129,24 +129,21 @@ def _fetch_coco(home):
     """Download, check and unpack the archive; `home` appears when all of it is there."""
     url = os.environ.get("G2G_COCO_URL") or COCO
     archive, unpacked = home.with_suffix(".part"), home.with_suffix(".tmp")
-    for attempt in (1, 2, 3):
-        try:
-            with disk_full_explained(home.parent):
-                download_url_to_file(url, archive)
-                if url == COCO:
-                    _check_start(archive)
-                _read_to_end(archive)
-                shutil.unpack_archive(archive, unpacked, "gztar", filter="data")  # refuses paths that lead out of it
-                _find(unpacked)
-                os.replace(unpacked, home)
-                return
-        except (OSError, HTTPException, EOFError, zlib.error, tarfile.TarError) as error:
-            problem = f"{type(error).__name__}: {error}"
-            print(f"COCO sample: {problem} (try {attempt} of 3)")
-        finally:
-            archive.unlink(missing_ok=True)
-            shutil.rmtree(unpacked, ignore_errors=True)
-    raise RuntimeError(f"could not download {url}, or it is no whole .tgz of photos: {problem}. {HINT}")
+    try:
+        with disk_full_explained(home.parent):
+            download_url_to_file(url, archive)
+            if url == COCO:
+                _check_start(archive)
+            _read_to_end(archive)
+            shutil.unpack_archive(archive, unpacked, "gztar", filter="data")  # refuses paths that lead out of it
+            _find(unpacked)
+            os.replace(unpacked, home)
+    except (OSError, HTTPException, EOFError, zlib.error, tarfile.TarError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise RuntimeError(f"could not download {url}, or it is no whole .tgz of photos: {problem}. {HINT}") from error
+    finally:
+        archive.unlink(missing_ok=True)
+        shutil.rmtree(unpacked, ignore_errors=True)
 
 
 def _check_start(archive):

@@ -11,7 +11,6 @@ import sys
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pytest
 import skimage.data
 import torch
@@ -206,27 +205,3 @@ def test_training_on_a_full_disk_says_so_and_goes_on_when_there_is_room(disk, ti
     assert "the disk is full. Free some space and run the same again" in done.stdout, done.stdout + done.stderr
     assert "left: []" in done.stdout
     assert (tmp_path / "whole" / "last.safetensors").read_bytes().hex() == done.stdout.rpartition("weights:")[2]
-
-
-def test_preparing_on_a_full_disk_leaves_nothing(disk, tmp_path):
-    rng = np.random.default_rng(0)
-    (tmp_path / "photos").mkdir()
-    for number in range(400):
-        Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{number}.png")
-    script = """
-        import shutil
-        from g2g import data
-        from g2g.profiles import Profile
-        os.environ["G2G_CACHE"] = str(disk)
-        profile = Profile("smoke", "folder", 32, 2000, 500, "", data_dir=Path(sys.argv[1]))
-        try:
-            data.prepare(profile)
-        except RuntimeError as error:
-            print("said:", error)
-        print("left:", [path.name for path in disk.rglob("*") if path.suffix != ".lock" and path.is_file()])
-        enlarge()
-        print(data.prepare(profile))
-    """
-    done = on_a_small_disk(script, disk, tmp_path / "photos")
-    assert "is full; nothing was kept" in done.stdout, done.stdout + done.stderr
-    assert "left: []" in done.stdout and done.returncode == 0, done.stdout + done.stderr

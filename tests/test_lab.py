@@ -52,12 +52,6 @@ def test_display_of_out_of_gamut_predictions_agrees_with_skimage():
     assert (lab.rgb_to_lab(unclipped.double()) - wild).abs().max() < 1e-2
 
 
-def test_known_colors():
-    out = lab.rgb_to_lab(colors([[1, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]))[0, :, 0].T
-    expected = torch.tensor([[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86]])
-    assert (out - expected).abs().max() < 0.02
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_gradients_are_finite_everywhere(dtype):
     rgb = colors(SPECIAL, dtype).requires_grad_()
@@ -109,13 +103,10 @@ def test_normalize_and_back():
     [
         (lambda: lab.rgb_to_lab(torch.rand(2, 8, 8, 3)), "rgb: expected .*float32.*got torch.float32 \\(2, 8"),
         (lambda: lab.rgb_to_lab(torch.rand(3, 8)), "rgb: expected"),
-        (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), "got torch.uint8"),
         (lambda: lab.rgb_to_lab(torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16)), "got torch.bfloat16"),
         (lambda: lab.rgb_to_lab(np.zeros((3, 8, 8), np.float32)), "got float32"),
         (lambda: lab.lab_to_rgb(torch.rand(1, 2, 8, 8)), "lab: expected"),
-        (lambda: lab.normalize(torch.rand(1, 1, 8, 8)), "lab: expected"),
         (lambda: lab.to_rgb(torch.rand(1, 1, 8, 8), torch.rand(1, 2, 8, 9)), "expected L \\(B,1,H,W\\) and ab"),
-        (lambda: lab.denormalize(torch.rand(1, 1, 8, 8), torch.rand(2, 8, 8)), "expected L"),
         (lambda: lab.photos_to_lab(np.zeros((8, 8, 3), np.uint8)), "expected uint8 \\(B,H,W,3\\)"),
         (lambda: lab.photos_to_lab(torch.zeros(1, 8, 8, 3)), "got torch.float32"),
     ],

@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -142,16 +141,17 @@ def train(training: Training, photos: Photos, profile: Profile) -> Run:
 
 
 def run_study(study: str, profile: Profile | str | None = None, seeds=SEEDS) -> pd.DataFrame:
-    """Train what is missing of a study; write runs.csv, curves.csv and pictures.jpg to `folder_of` it.
+    """Train what is missing of a study; write runs.csv, curves.csv and pictures.jpg to results/STUDY.
 
-    Resumable: a finished run is found again, whichever study it was made for, and a broken one goes on.
+    In `smoke` that is the folder of its outputs. Resumable: a finished run is found again, whichever study it was made for, and a broken one goes on.
 
     Returns:
         One row a run: factor, value, run, the fields of its recipe, what `measure` says of it (nothing where the loss
         became NaN), minutes and device. curves.csv has MAE, PSNR and colorfulness of each run by saturation.
     """
     profile = get_profile(profile)
-    trainings, target = planned(study, profile, seeds), folder_of(study, profile)
+    trainings = planned(study, profile, seeds)
+    target = (profile.outputs if profile.name == "smoke" else repo_root()) / "results" / study
     photos = prepare(replace(profile, size=SIZE))
     lpips = metrics.LPIPS(get_device())
     gray = {f"gray_{name}": value for name, value in measure(evaluation.gray(), photos, lpips)[0].items()}
@@ -180,11 +180,6 @@ def run_study(study: str, profile: Profile | str | None = None, seeds=SEEDS) -> 
     options = {"format": "jpeg", "dpi": 200, "pil_kwargs": {"quality": 85}}
     save_atomic(lambda part: pictures(shown).savefig(part, **options), target / "pictures.jpg")
     return table
-
-
-def folder_of(study: str, profile: Profile) -> Path:
-    """Where a study's tables and pictures go: results/STUDY of the repository, in `smoke` that of its outputs."""
-    return (profile.outputs if profile.name == "smoke" else repo_root()) / "results" / study
 
 
 def measure(model, photos, lpips=None) -> tuple[dict, pd.DataFrame]:

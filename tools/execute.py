@@ -127,25 +127,23 @@ def tidy(notebook: nbformat.NotebookNode, outputs: Path, cache: Path) -> None:
                 data[kind] = clean(data[kind], outputs, cache)
 
 
-def walk(paths: list[Path], keep) -> None:
-    """Execute in order, handing (path, notebook, failure) to `keep`; exit at the first failure."""
+def executed(paths: list[Path]):
+    """Execute in order; yields (path, notebook, failure) of each and exits after the first failure."""
     print(f"profile {os.environ['G2G_PROFILE']}, {len(paths)} notebooks", flush=True)
-    start = time.time()
     for number, path in enumerate(paths, 1):
         print(f"[{number}/{len(paths)}] {path.stem} ...", flush=True)
         began = time.time()
         notebook, failure = execute(path)
-        keep(path, notebook, failure)
-        minutes = (time.time() - began) / 60
+        yield path, notebook, failure
         if failure:
-            sys.exit(f"\n{failure}\n\nstopped: {path.name} failed after {minutes:.1f} min")
-        print(f"[{number}/{len(paths)}] {path.stem}: {minutes:.1f} min", flush=True)
-    print(f"all in {(time.time() - start) / 60:.1f} min")
+            sys.exit(f"\n{failure}\n\nstopped: {path.name} failed")
+        print(f"[{number}/{len(paths)}] {path.stem}: {(time.time() - began) / 60:.1f} min", flush=True)
 
 
 def run() -> None:
     outputs = get_profile().outputs
-    walk(stamp.notebooks(solutions=False), lambda path, done, _: write(done, outputs / "notebooks" / path.name))
+    for path, notebook, _ in executed(stamp.notebooks(solutions=False)):
+        write(notebook, outputs / "notebooks" / path.name)
     print(f"\nwritten under {outputs}:")
     for folder in sorted(outputs.glob("*/")):
         names = sorted(path.name for path in folder.glob("[!.]*"))
@@ -157,14 +155,14 @@ def save(names: list[str]) -> None:
         os.environ["G2G_OUTPUTS"] = str(stamp.ROOT / "outputs" / "saved")
         if not names:
             shutil.rmtree(os.environ["G2G_OUTPUTS"], ignore_errors=True)
-
-    def keep(path, notebook, failure):
+    outputs, cache = Path(os.environ["G2G_OUTPUTS"]).resolve(), cache_root().resolve()
+    for path, notebook, failure in executed(
+        [path for path in stamp.notebooks() if path.name[:2] in names or not names]
+    ):
         if not failure:
-            tidy(notebook, Path(os.environ["G2G_OUTPUTS"]).resolve(), cache_root().resolve())
+            tidy(notebook, outputs, cache)
             write(notebook, path)
             stamp.sync(path)
-
-    walk([path for path in stamp.notebooks() if not names or path.name[:2] in names], keep)
     print("saved; look at them, then commit notebooks/")
 
 

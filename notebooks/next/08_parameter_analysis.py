@@ -92,7 +92,7 @@ two.set_index("beta1")[["seed", "mae"]].rename_axis("β1").set_axis(["seed", "MA
 # %%
 groups = {"β1 = 0.5,\nthree seeds": base["mae"], "β1 = 0.9,\none seed": two["mae"].tail(1)}
 fig, ax = plt.subplots(figsize=(5, 1.8))
-for height, (name, maes) in enumerate(groups.items()):
+for height, maes in enumerate(groups.values()):
     ax.plot(maes, [height] * len(maes), "o", ms=8, color=figures.color("cgan"), alpha=0.7)
 ax.set(xlabel="validation MAE", yticks=[0, 1], yticklabels=list(groups), ylim=(1.5, -0.5))
 plt.show()

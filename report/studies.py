@@ -143,7 +143,8 @@ def train(training: Training, photos: Photos, profile: Profile) -> Run:
 def run_study(study: str, profile: Profile | str | None = None, seeds=SEEDS) -> pd.DataFrame:
     """Train what is missing of a study; write runs.csv, curves.csv and pictures.jpg to results/STUDY.
 
-    In `smoke` that is the folder of its outputs. Resumable: a finished run is found again, whichever study it was made for, and a broken one goes on.
+    In `smoke` that lies in its outputs. Resumable: a finished run is found again, whichever study it was made for, and
+    a broken one goes on.
 
     Returns:
         One row a run: factor, value, run, the fields of its recipe, what `measure` says of it (nothing where the loss

@@ -87,7 +87,6 @@ def test_networks_predict_what_pytorch_does(name):
             values = {key: np.float32([value]) for key, value in facts["parameters"].items()}
             (ab,) = sessions[0].run(None, {"L": L.numpy()} | values)
         errors = abs(expected.numpy() - ab)
-        print(name, errors.mean(), errors.max())
         assert errors.mean() < 1e-3
 
 
@@ -107,8 +106,8 @@ def given(tmp_path):
     for path in (repo_root() / "data" / "gallery").glob("*.jpg"):
         Image.open(path).save(folder / "gallery" / f"{path.stem}.png")
     stream = Image.open(repo_root() / "data" / "gallery" / "stream.jpg")
-    for name in ("unet.png", "cgan.png"):
-        stream.save(folder / name)
+    stream.save(folder / "unet.png")
+    Image.merge("RGBA", [*stream.split(), Image.new("L", stream.size, 200)]).save(folder / "cgan.png")
     stream.resize((1000, 1000)).save(folder / "1-megapixel.jpg", quality=90)
     stream.resize((4000, 3000)).save(folder / "12-megapixels.jpg", quality=90)
     Image.new("L", (8200, 5000), 128).save(folder / "41-megapixels.png")
@@ -141,11 +140,14 @@ def test_a_visit_in_chromium(given, tmp_path):
     assert photos.source_of(taken / "unet-color.png") == "unet.png"
     with Image.open(taken / "unet-color.png") as result:
         assert result.text["Description"].startswith("Colors predicted by U-Net, trained on")
+    assert Image.open(taken / "cgan-color.png").mode == "RGBA"
     assert Image.open(taken / "12-megapixels-color.jpg").size == (4000, 3000)
 
 
 def difference(taken, photo, name):
     """The mean CIEDE2000 between the page's result and that of g2g."""
     model, size, _ = pretrained_model(name)
-    pair = [colorize.colorize(photo, model, size=size), Image.open(taken / f"{photo.stem}-color.png").convert("RGB")]
-    return deltaE_ciede2000(*(rgb2lab(np.asarray(result)) for result in pair)).mean()
+    pair = [colorize.colorize(photo, model, size=size), Image.open(taken / f"{photo.stem}-color.png")]
+    alphas = [result.getchannel("A") if result.mode == "RGBA" else None for result in pair]
+    seen = [photos.on_white(result.convert("RGB"), alpha) for result, alpha in zip(pair, alphas, strict=True)]
+    return deltaE_ciede2000(*(rgb2lab(np.asarray(picture)) for picture in seen)).mean()

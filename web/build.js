@@ -11,7 +11,9 @@ if (!existsSync("../outputs/onnx/models.json")) throw new Error("no models: run 
 
 rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist/ort", { recursive: true });
-for (const name of ["index.html", "style.css", "src"]) cpSync(name, `dist/${name}`, { recursive: true });
+for (const name of ["style.css", "src"]) cpSync(name, `dist/${name}`, { recursive: true });
+const [, repository] = readFileSync("../pyproject.toml", "utf8").match(/^Repository = "(.+)"/m);
+writeFileSync("dist/index.html", readFileSync("index.html", "utf8").replace("REPOSITORY", repository));
 cpSync("../outputs/onnx", "dist/models", { recursive: true });
 cpSync("../results/weights/palette.jpg", "dist/examples.jpg"); // for those without JavaScript
 for (const name of readdirSync("../data/gallery")) {

@@ -21,16 +21,9 @@ export function* strips(width, height, step = 1) {
 export function smallLightness(read, width, height, w, h) {
   const [fx, fy] = [width / w, height / h].map((factor) => Math.max(1, Math.floor(factor / 3)));
   const reduced = reduce(read, width, height, fx, fy);
-  const rows = resample(reduced.pixels, reduced.width, reduced.height, w, width / fx);
-  const pixels = resample(transposed(rows, w, reduced.height), reduced.height, w, h, height / fy);
-  const L = new Float32Array(w * h);
-  for (let y = 0; y < h; y++) {
-    for (let x = 0; x < w; x++) {
-      const at = 4 * (x * h + y); // still transposed
-      L[y * w + x] = lightness(pixels[at], pixels[at + 1], pixels[at + 2]);
-    }
-  }
-  return L;
+  const turned = resample(reduced.pixels, reduced.width, reduced.height, w, width / fx);
+  const pixels = resample(turned, reduced.height, w, h, height / fy);
+  return Float32Array.from({ length: w * h }, (_, i) => lightness(...pixels.subarray(4 * i, 4 * i + 3)));
 }
 
 function reduce(read, width, height, fx, fy) {
@@ -58,7 +51,7 @@ function reduce(read, width, height, fx, fy) {
   return { pixels, width: w, height: h };
 }
 
-/** Rows of RGBA pixels from `width` to `w` pixels; `extent` is how much of the width they cover. */
+/** Rows of RGBA pixels from `width`, of which `extent` counts, to `w` pixels; the result has them as columns. */
 function resample(pixels, width, height, w, extent) {
   const result = new Uint8ClampedArray(4 * w * height);
   const scale = extent / w;
@@ -73,7 +66,7 @@ function resample(pixels, width, height, w, extent) {
       for (let band = 0; band < 3; band++) {
         let value = 0;
         for (let i = 0; i < weights.length; i++) value += weights[i] * pixels[4 * (y * width + first + i) + band];
-        result[4 * (y * w + x) + band] = value / sum;
+        result[4 * (x * height + y) + band] = value / sum;
       }
     }
   }
@@ -84,16 +77,6 @@ function bicubic(x) {
   x = Math.abs(x);
   if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
   return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
-}
-
-function transposed(pixels, width, height) {
-  const result = new Uint8ClampedArray(pixels.length);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      for (let band = 0; band < 3; band++) result[4 * (x * height + y) + band] = pixels[4 * (y * width + x) + band];
-    }
-  }
-  return result;
 }
 
 /** The colors ab (2·w·h) as lines slope·L + offset: four planes, the slopes of a and b, then their offsets. */

@@ -57,10 +57,10 @@ async function open(file) {
       const limit = `this page colors at most ${MAX_MEGAPIXELS}`;
       throw new Error(`This photo has ${megapixels.toFixed(0)} megapixels; ${limit}. ${HINT}`);
     }
-    const gray = await ask("open", file);
+    const { bitmap } = await ask("open", file);
     photo = { name: file.name, type: file.type, width, height };
-    show("color", gray);
-    show("gray", gray);
+    show("color", bitmap);
+    show("gray", bitmap);
     element("result").hidden = false;
     element("result").scrollIntoView({ block: "nearest" });
     await recolor(start);
@@ -100,18 +100,20 @@ function choice() {
 }
 
 let coloring = false;
-let outdated = false; // a control has moved while the worker was at it
+let outdated = false; // a control has moved, or another photo has come, while the worker was at it
+let started;
 
 async function recolor(start = performance.now()) {
-  outdated = true;
+  [outdated, started] = [true, start];
   if (coloring || !photo) return;
   coloring = true;
   try {
     while (outdated) {
       outdated = false;
-      show("color", await ask("color", choice()));
+      const { bitmap, device } = await ask("color", choice());
+      show("color", bitmap);
+      if (!outdated) say(`Colored in ${((performance.now() - started) / 1000).toFixed(1)} s, on ${device}.`);
     }
-    say(`Colored in ${((performance.now() - start) / 1000).toFixed(1)} s, on ${await ask("device")}.`);
   } finally {
     coloring = false;
   }

@@ -25,7 +25,6 @@ async function start() {
   const zipped = checked(await fetch(from(`ort/${binary}.gzip`)));
   ort.env.wasm.wasmBinary = await new Response(zipped.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
-  ort.env.logLevel = "error";
   return { ort, provider: gpu ? "webgpu" : "wasm" };
 }
 
@@ -71,7 +70,7 @@ async function create(graph, report) {
   );
   const [{ ort, provider }, model, ...shared] = await Promise.all([runtime, ...parts]);
   const externalData = shared.map((data, index) => ({ path: names[index + 1], data }));
-  return ort.InferenceSession.create(model, { executionProviders: [provider], externalData });
+  return ort.InferenceSession.create(model, { executionProviders: [provider], externalData, logSeverityLevel: 3 });
 }
 
 const downloads = {}; // promises, by file: graphs share some

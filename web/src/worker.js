@@ -8,23 +8,22 @@ const PREVIEW = 1600; // pixels of the longer side of what is shown; the file to
 const report = (words, fraction) => postMessage({ progress: words, fraction });
 const photo = {}; // the one at hand: bitmap, width, height, preview (ImageData); small (of a size), lines (of a model)
 
-const answers = { modelList, prepare, device, open, color, save };
+const answers = { modelList, prepare, open, color, save };
 let queue = Promise.resolve();
 onmessage = ({ data: { id, method, args } }) => {
   queue = queue.then(async () => {
     try {
       const result = await answers[method](...args);
-      postMessage({ id, result }, result instanceof ImageBitmap ? [result] : []);
+      postMessage({ id, result }, result?.bitmap ? [result.bitmap] : []);
     } catch (error) {
       postMessage({ id, error: error.message });
     }
   });
 };
 
-/** Load what a model needs; on what it will run, in words. */
+/** Load what a model needs. */
 async function prepare({ graphs }) {
   await Promise.all(graphs.map((graph) => load(graph, report)));
-  return device();
 }
 
 /** Decode a file, which turns it upright, and return it small and gray. */
@@ -41,12 +40,12 @@ async function open(file) {
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   photo.preview = context.getImageData(0, 0, canvas.width, canvas.height);
-  return painted({ planes: Array(4).fill([0]), w: 1, h: 1 }, 0);
+  return { bitmap: await painted({ planes: Array(4).fill([0]), w: 1, h: 1 }, 0) };
 }
 
-/** The photo as shown, in the colors that `choice` (model, parameters, seed, saturation) asks for. */
+/** The photo as shown, in the colors that `choice` (model, parameters, seed, saturation) asks for, and what ran it. */
 async function color(choice) {
-  return painted(await predicted(choice), choice.saturation);
+  return { bitmap: await painted(await predicted(choice), choice.saturation), device: await device() };
 }
 
 function painted(lines, saturation) {

@@ -13,7 +13,7 @@ const { CHROMIUM, GIVEN, TAKEN } = process.env;
 const given = (name) => join(GIVEN, name);
 let site, browser, context, page;
 const GRAY = 0.01; // rounding may tell a few channels apart, as in g2g
-const elsewhere = []; // addresses that are not the site's
+const wrong = []; // requests to another server, or that send something; errors, of the security policy too
 
 before(async () => {
   site = await serve();
@@ -22,9 +22,11 @@ before(async () => {
   context.setDefaultTimeout(120_000);
   page = await context.newPage();
   context.on("request", (request) => {
-    if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(site.address)) elsewhere.push(request.url());
+    const [url, method] = [request.url(), request.method()];
+    if (method !== "GET" || !(url.startsWith(site.address) || /^(blob|data):/.test(url))) wrong.push(`${method} ${url}`);
   });
-  page.on("pageerror", (error) => assert.fail(error));
+  page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
+  page.on("pageerror", (error) => wrong.push(error.message));
   await page.goto(site.address);
   await said(/^Ready/);
 });
@@ -45,6 +47,12 @@ async function choose(name, pattern = /^Colored/, id = "status") {
   await page.evaluate(() => (document.getElementById("status").textContent = ""));
   await page.setInputFiles("#choose", given(name));
   return said(pattern, id);
+}
+
+async function select(model) {
+  await page.evaluate(() => (document.getElementById("status").textContent = ""));
+  await page.selectOption("#model", model);
+  await said(/^Colored/);
 }
 
 async function download() {
@@ -91,14 +99,14 @@ test("gallery, in the default model's colors", async () => {
 
 for (const model of ["unet", "cgan"]) {
   test(`a photo in the colors of ${model}`, async () => {
-    await page.selectOption("#model", model);
+    await select(model);
     await choose(`${model}.png`);
     await download();
   });
 }
 
 test("draw again, by keyboard", async () => {
-  await page.selectOption("#model", "flow");
+  await select("flow");
   await choose("turned.jpg");
   const drawn = () => page.evaluate(() => document.getElementById("color").toDataURL());
   const first = await drawn();
@@ -110,7 +118,7 @@ test("draw again, by keyboard", async () => {
 });
 
 test("saturation 0 is gray; the divider moves by keyboard", async () => {
-  await page.selectOption("#model", "palette");
+  await select("palette");
   await page.focus("#saturation");
   await page.keyboard.press("Home");
   await said(/^Colored/);
@@ -151,7 +159,7 @@ test("what is no photo is said, and the next photo is colored", async () => {
   assert.equal(await page.textContent("#problem"), "");
 });
 
-test("nothing is asked of another server, and nothing is sent", () => assert.deepEqual(elsewhere, []));
+test("nothing is asked of another server, nothing is sent, no error", () => assert.deepEqual(wrong, []));
 
 test("without a network it works as before, with threads", async () => {
   site.close();

@@ -12,11 +12,11 @@ export MALLOC_MMAP_MAX_ = 0
 export MALLOC_TOP_PAD_ = 268435456
 export MALLOC_TRIM_THRESHOLD_ = 17179869184
 
-.PHONY: help setup run test lint test-library test-notebooks test-slow notebooks report site bench badges test-alone test-colab clean
+.PHONY: help setup run test lint test-library test-notebooks test-slow notebooks report site bench gpu-check badges test-alone test-colab clean
 
 help:
 	@sed -n 's/^# //p' Makefile
-	@echo "also:       notebooks report site bench badges test-slow test-alone test-colab clean"
+	@echo "also:       notebooks report site bench gpu-check badges test-slow test-alone test-colab clean"
 
 setup:
 	@cat requirements.txt constraints.txt | cmp -s - .venv/installed || sh tools/install.sh
@@ -62,6 +62,11 @@ site: setup
 
 bench: setup
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+# make gpu-check   where there is a GPU: what docs/training.md has not measured yet, in half an hour; it may be interrupted
+gpu-check: setup
+	G2G_TEST_GPU=1 $(PY) -m pytest tests/test_loaders.py -k cuda
+	$(PY) -m tools.gpu_check
 
 badges: setup
 	@$(PY) tools/stamp.py

@@ -4,6 +4,8 @@ import os
 
 for _name in ("G2G_PROFILE", "G2G_DATA"):  # before anything reads them
     os.environ.pop(_name, None)
+if not os.environ.get("G2G_TEST_GPU"):  # the tests of `make gpu-check` want it, no other test expects one
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["MPLBACKEND"] = "Agg"
 
 import dataclasses  # noqa: E402
@@ -13,7 +15,8 @@ import torch  # noqa: E402
 from fastai.torch_core import default_device  # noqa: E402
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 2))
-default_device(False)  # CPU: fastai would take a GPU or a Mac's MPS
+if not torch.cuda.is_available():
+    default_device(False)  # CPU: fastai would take a Mac's MPS
 
 
 @pytest.fixture(autouse=True)

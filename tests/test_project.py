@@ -1,11 +1,13 @@
 """The files around the code agree with each other."""
 
 import ast
+import dataclasses
 import graphlib
 import hashlib
 import json
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -141,6 +143,62 @@ def test_the_modules_of_the_library_do_not_import_each_other_in_a_circle():
     modules = {f"g2g.{path.stem}": path for path in (ROOT / "g2g").glob("*.py")}
     graph = {name: imported(path, everywhere=False) & modules.keys() for name, path in modules.items()}
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_the_course_says_that_it_is_run_from_its_clone():
+    done = subprocess.run([sys.executable, "setup.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("The course is run from its clone")
+
+
+def nodes_per_code_line(files):
+    """Syntax nodes on a line, on average, that is neither blank nor a comment nor part of a docstring."""
+    nodes, lines = 0, 0
+    for file in files:
+        text = file.read_text(encoding="utf-8").splitlines()
+        code = {number for number, line in enumerate(text, 1) if line.strip() and line.strip()[0] != "#"}
+        for node in ast.walk(ast.parse("\n".join(text))):
+            nodes += 1
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+                code -= {*range(node.body[0].lineno, node.body[0].end_lineno + 1)}
+        lines += len(code)
+    return nodes / lines
+
+
+MEASURES = {
+    "modules": len,
+    "lines": lambda files: sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files),
+    "nodes per code line": nodes_per_code_line,
+}
+
+
+@pytest.mark.parametrize(
+    "folders, measure, at_most",  # the numbers of the day this was written: they may only fall
+    [
+        ("g2g", "modules", 18),
+        ("g2g", "lines", 3800),
+        ("g2g", "nodes per code line", 12.7),
+        ("app report tools", "lines", 2720),
+        ("app report tools", "nodes per code line", 11.8),
+        ("tests", "lines", 6490),
+    ],
+)
+def test_the_code_stays_within_its_limits(folders, measure, at_most):
+    files = [file for folder in folders.split() for file in (ROOT / folder).rglob("*.py")]
+    assert 0 < MEASURES[measure](files) <= at_most
+
+
+def test_a_training_passes_through_few_modules(photos):
+    from g2g import data, profiles, runs, training  # noqa: F401 (imported before the modules are counted)
+
+    recipe = dataclasses.replace(profiles.get_recipe("cnn", "smoke"), epochs=1, width=8, batch_size=8)
+    passed = set()
+    sys.setprofile(lambda frame, *_: passed.add(Path(frame.f_code.co_filename)))
+    try:
+        runs.load_or_train("cnn", profiles.get_profile("smoke"), recipe=recipe, photos=photos)
+    finally:
+        sys.setprofile(None)
+    modules = {path.stem for path in passed if path.parent == ROOT / "g2g"}
+    assert {"runs", "training"} <= modules and len(modules) <= 9, modules  # may only fall
 
 
 def test_only_three_chapters_import_the_report():

@@ -25,6 +25,8 @@ from g2g.runs import learner
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{HERE}:{HERE.parent}"}
+PYTHON = [sys.executable, "-W", "ignore", "-c"]
+PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
 TRAIN = """
     import sys, pickle
     from pathlib import Path
@@ -132,7 +134,8 @@ def test_killed_ten_times_it_ends_as_if_nothing_had_happened(model, tiny, tmp_pa
         shutil.rmtree(tmp_path / "killed", ignore_errors=True)
         arguments = [model, str(tmp_path / "killed"), pickle.dumps(tiny).hex()]
         while True:
-            process = python(TRAIN, *arguments)
+            command = [*PYTHON, textwrap.dedent(TRAIN), *arguments]
+            process = subprocess.Popen(command, env=ENVIRONMENT, **PIPES)
             process.stdout.readline()
             try:
                 output, _ = process.communicate(timeout=rng.uniform(0, 2.5))
@@ -147,61 +150,38 @@ def test_killed_ten_times_it_ends_as_if_nothing_had_happened(model, tiny, tmp_pa
         assert not list((tmp_path / "killed").glob(".*.part"))
 
 
-def python(script, *arguments, **options):
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, env=ENVIRONMENT, **pipes, **options)
-
-
 # --------------------------------------------------------------------------------------- a disk that is full
 
 
-def on_a_small_disk(script, *arguments):
-    """Run a script that finds at `disk` a file system of 600 kB of its own, and may call `enlarge()`."""
-    return subprocess.run(
-        ["unshare", "--map-root-user", "--mount", sys.executable, "-W", "ignore", "-c"]
-        + [textwrap.dedent(SMALL_DISK) + textwrap.dedent(script), *map(str, arguments)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-
-
-SMALL_DISK = """
-    import os, subprocess, sys
+FILLS_UP = """
+    import subprocess, sys
     from pathlib import Path
-    disk = Path(sys.argv.pop(1))
+    disk = Path(sys.argv[1])
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(disk)], check=True)
-
-    def enlarge():
-        subprocess.run(["mount", "-o", "remount,size=500m", "none", str(disk)], check=True)
+    print("mounted", flush=True)
+    import pickle
+    import test_hard as t
+    tiny = pickle.loads(bytes.fromhex(sys.argv[2]))
+    try:
+        t.train("cnn", tiny, disk / "run")
+    except RuntimeError as error:
+        print("said:", error)
+    print("left:", sorted(path.name for path in (disk / "run").glob(".*")))
+    subprocess.run(["mount", "-o", "remount,size=500m", "none", str(disk)], check=True)
+    t.train("cnn", tiny, disk / "run")
+    print("weights:" + (disk / "run" / "last.safetensors").read_bytes().hex())
 """
 
 
-@pytest.fixture
-def disk(tmp_path):
+def test_training_on_a_full_disk_says_so_and_goes_on_when_there_is_room(tiny, tmp_path):
+    """In a name space of its own, where a file system of 600 kB may be mounted, and enlarged."""
     (tmp_path / "disk").mkdir()
-    if on_a_small_disk("print('mounted')", tmp_path / "disk").stdout.strip() != "mounted":
-        pytest.skip("this machine lets nobody mount a tmpfs")
-    return tmp_path / "disk"
-
-
-def test_training_on_a_full_disk_says_so_and_goes_on_when_there_is_room(disk, tiny, tmp_path):
-    script = """
-        import pickle
-        import test_hard as t
-        tiny = pickle.loads(bytes.fromhex(sys.argv[1]))
-        try:
-            t.train("cnn", tiny, disk / "run")
-        except RuntimeError as error:
-            print("said:", error)
-        print("left:", sorted(path.name for path in (disk / "run").glob(".*")))
-        enlarge()
-        t.train("cnn", tiny, disk / "run")
-        sys.stdout.buffer.write(b"weights:" + (disk / "run" / "last.safetensors").read_bytes().hex().encode())
-    """
-    train("cnn", tiny, tmp_path / "whole")
-    done = on_a_small_disk(script, disk, pickle.dumps(tiny).hex())
-    assert "the disk is full. Free some space and run the same again" in done.stdout, done.stdout + done.stderr
+    command = ["unshare", "--map-root-user", "--mount", *PYTHON, textwrap.dedent(FILLS_UP), tmp_path / "disk"]
+    done = subprocess.run([*command, pickle.dumps(tiny).hex()], env=ENVIRONMENT, **PIPES)
+    if "mounted" not in done.stdout:
+        pytest.skip(f"this machine lets nobody mount a tmpfs: {done.stdout}")
+    assert "the disk is full. Free some space and run the same again" in done.stdout, done.stdout
     assert "left: []" in done.stdout
-    assert (tmp_path / "whole" / "last.safetensors").read_bytes().hex() == done.stdout.rpartition("weights:")[2]
+    train("cnn", tiny, tmp_path / "whole")
+    whole = (tmp_path / "whole" / "last.safetensors").read_bytes().hex()
+    assert whole == done.stdout.rpartition("weights:")[2].strip()

@@ -65,7 +65,7 @@ bench: setup
 
 # make gpu-check   where there is a GPU: what docs/training.md has not measured yet, in half an hour; it may be interrupted
 gpu-check: setup
-	G2G_TEST_GPU=1 $(PY) -m pytest tests/test_loaders.py -k cuda
+	G2G_TEST_GPU=1 $(PY) -m pytest tests/test_loaders.py -k gpu
 	$(PY) -m tools.gpu_check
 
 badges: setup

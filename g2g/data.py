@@ -222,7 +222,7 @@ def _why_not(row, seen, min_chroma):
 class PhotoLoader:
     """Batches of one split, as fastai's Learner wants them: L (B,1,S,S) and ab (B,2,S,S), normalized, float32.
 
-    With `shuffle`, order, flips, softness and crops of an epoch are drawn from (seed, epoch): the same after a resume.
+    With `shuffle`, order, flips, sharpness and crops of an epoch are drawn from (seed, epoch): the same after a resume.
     `epoch` may be set; it counts up by itself at the end of each epoch. The other arguments as in `dataloaders`.
     """
 
@@ -233,6 +233,7 @@ class PhotoLoader:
     seed: int = 42
     min_crop_side: float = 1.0
     softness: float = 1.0
+    sharpen: float = 0.0
     steps_per_epoch: int | None = None
     epoch: int = 0
 
@@ -270,7 +271,7 @@ class PhotoLoader:
         self.epoch += 1
 
     def augment(self, photos, rng):
-        """uint8 photos (B,S,S,3), half of them mirrored, softened and cropped, to (L, ab), on their device."""
+        """uint8 photos (B,S,S,3), half of them mirrored, softened, sharpened, cropped, to (L, ab), on their device."""
         n, device = len(photos), photos.device
         flips = torch.from_numpy(rng.random(n) < 0.5).to(device)
         places = torch.from_numpy(rng.random((n, 2))).float()
@@ -279,6 +280,9 @@ class PhotoLoader:
         photos = torch.where(flips[:, None, None, None], photos.flip(2), photos)
         if self.softness < 1:
             photos = softened(photos, scales)
+        if self.sharpen:
+            amounts = rng.uniform(-self.sharpen, self.sharpen, n).clip(min=0)  # half of the photos stay as they are
+            photos = sharpened(photos, torch.from_numpy(amounts).float().to(device))
         L, ab = photos_to_lab(photos)
         if self.min_crop_side < 1:
             L = cropped(L, sides.to(device), places.to(device))
@@ -289,7 +293,8 @@ class PhotoLoader:
 def softened(photos: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     """uint8 photos (B,S,S,3), each as if enlarged from `scales` (B,) of its side, to the nearest eighth.
 
-    Copies of training photos are soft, a large photo made small is sharp: the networks shall know both.
+    Copies of training photos are soft, a large photo made small is sharp, and a network that knows one sharpness only
+    colors the others less well (docs/training.md).
     """
     size = photos.shape[1]
     planes = photos.movedim(-1, 1).float()
@@ -300,6 +305,16 @@ def softened(photos: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
             small = F.interpolate(planes[chosen], size=(side, side), mode="bilinear", antialias=True)
             planes[chosen] = F.interpolate(small, size=(size, size), mode="bilinear")
     return planes.round().byte().movedim(1, -1)
+
+
+def sharpened(photos: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
+    """uint8 photos (B,S,S,3) plus `amounts` (B,) times what a small blur would take from them: an unsharp mask."""
+    planes = photos.movedim(-1, 1).float()
+    triangle = torch.tensor([0.25, 0.5, 0.25], device=photos.device)
+    kernel = (triangle[:, None] * triangle).expand(3, 1, 3, 3)
+    blurred = F.conv2d(F.pad(planes, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
+    planes = planes + amounts.view(-1, 1, 1, 1) * (planes - blurred)
+    return planes.clamp(0, 255).round().byte().movedim(1, -1)
 
 
 def cropped(planes: torch.Tensor, sides: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -320,11 +335,12 @@ def dataloaders(photos: Photos, batch_size=32, seed=42, device=None, **augmentat
     """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
 
     Args:
-        seed: order, flips, softness and crops are drawn from it and `dls.train.epoch`.
+        seed: order, flips, sharpness and crops are drawn from it and `dls.train.epoch`.
         device: None is CUDA where there is one, else the CPU.
         augmentation: `min_crop_side`, the least fraction of the side that a random crop keeps; `softness`, the least
-            scale from which photos are enlarged again, see `softened`; `steps_per_epoch`, so many batches of photos
-            drawn anew make an epoch. By default 1, 1 and None: no crops, none softened, all photos.
+            scale from which photos are enlarged again, see `softened`; `sharpen`, the largest amount of `sharpened`;
+            `steps_per_epoch`, so many batches of photos drawn anew make an epoch. By default photos are whole and as
+            they are, and an epoch has all of them.
 
     Raises:
         ValueError: no photos.

@@ -110,6 +110,7 @@ class Recipe:
     loss: Literal["l1", "mse", "huber", "perceptual", "feature_matching"] = "l1"  # see `g2g.losses`
     min_crop_side: Side = 1.0  # photos are cropped at random, to squares of this fraction of the side or more
     softness: Side = 1.0  # photos are softened at random, as if enlarged from this fraction of the side or more
+    sharpen: Annotated[float, Field(ge=0, le=10)] = 0.0  # half of the photos are sharpened, by amounts up to this
     jitter: Fraction = 0.0  # lightness and contrast of L change at random by up to this much
     weight_decay: Fraction = 0.0  # of AdamW; 0: Adam
     ema_decay: Decay = 0.0  # of the moving average of the weights, which is validated and kept; 0: none

@@ -230,7 +230,7 @@ def learner(recipe: Recipe, photos, init_run: Run | None = None):
     from g2g.data import dataloaders
 
     torch.manual_seed(recipe.seed)
-    augmentation = {"min_crop_side": recipe.min_crop_side, "softness": recipe.softness}
+    augmentation = {"min_crop_side": recipe.min_crop_side, "softness": recipe.softness, "sharpen": recipe.sharpen}
     options = augmentation | {"steps_per_epoch": recipe.steps_per_epoch, "device": training.get_device()}
     dls = dataloaders(photos, recipe.batch_size, recipe.seed, **options)
     if init_run:

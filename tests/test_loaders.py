@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from g2g.data import Photos, batches, cropped, dataloaders, softened
+from g2g.data import Photos, batches, cropped, dataloaders, sharpened, softened
 from g2g.lab import photos_to_lab
 
 N, SIZE = {"train": 37, "valid": 6, "test": 5}, 32
@@ -127,20 +127,20 @@ def test_a_crop_is_that_square_of_the_photo_enlarged():
         assert torch.allclose(result[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-5)
 
 
-@pytest.mark.parametrize("augmentation", [{"min_crop_side": 0.5}, {"softness": 0.4}])
-def test_crops_and_softness_follow_from_seed_and_epoch_and_spare_validation(photos, augmentation):
+@pytest.mark.parametrize("augmentation", [{"min_crop_side": 0.5}, {"softness": 0.4}, {"sharpen": 2}])
+def test_crops_and_sharpness_follow_from_seed_and_epoch_and_spare_validation(photos, augmentation):
     changed, again = (dataloaders(photos, 8, device="cpu", **augmentation) for _ in range(2))
     plain = dataloaders(photos, 8, device="cpu")
     L, ab = epoch(changed.train)
     assert L.shape[1:] == (1, photos.size, photos.size) and ab.shape[1] == 2
     assert all(map(torch.equal, (L, ab), epoch(again.train)))
     differs = (L - epoch(plain.train)[0]).abs().mean((1, 2, 3)) > 0.01
-    assert 15 < differs.sum() and ("softness" not in augmentation or differs.sum() < 37), "some photos stay sharp"
+    assert 15 < differs.sum() and ("min_crop_side" in augmentation or differs.sum() < 37), "some stay as they are"
     assert not torch.equal(L, epoch(changed.train)[0]), "the next epoch has draws of its own"
     assert torch.equal(epoch(changed.valid)[0], epoch(plain.valid)[0])
 
 
-def test_a_softened_photo_is_one_enlarged_from_fewer_pixels(photos):
+def test_a_softened_photo_is_one_enlarged_from_fewer_pixels_and_a_sharpened_one_rougher(photos):
     pixels = torch.from_numpy(np.array(photos.train[:4]))
     soft = softened(pixels, torch.tensor([1.0, 0.95, 0.5, 0.26]))
     assert soft.dtype == torch.uint8 and soft.shape == pixels.shape and torch.equal(soft[:2], pixels[:2])
@@ -151,6 +151,9 @@ def test_a_softened_photo_is_one_enlarged_from_fewer_pixels(photos):
         return (photo[1:].float() - photo[:-1].float()).abs().mean()
 
     assert roughness(soft[3]) < 0.5 * roughness(soft[2]) < 0.5 * roughness(pixels[3])
+    sharp = sharpened(pixels, torch.tensor([0.0, 0.5, 1.0, 2.0]))
+    assert torch.equal(sharp[0], pixels[0]) and roughness(pixels[3]) < roughness(sharp[3])
+    assert (sharp.float().mean((1, 2)) - pixels.float().mean((1, 2))).abs().max() < 2
 
 
 def test_steps_make_a_short_epoch_of_other_photos_each_time(photos, truth):

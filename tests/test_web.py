@@ -117,6 +117,7 @@ def given(tmp_path):
     stream.convert("P").save(folder / "animated.gif", save_all=True, append_images=[stream.rotate(90).convert("P")])
     for name, content in {"broken": b"\xff\xd8\xff\xe0" + bytes(range(256)), "text": b"A text.", "empty": b""}.items():
         (folder / f"{name}.jpg").write_bytes(content)
+    (folder / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg' width='50' height='50'/>")
     return folder
 
 

@@ -3,6 +3,7 @@
 const MAX_MEGAPIXELS = 40;
 const HINT = "With the course installed, python -m g2g colorize takes larger photos.";
 const NO_PHOTO = "This file is damaged, or it is no photo that this browser can read (JPEG, PNG and WebP always are).";
+const TOO_OLD = "This page did not start. Reload it; if that does not help, it needs a browser of 2023 or later.";
 
 const NOTES = {
   palette: "It predicts how likely each color is, and paints a mean of the likely ones.",
@@ -189,20 +190,20 @@ function listen() {
   element("download").addEventListener("click", guarded(download));
 }
 
-/** A service worker keeps what is loaded, so it has to be there before anything large is. */
+/** A service worker keeps what is loaded, so on a first visit it has to be there before anything large is. */
 async function workOffline() {
   const { serviceWorker } = navigator;
   if (!serviceWorker) return; // an address without https
-  const taken = new Promise((resolve) => serviceWorker.addEventListener("controllerchange", resolve, { once: true }));
-  await serviceWorker.register("sw.js");
-  if (!serviceWorker.controller) await taken;
+  const there = new Promise((resolve) => serviceWorker.addEventListener("controllerchange", resolve, { once: true }));
+  const { active } = await serviceWorker.register("sw.js");
+  if (!active) await Promise.race([there, new Promise((resolve) => setTimeout(resolve, 5000))]);
 }
 
 async function start() {
   await workOffline().catch((error) => console.warn(`The page will not work offline: ${error.message}`));
   worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   worker.onmessage = hear;
-  worker.onerror = () => complain(new Error("This browser is too old for this page: it needs one of 2023 or later."));
+  worker.onerror = () => complain(new Error(TOO_OLD));
   models = (await ask("modelList")).models;
   for (const { name, title } of models) element("model").add(new Option(title, name));
   fitControls();

@@ -28,10 +28,10 @@ async function prepare({ graphs }) {
 
 /** Decode a file, which turns it upright, and return it small and gray. */
 async function open(file) {
-  photo.bitmap?.close();
   const bitmap = await createImageBitmap(file).catch(() => {
     throw new Error("This file is damaged, or it is no photo that this browser can read.");
   });
+  photo.bitmap?.close(); // not before: where the new one is no photo, the old one stays
   const { width, height } = bitmap;
   Object.assign(photo, { bitmap, width, height, small: {}, lines: {} });
   const scale = Math.min(1, PREVIEW / Math.max(width, height));

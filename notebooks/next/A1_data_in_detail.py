@@ -151,7 +151,7 @@ for _, row in skipped.head(5).iterrows():
 
 # %% [markdown]
 # Skipped are broken files, exact copies of a test or validation photo, which a model could learn by heart, and pictures
-# that this course has colored.
+# that this course colored.
 #
 # Photos whose mean chroma is below 5 are called *near-gray*: black-and-white pictures, fog, snow. They teach a model to
 # predict gray. The report keeps them, and so do we; `MIN_CHROMA = 5` at the top leaves them out of training and

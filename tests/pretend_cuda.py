@@ -2,16 +2,13 @@
 
     python -m tests.pretend_cuda PROFILE CAPABILITY notebooks/py/03_unet_finetune.py ...
 
-PROFILE: whose recipes, made tiny. CAPABILITY: 8.9 (an L4, bf16) or 7.5 (a T4, fp16). What is "on CUDA" is a CPU tensor
-whose storage is marked. docs/training.md says what cannot be found in this way.
+PROFILE: whose recipes, made tiny. CAPABILITY: 8.9 (an L4, bf16) or 7.5 (a T4, fp16). More in docs/training.md.
 """
 
 import contextlib
-import os
 import runpy
 import sys
 import traceback
-from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -22,9 +19,7 @@ from torch.overrides import TorchFunctionMode
 from g2g.profiles import PROFILES, RECIPES, repo_root
 
 # They may take tensors of two devices, and their result is where the first one is
-FIRST = {"copy_", "_foreach_copy_", "__deepcopy__", "expand_as", "view_as", "reshape_as", "is_same_size"}
-FIRST |= {"__set__", "backward", "_has_compatible_shallow_copy_type"}
-JOINING = {"cat", "concat", "stack", "hstack", "vstack"}  # elsewhere CUDA takes a single number from the CPU
+FIRST = {"copy_", "_foreach_copy_", "__deepcopy__", "__set__", "backward", "_has_compatible_shallow_copy_type"}
 
 
 def shrink(recipes: str) -> None:
@@ -64,16 +59,30 @@ def where() -> str:
     return f"{ours[0].filename.removeprefix(root)}:{ours[0].lineno}" if ours else "outside of the project"
 
 
+class Generator(torch.Generator):
+    """A generator of the CPU that says it is where it was asked to be."""
+
+    device = torch.device("cpu")
+
+    def __new__(cls, device="cpu"):
+        placed = super().__new__(cls)
+        placed.device = torch.device(device)
+        return placed
+
+
 class Watch(TorchFunctionMode):
-    """Sees each call of torch, and counts in `refused` what CUDA would refuse, and where."""
+    """Sees each call of torch, and puts into `refused` what CUDA would refuse, and where."""
 
     def __init__(self):
-        self.refused = Counter()
+        self.refused = set()
 
     def __torch_function__(self, function, _, args=(), kwargs=None):
         name, kwargs, first = getattr(function, "__name__", ""), dict(kwargs or {}), args[0] if args else None
         if name == "__get__":
-            return self._attribute(function.__self__.__name__, first, function(first))
+            attribute, value = function.__self__.__name__, function(first)
+            if attribute in ("device", "is_cuda") and is_cuda(first):
+                return torch.device("cuda", 0) if attribute == "device" else True
+            return place(value, is_cuda(first)) if attribute == "grad" and value is not None else value
         if isinstance(first, torch.Tensor) and name in ("to", "cuda", "cpu", "type_as", "pin_memory"):
             return self._move(name, *args, **kwargs)
         asked, generator = kwargs.get("device"), kwargs.get("generator")
@@ -82,23 +91,16 @@ class Watch(TorchFunctionMode):
         follows = inputs[:1] if name in FIRST | {"__getitem__", "__setitem__"} else inputs
         on_gpu = is_cuda(asked) if asked is not None else any(map(is_cuda, follows))
         if on_gpu and name in ("numpy", "__array__", "__dlpack__"):
-            self.refused["a NumPy array of a CUDA tensor", where()] += 1
-        if on_gpu and generator is not None and generator.device.type == "cpu":
-            self.refused[f"{name} of a CUDA tensor with a CPU generator", where()] += 1
+            self.refused.add(("a NumPy array of a CUDA tensor", where()))
+        if generator is not None and is_cuda(generator.device) != on_gpu:
+            self.refused.add((f"{name} with a generator of the other device", where()))
         if name not in FIRST and self._mixed(name, args, inputs):
-            self.refused[f"{name} of tensors on CUDA and on the CPU", where()] += 1
+            self.refused.add((f"{name} of tensors on CUDA and on the CPU", where()))
         result = function(*args, **kwargs)
-        if isinstance(result, torch.Tensor):
-            in_place = asked is None and any(result is one for one in inputs)
-            return result if in_place else place(result, on_gpu, inputs)
-        for one in tensors(result):
-            place(one, on_gpu or is_cuda(one))
+        if isinstance(result, torch.Tensor) and (asked is not None or all(result is not one for one in inputs)):
+            return place(result, on_gpu, inputs)
+        [place(one, on_gpu or is_cuda(one)) for one in tensors(result)]
         return result
-
-    def _attribute(self, attribute, tensor, value):
-        if attribute == "grad" and value is not None:
-            return place(value, is_cuda(tensor))
-        return {"device": torch.device("cuda", 0), "is_cuda": True}.get(attribute, value) if is_cuda(tensor) else value
 
     def _move(self, name, tensor, *args, **kwargs):
         args = [kwargs.pop("device"), *args] if "device" in kwargs else args
@@ -111,7 +113,7 @@ class Watch(TorchFunctionMode):
         if name in ("__getitem__", "__setitem__"):  # an index on the CPU is moved to the GPU, but not back
             target, key, *value = args
             inputs = [] if not tensors(key) else [target, *tensors(value)] if is_cuda(target) else inputs
-        return len({is_cuda(x) for x in inputs if x.ndim or name in JOINING}) == 2
+        return len({is_cuda(x) for x in inputs if x.ndim or name in ("cat", "stack")}) == 2  # it takes single numbers
 
 
 @contextlib.contextmanager
@@ -134,7 +136,7 @@ def pretended_cuda(capability=(8, 9)):
         patch.multiple(torch.cuda, **answers),
         patch.multiple(torch.accelerator, current_accelerator=lambda **_: None),
         patch.multiple(torch.autocast, __init__=autocast_on_cpu),
-        patch.multiple(torch, load=load_and_place),
+        patch.multiple(torch, load=load_and_place, Generator=Generator),
         Watch() as watch,
     ):
         yield watch
@@ -142,9 +144,7 @@ def pretended_cuda(capability=(8, 9)):
 
 if __name__ == "__main__":
     _, profile, capability, *files = sys.argv
-    os.environ["G2G_PROFILE"] = "smoke"
     shrink(profile)
-    with pretended_cuda(tuple(map(int, capability.split(".")))) as watch:
-        for file in files:
-            runpy.run_path(file, run_name="__main__")
+    with patch.dict("os.environ", G2G_PROFILE="smoke"), pretended_cuda(tuple(map(int, capability.split(".")))) as watch:
+        [runpy.run_path(file, run_name="__main__") for file in files]
     sys.exit("\n".join(f"CUDA would refuse {what}: {line}" for what, line in watch.refused) or 0)

@@ -23,14 +23,14 @@ REFUSED = {
     f"__getitem__ {MIXED}": lambda gpu, cpu: cpu[gpu > 0],
     f"__setitem__ {MIXED}": lambda gpu, cpu: gpu.__setitem__(torch.tensor([0, 1]), cpu[:2]),
     "a NumPy array of a CUDA tensor": lambda gpu, cpu: np.asarray(2 * gpu),
-    "randn of a CUDA tensor with a CPU generator": lambda gpu, cpu: torch.randn(2, device="cuda", generator=DICE),
+    "randn with a generator of the other device": lambda gpu, cpu: torch.randn(2, device="cuda", generator=DICE),
 }
 ALLOWED = {
     "a number from the CPU": lambda gpu, cpu: gpu * cpu.sum(),
     "an index from the CPU": lambda gpu, cpu: gpu[torch.tensor([0, 1])],
-    "copies": lambda gpu, cpu: [gpu.cpu() + cpu, gpu + cpu.to(gpu), cpu.copy_(gpu) + gpu.cpu(), gpu.tolist()],
+    "copies": lambda gpu, cpu: [gpu.cpu() + cpu, gpu + cpu.to(gpu), cpu.copy_(gpu) + gpu.cpu(), gpu.cpu().numpy()],
     "a draw that is moved": lambda gpu, cpu: torch.randn(4, generator=DICE).to("cuda") + gpu,
-    "an array of a copy": lambda gpu, cpu: gpu.cpu().numpy(),
+    "a GPU's draw": lambda gpu, cpu: gpu.normal_(generator=torch.Generator("cuda").manual_seed(1)) + gpu,
 }
 
 

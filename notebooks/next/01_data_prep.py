@@ -168,7 +168,7 @@ fig
 # <details><summary>Answer</summary>
 #
 # Nearly all outlines and textures are in L\*. In a\* and b\* the objects are soft patches: the orange trees stand out
-# from the green meadow in a\*, and the far mountains from both in b\*. A model that predicts a\* and b\* need not draw.
+# from the green meadow in a\*, and the far mountains from both in b\*. A model of a\* and b\* need not draw outlines.
 #
 # </details>
 #
@@ -261,8 +261,8 @@ plt.show()
 #
 # ## 1.6 The first number to beat
 #
-# A model that predicts gray, $ab = 0$, has a mean absolute error (MAE) of $|ab|$ on average. A little better is the fixed
-# color with the lowest error on the *training* photos, the median of a and of b.
+# The mean absolute error (MAE) of a model that predicts gray, $ab = 0$, is the mean of $|ab|$. A little better is the
+# fixed color with the lowest error on *training* photos, the median of a and of b.
 
 # %%
 best = evaluation.best_constant(photos)
@@ -328,11 +328,11 @@ print("bytes, to Lab and back:", "equal" if (np.rint(255 * back) == gallery).all
 #    papers? <details><summary>Hint</summary>What does a divisor do to a mean?</details>
 # 2. ★★ **How coarse may color be?** Shrink ab by 2, 4, 8, 16 and 32, put it under the full L\*, and measure the mean
 #    CIEDE2000 (`g2g.metrics.delta_e`) to the original. Where do you begin to *see* it?
-#    <details><summary>Hint</summary>`F.interpolate` shrinks with `mode="area"` and enlarges with
-#    `mode="bilinear"`.</details>
+#    <details><summary>Hint</summary><code>F.interpolate</code> shrinks with <code>mode="area"</code> and enlarges with
+#    <code>mode="bilinear"</code>.</details>
 # 3. ★★ **A folder of trouble** (after [appendix A1](A1_data_in_detail.ipynb)). Write some photos into a temporary
 #    folder, add a truncated JPEG, a text file called `photo.jpg` and a copy of a photo under another name, and prepare
 #    it. Does the manifest tell the whole story?
-#    <details><summary>Hint</summary>`dataclasses.replace(profile, source="folder", data_dir=...)`.</details>
+#    <details><summary>Hint</summary><code>dataclasses.replace(profile, source="folder", data_dir=...)</code>.</details>
 #
 # [Solutions](solutions/01_solutions.ipynb) · Next: [chapter 2](02_cnn_baseline.ipynb) trains the first model.

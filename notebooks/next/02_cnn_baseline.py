@@ -327,7 +327,7 @@ figures.qualitative_grid(columns | {"ground_truth": gallery})
 #
 # </details>
 #
-# <!-- look: colors of meadow, slope, bowl and fig; spills over outlines; is there brown, or olive? -->
+# <!-- look: does this answer hold? Colors of meadow, slope, bowl, fig; spills over outlines -->
 #
 # The colors of your run on the validation photos:
 
@@ -382,10 +382,10 @@ print(f"largest difference of ab: {(predict(model, L_valid) - predict(learn.mode
 #    <details><summary>Hint</summary>Draw the expected L1 along the line from blue to red.</details>
 # 2. ★★ **Train with L2.** Repeat the loop of 2.3 with `F.mse_loss` from the same initial weights. Which network is more
 #    colorful after the same steps, and which has the lower MAE?
-#    <details><summary>Hint</summary>`torch.manual_seed(SEED)` before `CNN(...)`, and a new `dataloaders`.</details>
+#    <details><summary>Hint</summary><code>torch.manual_seed(SEED)</code> before <code>CNN(...)</code>, and a new <code>dataloaders</code>.</details>
 # 3. ★★ **A narrower latent.** Halve the `width` by `dataclasses.replace` and train with `load_or_train`. How many
 #    parameters are left, and what does validation say?
-#    <details><summary>Hint</summary>`run.record["best_valid_loss"]`.</details>
+#    <details><summary>Hint</summary><code>run.record["best_valid_loss"]</code>.</details>
 #
 # [Solutions](solutions/02_solutions.ipynb) · Next: [chapter 3](03_unet_finetune.ipynb) gives the network skip
 # connections and an encoder that has seen ImageNet.

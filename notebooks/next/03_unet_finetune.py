@@ -410,13 +410,13 @@ print(sentence)
 #
 # 1. ★★ **Which skip matters?** Switch the skips off one at a time for *all* validation photos and compare the L1 with
 #    gray's. Which one would you keep, if you could keep only one?
-#    <details><summary>Hint</summary>`skip.mean((2, 3), keepdim=True).expand_as(skip)` has nothing of *where*.</details>
+#    <details><summary>Hint</summary><code>skip.mean((2, 3), keepdim=True).expand_as(skip)</code> has nothing of <i>where</i>.</details>
 # 2. ★★ **The report's three learning rates.** Train one epoch each at 0.01, 0.001 and 0.0001 with a constant schedule
 #    (`dataclasses.replace`). Which ends lowest? Does it agree with `lr_find`?
-#    <details><summary>Hint</summary>A rate that is too high may raise `training.TrainingDiverged`.</details>
+#    <details><summary>Hint</summary>A rate that is too high may raise <code>training.TrainingDiverged</code>.</details>
 # 3. ★★★ **Is the encoder worth training?** Freeze it and train the decoder alone for the same steps. In `class` or
 #    `report`, do it with ImageNet weights and with random ones: four cases.
-#    <details><summary>Hint</summary>`unet.encoder.requires_grad_(False)`, and give Adam only the parameters that are
+#    <details><summary>Hint</summary><code>unet.encoder.requires_grad_(False)</code>, and give Adam only the parameters that are
 #    left.</details>
 #
 # [Solutions](solutions/03_solutions.ipynb) · Next: [chapter 4](04_cgan.ipynb) brings in an adversary.

@@ -91,14 +91,14 @@ pd.Series(facts, dtype=object).to_frame("recipe")
 # %% [markdown]
 # ## 4.1 A loss that is learned
 #
-# We would like a loss that asks whether colors look like those of a photograph. Nobody can write that down, so it is learned. A **discriminator** D is trained
-# to tell real colors from predicted ones, and the **generator** G, our U-Net, is trained to make D wrong ([Goodfellow et al.
-# 2014](https://arxiv.org/abs/1406.2661)). D is given L together with ab, so it can ask whether these colors go with *this* photo. That
-# makes the GAN **conditional**. The two networks play
+# We would like a loss that asks whether colors look like those of a photograph. Nobody can write that down, so it is learned. A
+# **discriminator** D is trained to tell real colors from predicted ones, and the **generator** G, our U-Net, is trained to make D wrong
+# ([Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661)). D is given L together with ab, so it can ask whether these colors go with *this*
+# photo. That makes the GAN **conditional**. The two networks play
 #
 # $$\min_G \max_D \;\; \mathbb{E}\,\log D(L, ab) + \mathbb{E}\,\log\bigl(1 - D(L, G(L))\bigr) + \lambda\,\mathbb{E}\,\lVert ab - G(L)\rVert_1 ,$$
 #
-# where $D(\cdot)$ is the probability that the colors are real. The last term is the L1 of before.
+# where $D(\cdot)$ is the probability that the colors are real. λ says how much L1 counts.
 #
 # Two photographs are our batch ([data/gallery](../data/gallery/README.md); Aitzol Berasategi, CC BY 4.0, cut and recolored).
 
@@ -178,7 +178,7 @@ def patches_on(photograph):
 patches_on(meadow)
 
 # %% [markdown]
-# D never compares colors that are further apart than the side of its square: 16 px of the prediction, or 70 as in pix2pix.
+# D never compares colors that are further apart than the side of its square, 16 px of the prediction or 70.
 #
 # ## 4.3 One training step by hand
 #
@@ -313,9 +313,7 @@ print(*[line for line in lines if " of cGAN, " in line], sep="\n")
 #
 # ## 4.7 What the discriminator looks at
 #
-# The trained D judges the real colors, the cGAN's, and the real colors **mirrored**, which do not belong to this L.
-#
-# **Predict first.** Which of the three should D find least real?
+# The trained D judges the real colors, the cGAN's, and the real colors **mirrored**. Which should it find least real, if it compares them with L?
 
 # %%
 @figures.figure("The probability of real that D gives to each patch.")

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import socket
 import tarfile
 import zlib
 from collections import defaultdict
@@ -29,6 +30,7 @@ TEST = [f"{SKIMAGE}/astronaut.png", f"{SKIMAGE}/chelsea.png", f"{SKLEARN}/flower
 FOLDERS = {"train": "train", "val": "valid", "valid": "valid", "validation": "valid", "test": "test"}
 UNUSED = "outside of them, not used"
 COCO = "https://s3.amazonaws.com/fast-ai-coco/coco_sample.tgz"
+COCO_DISK = 7e9  # bytes, for the archive and the photos in it
 COCO_START = "006cd55d633d94b36ecaf661467830ec"  # md5 of its first MiB, as fastai records it
 HINT = "Try again, or set G2G_COCO_URL to a mirror, G2G_DATA to a folder of photos, or G2G_PROFILE=smoke."
 
@@ -129,6 +131,9 @@ def _fetch_coco(home):
     """Download, check and unpack the archive; `home` appears when all of it is there."""
     url = os.environ.get("G2G_COCO_URL") or COCO
     archive, unpacked = home.with_suffix(".part"), home.with_suffix(".tmp")
+    if url == COCO and shutil.disk_usage(home.parent).free < COCO_DISK:
+        raise RuntimeError(f"{home.parent} has less than {COCO_DISK / 1e9:.0f} GB free: make room, or set G2G_CACHE")
+    socket.setdefaulttimeout(60)  # a server that says nothing for a minute has gone
     try:
         with disk_full_explained(home.parent):
             download_url_to_file(url, archive)

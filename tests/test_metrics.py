@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from skimage import color
+from skimage import color, data
 from skimage import metrics as reference
 
 from g2g import lab, metrics
@@ -123,6 +123,16 @@ def test_wrong_ranges_and_shapes_are_refused(metric):
 
 
 @pytest.fixture(scope="module")
+def photographs():
+    """Three of scikit-image's, (3,3,128,128), the middle 256 px of each at half the size, and the same in gray."""
+    crops = [photo[22:278, 97:353] for photo in (data.astronaut(), data.chelsea(), data.coffee())]
+    rgb = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
+    rgb = torch.nn.functional.avg_pool2d(rgb, 2)
+    L, ab = lab.normalize(lab.rgb_to_lab(rgb))
+    return rgb, lab.to_rgb(L, 0 * ab)
+
+
+@pytest.fixture(scope="module")
 def measure():
     draws = torch.get_rng_state()
     measure = metrics.LPIPS()
@@ -133,6 +143,9 @@ def measure():
 
 def test_the_weights_are_those_of_the_card():
     path = repo_root() / metrics.VGG16
+    state = load_file(path)
+    assert state["features.0.bias"][:4].tolist() == pytest.approx([0.4034, 0.3778, 0.4644, -0.3228], abs=5e-5)
+    assert len(state) == 26 and sum(tensor.numel() for tensor in state.values()) == 14_714_688
     digest = sha256(path.read_bytes()).hexdigest()
     assert digest == metrics.VGG16_SHA256 and digest in path.with_suffix(".md").read_text()
 
@@ -179,3 +192,23 @@ def test_lpips_without_its_weights_is_an_error(content, tmp_path, monkeypatch):
     error, words = (FileNotFoundError, "is missing") if content == "missing" else (ValueError, "is damaged, or another")
     with pytest.raises(error, match=f"{re.escape(path.name)} {words}.*git checkout -- {metrics.VGG16}"):
         metrics.LPIPS()
+
+
+def test_lpips_of_half_precision_is_that_of_full(measure, photographs):
+    """Measured once with the archive's kernels in single precision."""
+    rgb, gray = photographs
+    assert measure(gray, rgb).tolist() == pytest.approx([0.116726, 0.212167, 0.416487], abs=1e-4)
+
+
+def test_vggs_features_tell_photographs_apart_as_trained_ones_do(measure, photographs):
+    """The last layer is sparse, differs between photographs, and is nearly the same for a mirrored photograph.
+
+    A VGG-16 of random weights has half of it active and a cosine of 0.99 between photographs.
+    """
+    rgb, _ = photographs
+    last = measure.features(rgb)[-1]
+    means, mirrored = last.mean((2, 3)), measure.features(rgb.flip(3))[-1].mean((2, 3))
+    cosine = torch.nn.functional.cosine_similarity
+    assert (last > 0).float().mean() < 0.15
+    assert cosine(means, means.roll(1, 0)).max() < 0.5
+    assert cosine(means, mirrored).min() > 0.85

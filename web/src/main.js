@@ -144,7 +144,7 @@ function fitControls() {
 }
 
 function showValue(input) {
-  input.closest("label").querySelector("output").textContent = (+input.value).toFixed(2);
+  input.closest("label").querySelector("b").textContent = (+input.value).toFixed(2);
 }
 
 function listen() {

@@ -16,45 +16,63 @@ function checked(response) {
   throw new Error(`The server has no ${response.url} (it answers ${response.status}).`);
 }
 
-async function start() {
+async function start(failure = "") {
   // A browser with WebGPU that cannot suspend WebAssembly would need a runtime of twice the size
-  const gpu = "Suspending" in WebAssembly && (await navigator.gpu?.requestAdapter());
+  const gpu = !failure && "Suspending" in WebAssembly && (await navigator.gpu?.requestAdapter());
   const name = gpu ? "jspi" : "wasm";
   const ort = await import(from(`ort/ort.${name}.bundle.min.mjs`));
   const binary = gpu ? "ort-wasm-simd-threaded.jspi.wasm" : "ort-wasm-simd-threaded.wasm";
   const zipped = checked(await fetch(from(`ort/${binary}.gzip`)));
   ort.env.wasm.wasmBinary = await new Response(zipped.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
-  return { ort, provider: gpu ? "webgpu" : "wasm" };
+  const threads = ort.env.wasm.numThreads > 1 ? `${ort.env.wasm.numThreads} threads` : "1 thread";
+  const device = gpu ? "the graphics card" : `the processor (${threads})${failure}`;
+  return { ort, provider: gpu ? "webgpu" : "wasm", device };
 }
 
 /** Where the networks run, in words. */
-export async function device() {
-  const { ort, provider } = await runtime;
-  const threads = ort.env.wasm.numThreads;
-  return provider === "webgpu" ? "the graphics card" : `the processor (${threads} thread${threads > 1 ? "s" : ""})`;
+export const device = async () => (await runtime).device;
+
+/** Load a graph, once; `report(words, fraction)` hears how far it is. */
+export const load = (graph, report) => tryGpuFirst(() => session(graph, report));
+
+/** The outputs of a graph by name, for Float32Arrays and their shapes as inputs: `{L: [values, shape]}`. */
+export function run(graph, inputs, report) {
+  return tryGpuFirst(async () => {
+    const loaded = await session(graph, report);
+    const { ort } = await runtime;
+    const tensors = Object.entries(inputs).map(([name, value]) => [name, new ort.Tensor("float32", ...value)]);
+    const outputs = await loaded.run(Object.fromEntries(tensors));
+    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, [tensor.data, tensor.dims]]));
+  });
 }
 
-/** The session of a graph, loaded once; `report(words, fraction)` hears how far it is. */
-export function load(graph, report) {
-  runtime ??= start().catch((error) => {
+/** Where the graphics card fails at `action`, the processor does it and all that follows, and `device` says so. */
+async function tryGpuFirst(action) {
+  try {
+    return await action();
+  } catch (error) {
+    if ((await runtime)?.provider !== "webgpu") throw error;
+    for (const graph of Object.keys(sessions)) delete sessions[graph];
+    begin(`, as the graphics card failed: ${error.message}`);
+    return action();
+  }
+}
+
+function begin(failure) {
+  runtime = start(failure).catch((error) => {
     runtime = undefined; // so that a second try can do better: the network may be back
     throw error;
   });
+}
+
+function session(graph, report) {
+  if (!runtime) begin();
   sessions[graph] ??= create(graph, report);
   return sessions[graph].catch((error) => {
     delete sessions[graph];
     throw error;
   });
-}
-
-/** The outputs of a graph by name, for Float32Arrays and their shapes as inputs: `{L: [values, shape]}`. */
-export async function run(graph, inputs, report) {
-  const session = await load(graph, report);
-  const { ort } = await runtime;
-  const tensors = Object.entries(inputs).map(([name, value]) => [name, new ort.Tensor("float32", ...value)]);
-  const outputs = await session.run(Object.fromEntries(tensors));
-  return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, [tensor.data, tensor.dims]]));
 }
 
 async function create(graph, report) {

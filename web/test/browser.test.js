@@ -119,13 +119,13 @@ test("draw again, by keyboard", async () => {
 
 test("saturation 0 is gray; the divider moves by keyboard", async () => {
   await select("palette");
-  await page.focus("#saturation");
+  await page.getByRole("slider", { name: /^Saturation/ }).focus();
   await page.keyboard.press("Home");
   await said(/^Colored/);
   await page.waitForTimeout(1000);
   assert.ok((await colorfulness("color")) < GRAY);
   await page.keyboard.press("End");
-  await page.focus("#divider");
+  await page.getByRole("slider", { name: /^Border/ }).focus();
   await page.keyboard.press("ArrowRight");
   assert.equal(await page.evaluate(() => document.getElementById("compare").style.getPropertyValue("--split")), "51%");
 });

@@ -153,16 +153,9 @@ class Patches(nn.Module):
 
 
 # %% [markdown]
-# Go through the chain backwards. A window of $r$ pixels of a layer's output covers $r \cdot \text{stride} + (4 - \text{stride})$ pixels of
-# its input.
-#
-# **Predict first.** How large is the window of one logit before each of the three layers of the shorter chain?
-#
-# <details><summary>Answer</summary>
-#
-# Last layer: 1 · 1 + 3 = 4. Before it: 4 · 1 + 3 = 7. First: 7 · 2 + 2 = 16.
-#
-# </details>
+# How large is a patch? Go through the chain backwards. A window of $r$ pixels of a layer's output covers
+# $r \cdot \text{stride} + (4 - \text{stride})$ pixels of its input. For the shorter chain, one logit covers 4 px before the last layer,
+# then 7, and 16 px of what D is given.
 
 # %%
 @figures.figure("Patches of 16 and of 70 px of the prediction, on a photo of 400 px.")
@@ -271,7 +264,8 @@ fig
 # These are the weights of the **last** epoch; the lowest validation L1 would choose the first.
 
 # %%
-before, after = init_run.model(), run.model()
+device = training.get_device()
+before, after = init_run.model(device=device), run.model(device=device)
 
 
 @figures.figure("One photograph: gray, the U-Net's prediction, the cGAN's, and the ground truth.")
@@ -297,10 +291,17 @@ four_pictures(mountains)
 #
 # ## 4.6 Is it the adversary?
 #
-# Color can be had without training: **multiply the U-Net's prediction by a constant.** So the cGAN should be nearer to the ground truth
-# than the U-Net multiplied until both are equally colorful. A gain may also come from more training. The **control**, *U-Net (trained on)*,
-# is the same U-Net with as many more steps of L1 alone. The published runs on the test photos and on an external set, by PSNR (higher is
-# better) and LPIPS (lower is better; see notebook 05):
+# **Predict first.** How could you make a picture more colorful without any training?
+#
+# <details><summary>Answer</summary>
+#
+# Multiply the U-Net's prediction by a constant.
+#
+# </details>
+#
+# So it is not enough to be more colorful. The cGAN should be nearer to the ground truth than the U-Net **times the constant** that makes it
+# as colorful. A gain may also come from more training: the **control**, *U-Net (trained on)*, is the same U-Net with as many more steps of
+# L1. The published runs on the test photos and on an external set, by PSNR (higher is better) and LPIPS (lower is better; see notebook 05):
 
 # %%
 published_run = published()["cgan"]

@@ -87,8 +87,8 @@ if live:
 # %% [markdown]
 # ## 6.1 Which one is real?
 #
-# An error measures the distance to *one* ground truth. Realism is another question: can a person tell? People are shown pairs, a photograph
-# beside a model's coloring of it, and say **which one is real**. The fraction of wrong answers is the **fooling rate**. A perfect model reaches
+# An error measures the distance to *one* ground truth. Realism is another question. People are shown pairs, a photograph beside a model's
+# coloring of it, and say **which one is real**. The fraction of wrong answers is the **fooling rate**. A perfect model reaches
 # 50%, because then people can only guess.
 #
 # The pairs are crops of photographs from scikit-image and scikit-learn ([attributions](../data/README.md)) and of
@@ -143,8 +143,8 @@ def play():
 
 
 # %% [markdown]
-# Where nothing can be clicked, all pairs are shown. Give each about a second, write your answers into `ANSWERS`, and run on from there. **Do
-# not scroll past the pairs before you have answered.**
+# Where nothing can be clicked, all pairs are shown. Give each about a second, and write `left` or `right` into `ANSWERS`. **Do not scroll past
+# the pairs before you have answered.**
 
 # %%
 clicked = []

@@ -25,7 +25,7 @@
 # **You will learn**
 #
 # - to measure how far apart runs land when only their seed differs;
-# - to turn that spread into a margin that an effect has to exceed;
+# - to turn that spread into a margin that effects have to exceed;
 # - to write down the rule for a verdict before looking at the results.
 #
 # **Before this:** notebooks 03 (U-Net) and 04 (cGAN). **Minutes:** printed by the next cell.
@@ -141,7 +141,7 @@ changed = {factor: ", ".join(f"{value:g}" for value in studies.CHANGES[factor]) 
 pd.DataFrame({"the recipe": recipe, "changed to": changed}).rename(names)
 
 # %% [markdown]
-# Each setting is a dot. The gray band is the mean of the three seeds plus and minus the margin.
+# A dot is a setting. The gray band is the mean of the three seeds plus and minus the margin.
 
 # %%
 @figures.figure("One factor at a time. Band: the three seeds of the recipe and their margin. Dashed: gray.")

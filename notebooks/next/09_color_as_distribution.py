@@ -231,7 +231,7 @@ columns = {"train_loss": "training: cross-entropy", "valid_loss": "validation: L
 run.history.set_index("epoch")[list(columns)].rename(columns=columns).tail(3)
 
 # %% [markdown]
-# The two losses measure different things and cannot be compared. From here on we use the published model.
+# The two losses measure different things. From here on we use the published model.
 
 # %%
 net, size, sentence = pretrained_model("palette")
@@ -241,8 +241,8 @@ print(sentence)
 # %% [markdown]
 # ## 9.6 From a distribution to a color
 #
-# With the likeliest bin, neighboring pixels jump between bins; with the mean, red and blue mix. Zhang et al. take the mean of
-# a **sharpened** distribution: they divide the logits by a temperature $T$ before the softmax. $T = 1$ gives the plain mean,
+# The likeliest bin jumps between neighboring pixels, and the mean mixes red and blue. Zhang et al. take the mean of a
+# **sharpened** distribution: they divide the logits by a temperature $T$ before the softmax. $T = 1$ gives the plain mean,
 # and $T \to 0$ approaches the likeliest bin. They chose 0.38.
 
 # %%
@@ -285,7 +285,7 @@ figures.qualitative_grid({title: shown[title] for title in list(settings)[3:]})
 #
 # </details>
 #
-# Choose your own values. In Colab the two lines are sliders.
+# Choose your own values (sliders in Colab):
 
 # %%
 TEMPERATURE = 0.38  # @param {type:"slider", min:0.05, max:1, step:0.01}
@@ -295,8 +295,8 @@ figures.image_row(painted(("meadow", "room"), TEMPERATURE, REBALANCING), ["meado
 # %% [markdown]
 # ## 9.7 Where does the network not know?
 #
-# Three pixels: of a sky, a meadow, and a dog. The area of a dot is the probability of that bin, with the class weights divided
-# out, and the cross is the ground truth. The **entropy** sums a distribution up in one number: 0 bits for
+# Three pixels: of a sky, a meadow, and a dog. The area of a dot is the probability of that bin (class weights divided out), the
+# cross the ground truth. The **entropy** sums a distribution up in one number: 0 bits for
 # certainty, log₂ 260 ≈ 8 bits for no idea at all.
 #
 # **Predict.** For which of the three is the entropy highest?
@@ -327,7 +327,7 @@ for (upper, lower), (name, place) in zip(cells.T, places.items()):
 plt.show()
 
 # %% [markdown]
-# Look at how far the dots spread, and where the cross lies.
+# How far do the dots spread? Where is the cross?
 # <!-- look: which pixel is the most uncertain; do the circles lie on sky, grass, and fur? move `places` if not -->
 #
 # The same number for every pixel is a map of what the network does not know:
@@ -343,14 +343,14 @@ fig.colorbar(bits, ax=cells, label="bits", shrink=0.7)
 plt.show()
 
 # %% [markdown]
-# Compare each map with its photograph: bright areas are uncertain.
+# Compare each map with its photograph: bright is uncertain.
 # <!-- look: where is entropy high and low in each of the three -->
 #
 # ## 9.8 Several colorings of one photo
 #
-# From a distribution we can **draw**. The Gumbel trick turns a draw into an argmax: add to each logit a random number with the
-# Gumbel distribution, $g = -\log(-\log u)$ with $u$ uniform, and take the largest. Ten thousand draws from three classes
-# with probabilities 0.5, 0.3, and 0.2:
+# From a distribution we can **draw**. The Gumbel trick turns a draw into an argmax: add to each logit a number with the Gumbel
+# distribution, $g = -\log(-\log u)$ with $u$ uniform, and take the largest. Ten thousand draws with probabilities 0.5, 0.3,
+# and 0.2:
 
 # %%
 noise = -torch.log(-torch.log(torch.rand(10_000, 3, generator=torch.Generator().manual_seed(42))))
@@ -384,7 +384,7 @@ def gumbel_noise(count, height, width, smoothness, seed):
 
 # %% [markdown]
 # We draw from a distribution sharpened by $T = 0.14$, so that improbable colors stay out. (Chosen by eye on the gallery, as
-# was the largest smoothness.)
+# was the smoothness.)
 
 # %%
 SMOOTHNESS = 3 * SIZE // 32  # in cells of 4 px
@@ -454,7 +454,7 @@ colored = painted(("stream", "fig"), palette.TEMPERATURE, palette.DEFAULT_REBALA
 figures.qualitative_grid({"U-Net": colorize_all(photographs, unet, SIZE), "palette": colored, "ground_truth": photographs})
 
 # %% [markdown]
-# Look at the trees and the water, the plate and the table.
+# Look at trees and water, plate and table.
 # <!-- look: what the palette gets right that the U-Net leaves gray, and its stains -->
 #
 # ## 9.10 The library does the same
@@ -483,7 +483,7 @@ print(f"equal: bins, weights, loss, annealed mean; soft targets up to {(from_tab
 #    would even a perfect network not lie on the diagonal?
 #    <details><summary>Hint</summary>The targets are soft: look at 9.3.</details>
 # 3. **Without the weights** (★★★). Train the model with `uniform=1.0`. How colorful is it at T = 0.38, and what does
-#    `rebalancing` do to it now?
+#    `rebalancing` do now?
 #    <details><summary>Hint</summary>With u = 1 all weights are equal to 1.</details>
 #
 # Solutions: [solutions/09_solutions.ipynb](solutions/09_solutions.ipynb). Next: [10 · What should a mistake

@@ -98,8 +98,7 @@ jackets, L_jackets = painted(torch.stack([red, red, red, blue, blue])), torch.ze
 figures.image_row(lab.to_rgb(L_jackets, jackets), [f"jacket {i}" for i in range(1, 6)])
 
 # %% [markdown]
-# Some losses need a discriminator. This D sees one pixel at a time, at a quarter of the resolution as in notebook 04, and
-# through a little noise, which gives it slopes instead of steps.
+# Some losses need a discriminator. This D sees one pixel at a time, at a quarter of the resolution, through a little noise.
 
 # %%
 class Critic(nn.Module):

@@ -24,7 +24,7 @@
 #
 # **You will learn**
 #
-# - how encoder, latent variable, and decoder are trained together;
+# - how encoder, latent, and decoder are trained together;
 # - why the latent is written as $\mu + \sigma\varepsilon$;
 # - how to judge several predictions.
 #
@@ -138,7 +138,7 @@ plt.show()
 # ## A2.3 Training
 #
 # The loss is the squared error of ab plus a small weight times the Kullback-Leibler divergence of the encoder's distribution from
-# the standard normal one.
+# a standard normal one.
 
 # %%
 def cvae_loss(model, seen, ab, weight=1e-4):
@@ -178,7 +178,7 @@ print(f"after {STEPS} steps: squared error {error:.4f}, divergence {divergence:.
 #
 # ## A2.4 Draws
 #
-# Chapter 9's draws in short form, then the CVAE's:
+# Chapter 9's draws, then the CVAE's:
 
 # %%
 net = pretrained_model("palette")[0].to(DEVICE)
@@ -254,7 +254,7 @@ pd.concat({"here": table, "published": published}).round(4)
 #
 # ## Exercise
 #
-# **The weight** (★★). Train with weights of 1e-2 and 1e-6. What happens to the divergence and to the draws?
+# **The weight** (★★). Train with weights of 1e-2 and 1e-6. What happens to divergence and draws?
 # <details><summary>Hint</summary>See the answer on posterior collapse.</details>
 #
 # Back to [9 · Color as a distribution](09_color_as_distribution.ipynb).

@@ -111,7 +111,7 @@ def predict_noise(x, t):
 
 
 # %% [markdown]
-# The two samplers of chapter 11:
+# Chapter 11's samplers:
 
 # %%
 @torch.no_grad()
@@ -196,7 +196,7 @@ plt.show()
 #
 # </details>
 #
-# The network was trained on the straight line, which favors Euler.
+# The network's training on the straight line favors Euler.
 #
 # ## A3.3 What a latent loses
 #

@@ -98,7 +98,7 @@ ax.set(xlabel="validation MAE", yticks=[0, 1], yticklabels=list(groups), ylim=(1
 plt.show()
 
 # %% [markdown]
-# Look at the distance between the rows and compare it with the distances within the upper row.
+# Compare the distance between the rows with the distances within the upper row.
 # <!-- look: is the single run inside, at the edge of, or outside the seeds' range? say it in one sentence -->
 #
 # <details><summary>Answer</summary>
@@ -190,7 +190,7 @@ panels()
 # - "we set the batch size as 32", because "smaller ones lead to noiser gradients": a lower MAE at 32 than at 8.
 # - "Larger patches reduced sensitivity to finer details, while smaller patches improved local consistency at the expense of
 #   global structure": from 1 cell to 34, less fine detail and a lower MAE of large areas.
-# - "We kept [β1] as 0.5 to prevent any rapid updates": a lower MAE at 0.5 than at 0.9.
+# - "We kept [β1] as 0.5 to prevent any rapid updates, which allowed for stable training": a lower MAE at 0.5 than at 0.9.
 # - The report names no λ. We expect from 10 to 1,000 a lower MAE and lower colorfulness.
 
 # %%

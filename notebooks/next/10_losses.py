@@ -271,8 +271,7 @@ for name, color in {"red": red, "blue": blue, "gray": 0 * red}.items():
 # ## 10.5 One recipe, one change
 #
 # The study trains the quarter U-Net of notebook 03 with each loss: the same photos in the same order, the same number of steps,
-# three seeds. Only `loss` and the terms of the adversary change from
-# `studies.PLAIN`.
+# three seeds. Only `loss` and the terms of the adversary change from the recipe `studies.PLAIN`.
 
 # %%
 STUDY = repo_root() / "results" / "losses"
@@ -369,6 +368,7 @@ pd.DataFrame(rows, ["minus what it replaces", "low", "high", "verdict"]).T
 # %% [markdown]
 # <!-- look: read both tables: which losses beat the slider; held / did not hold / not decidable for the two sentences of the
 # report; the perceptual row is VGG-16's only after the study was run again -->
+#
 # A limit of this study: D starts from nothing and has as few steps as everything else here, while the cGAN of notebook 04
 # starts from a trained U-Net.
 #

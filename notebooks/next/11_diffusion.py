@@ -144,8 +144,8 @@ for t in torch.linspace(1, 0, 4):
 figures.qualitative_grid(columns, ["cosine", "straight"])
 
 # %% [markdown]
-# Both rows begin with the same colors and end in the same clouds. (Photographs: `data/gallery`, with authors and
-# licenses there, recolored. No network has trained on them.)
+# Both rows begin with the same colors and end in the same clouds. (Photographs: `data/gallery`, with authors and licenses there,
+# recolored. No network has trained on them.)
 #
 # ### Reparametrization: one jump for a hundred steps
 #
@@ -278,8 +278,8 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# DDPM scatters widely. The flow lands near the mean, a purple: from pure noise every jacket is possible, so the
-# best prediction of the velocity points to their mean.
+# DDPM scatters widely. The flow lands near the mean, a purple: from pure noise every jacket is possible, so the best prediction
+# of the velocity points to their mean.
 #
 # </details>
 #
@@ -468,6 +468,7 @@ Animation(data=file.getvalue(), format="png")  # an animated PNG
 
 # %% [markdown]
 # <!-- look: when does color become recognizable? the animated PNG must survive tools/execute.lighten -->
+#
 # ## 11.7 What a draw is worth
 #
 # **Predict.** Will one draw have a smaller or a larger error than the U-Net? And the mean of sixteen draws?
@@ -579,7 +580,6 @@ plt.show()
 # <!-- look: which curve is higher, and where; answer the question; what guidance does to mountains and fig -->
 #
 # ## 11.9 The published run, and the library
-#
 
 # %%
 run = published()["flow"]

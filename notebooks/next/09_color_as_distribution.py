@@ -134,8 +134,7 @@ names = ["ground truth", "a quarter of the resolution", "and the nearest bin"]
 figures.image_row([lab.to_rgb(L, picture)[0] for picture in pictures], names)
 
 # %% [markdown]
-# The lower resolution lets the red of the plate run into its rim. The bins add a few flat patches of orange. Both errors are
-# small beside those of any model.
+# The lower resolution lets the red of the plate run into its rim. The bins add a few flat patches of stronger orange.
 #
 # ## 9.2 Few colors are frequent
 #
@@ -296,8 +295,8 @@ figures.image_row(painted(("meadow", "room"), TEMPERATURE, REBALANCING), ["meado
 # ## 9.7 Where does the network not know?
 #
 # Three pixels: of a sky, a meadow, and a dog. The area of a dot is the probability of that bin (class weights divided out), the
-# cross the ground truth. The **entropy** sums a distribution up in one number: 0 bits for
-# certainty, log₂ 260 ≈ 8 bits for no idea at all.
+# cross the ground truth. The **entropy** sums a distribution up in one number: 0 bits for certainty, log₂ 260 ≈ 8 bits for no
+# idea at all.
 #
 # **Predict.** For which of the three is the entropy highest?
 
@@ -407,6 +406,7 @@ figures.qualitative_grid({f"draw {number + 1}": [row[number] for row in rows.val
 # %% [markdown]
 # Look down the rows: the noise becomes smoother, and the areas of one color grow with it.
 # <!-- look: speckle in row 1; in row 3 name what is plausible and what is a stain (earlier run: red, blue, yellow stains) -->
+#
 # The appendix [A2](A2_conditional_vae.ipynb) measures such draws beside those of another model, with a latent variable.
 #
 # ## 9.9 Earned, or bought?

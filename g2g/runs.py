@@ -51,9 +51,9 @@ class Run:
         """The trained generator in eval mode. Raises FileNotFoundError where the weights are gone.
 
         `which` is `best` (lowest validation L1) or `last`; None takes what the course shows, and what is published:
-        last for the models in `LAST`, else best.
+        last for the models in `LAST` and where the last epochs were on whole photos, else best.
         """
-        usual = "last" if self.recipe.model in LAST else "best"
+        usual = "last" if self.recipe.model in LAST or self.recipe.frozen_epochs else "best"
         if not self.is_published:
             path = self.folder / {"best": "weights.safetensors", "last": "last.safetensors"}[which or usual]
             return self._load(build_model(self.recipe, self.record["size"]), path, device)

@@ -179,7 +179,7 @@ MEASURES = {
         ("g2g", "nodes per code line", 12.7),
         ("app report tools", "lines", 2720),
         ("app report tools", "nodes per code line", 11.8),
-        ("tests", "lines", 6510),
+        ("tests", "lines", 6540),
     ],
 )
 def test_the_code_stays_within_its_limits(folders, measure, at_most):

@@ -122,6 +122,7 @@ def test_an_address_changed_in_one_place_reaches_badge_and_cell(monkeypatch):
     assert 'https://github.com/ada/color"' in setup.source and not re.search("@(NAME|REPO)", setup.source)
     page = "[b](https://colab.research.google.com/github/old/name/blob/main/notebooks/01_x.ipynb)"
     assert "github/ada/color/blob" in stamp.stamp_text(page)
+    assert stamp.stamp_text("https://old.github.io/name/color/") == "https://ada.github.io/color/color/"
 
 
 def test_setup_cell_is_short_plain_python():

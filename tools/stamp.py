@@ -46,6 +46,12 @@ def in_colab() -> str:
     return f"{COLAB}/github/{REPOSITORY.removeprefix('https://github.com/')}/blob/main"
 
 
+def website() -> str:
+    """Where GitHub Pages shows the book."""
+    owner, name = REPOSITORY.removeprefix("https://github.com/").split("/")
+    return f"https://{owner}.github.io/{name}/"
+
+
 def stamp(notebook, name: str) -> None:
     """Put badge, setup cell and Colab's GPU into a notebook node, `name` its path in the repository.
 
@@ -72,9 +78,10 @@ def pages() -> list[Path]:
 
 
 def stamp_text(text: str) -> str:
-    """Markdown with every Colab link to our notebooks at the present address, and the table of minutes filled in."""
+    """Markdown with every link to Colab and the website at the present address, and the table of minutes filled in."""
     link = re.escape(COLAB) + r"/github/[^/\s)]+/[^/\s)]+/blob/main/notebooks/"
     text = re.sub(link, f"{in_colab()}/notebooks/", text)
+    text = re.sub(r"https://[\w-]+\.github\.io/[\w.-]+/", website(), text)
     table = r"(?<=<!-- g2g:minutes -->\n).*?(?=<!-- /g2g:minutes -->)"
     return re.sub(table, minutes(), text, flags=re.DOTALL)
 

@@ -52,7 +52,8 @@ def main():
     model, _, _ = pretrained_model("flow")
     model = model.to(get_device())
     noise_of_photo = model.noise
-    one_noise = torch.randn(1, 2, 16, 16, generator=torch.Generator().manual_seed(0)).to(get_device())
+    side = photos.size // 8
+    one_noise = torch.randn(1, 2, side, side, generator=torch.Generator().manual_seed(0)).to(get_device())
     parts, own, shared = [], [], []
     for L, ab in tqdm(list(batches(photos.test[:count], 32, get_device()))):
         draws = []
@@ -63,16 +64,18 @@ def main():
         predicted = {"gray": 0 * ab, "U-Net": predict(model.unet, L)}
         predicted |= {f"mean of {k}": draws[:k].mean(dim=0) for k in (1, 2, 4, 8, DRAWS)}
         rgb = lab.to_rgb(L, ab)
-        parts += [by_saturation(rgb, L, ab, pred_ab, (1,)).assign(answer=name) for name, pred_ab in predicted.items()]
+        parts += [
+            by_saturation(rgb, L, ab, pred_ab, (1,)).assign(prediction=name) for name, pred_ab in predicted.items()
+        ]
         mean = draws.mean(dim=0)
         own.append(added(draws[0], mean))
         model.noise = lambda L: one_noise.expand(len(L), -1, -1, -1)
         shared.append(added(model(L), mean))
         model.noise = noise_of_photo
     scores = pd.concat(parts)
-    table = scores.groupby("answer", sort=False)[["mae", "psnr", "colorfulness"]].mean()
+    table = scores.groupby("prediction", sort=False)[["mae", "psnr", "colorfulness"]].mean()
     table["gain"] = table["psnr"] - table.loc["gray", "psnr"]
-    for name, rows in scores.groupby("answer"):
+    for name, rows in scores.groupby("prediction"):
         table.loc[name, ["mae_low", "mae_high"]] = bootstrap(rows["mae"])[1:]
     table.loc["mean of 1", "correlation"] = correlation(torch.cat(own))
     table.loc["mean of 1", "correlation_one_noise"] = correlation(torch.cat(shared))

@@ -93,7 +93,7 @@ class Stopwatch(Callback):
 def library_speed(recipe, photos, steps):
     """Photos per second of the library's way."""
     learn, watch = runs.learner(recipe, photos), Stopwatch(steps)
-    with learn.no_logging(), learn.no_mbar():
+    with learn.no_logging(), learn.no_mbar(), training.fast_kernels():
         learn.fit(1, lr=1e-5, cbs=watch)
     return steps * recipe.batch_size / watch.seconds
 
@@ -122,10 +122,7 @@ def measure(recipe, photos, paths, device, options):
     """Median photos per second of the plain loop and of the library."""
     turns = []
     for _ in range(options.turns):
-        torch.set_float32_matmul_precision("highest")  # torch's defaults
-        torch.backends.cudnn.benchmark = False
         plain = plain_speed(recipe, paths, photos.size, device, options.steps)
-        training.hardware(device)
         turns.append((plain, library_speed(recipe, photos, options.steps)))
         print(f"{recipe.model}: plain {plain:.1f}, g2g {turns[-1][1]:.1f} photos/s", flush=True)
     return [statistics.median(values) for values in zip(*turns, strict=True)]

@@ -113,6 +113,16 @@ def test_machine_paths_are_found_and_cleaned():
     assert clean.startswith("outputs/smoke/runs and data/cache/x and g2g/lab.py:3 and ")
 
 
+def test_saving_leaves_an_animation_as_it_is():
+    file = io.BytesIO()
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    frames[0].save(file, "png", save_all=True, append_images=frames[1:])
+    data = base64.b64encode(file.getvalue()).decode()
+    output = nbformat.v4.new_output("display_data", {"image/png": data})
+    execute.lighten(output)
+    assert output.data["image/png"] == data
+
+
 def test_an_address_changed_in_one_place_reaches_badge_and_cell(monkeypatch):
     monkeypatch.setattr(stamp, "REPOSITORY", "https://github.com/ada/color")
     title = nbformat.v4.new_markdown_cell("# Title\n\ntext")

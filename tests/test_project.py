@@ -177,9 +177,9 @@ MEASURES = {
         ("g2g", "modules", 18),
         ("g2g", "lines", 3820),
         ("g2g", "nodes per code line", 12.7),
-        ("app report tools", "lines", 2720),
+        ("app report tools", "lines", 2740),
         ("app report tools", "nodes per code line", 11.8),
-        ("tests", "lines", 6540),
+        ("tests", "lines", 6560),
     ],
 )
 def test_the_code_stays_within_its_limits(folders, measure, at_most):

@@ -95,9 +95,14 @@ def clean(text: str, outputs: Path, cache: Path) -> str:
 def lighten(output: nbformat.NotebookNode) -> None:
     """Make a picture small: a drawing is left with 256 colors, a photo becomes a JPEG; the smaller of the two is kept.
 
-    Figures are shown at half their pixels (`app.setup`). A photo is sharp enough with three quarters of them.
+    Figures are shown at half their pixels (`app.setup`). A photo is sharp enough with three quarters of them. An
+    animation stays as it is.
     """
-    picture = Image.open(io.BytesIO(base64.b64decode(output.data.pop("image/png")))).convert("RGB")
+    picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+    if getattr(picture, "is_animated", False):
+        return
+    picture = picture.convert("RGB")
+    del output.data["image/png"]
     shown_at = output.metadata.pop("image/png", None)
     drawing, photo = io.BytesIO(), io.BytesIO()
     picture.quantize(256).save(drawing, "png", optimize=True)

@@ -133,6 +133,7 @@ def _fetch_coco(home):
     archive, unpacked = home.with_suffix(".part"), home.with_suffix(".tmp")
     if url == COCO and shutil.disk_usage(home.parent).free < COCO_DISK:
         raise RuntimeError(f"{home.parent} has less than {COCO_DISK / 1e9:.0f} GB free: make room, or set G2G_CACHE")
+    before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(60)  # a server that says nothing for a minute has gone
     try:
         with disk_full_explained(home.parent):
@@ -147,6 +148,7 @@ def _fetch_coco(home):
         problem = f"{type(error).__name__}: {error}"
         raise RuntimeError(f"could not download {url}, or it is no whole .tgz of photos: {problem}. {HINT}") from error
     finally:
+        socket.setdefaulttimeout(before)
         archive.unlink(missing_ok=True)
         shutil.rmtree(unpacked, ignore_errors=True)
 

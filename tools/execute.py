@@ -88,7 +88,8 @@ def clean(text: str, outputs: Path, cache: Path) -> str:
     known |= {str(outputs): "outputs", str(cache): "data/cache", f"{stamp.ROOT}/": "", str(stamp.ROOT): "."}
     known |= {sys.prefix: ".venv", str(Path.home()): "~", f"{tempfile.gettempdir()}/": "temp/"}
     for folder, short in known.items():
-        text = text.replace(folder, short)
+        if folder != "/":  # the home of a container, say: every slash would become a tilde
+            text = text.replace(folder, short)
     return text
 
 

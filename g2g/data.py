@@ -178,7 +178,7 @@ def _fill(work, items, settings, bar):
     plan = [(split, item) for split, chosen in items.items() for item in chosen]
     rows, seen, filled = [], {}, set()
     # Threads, not processes: Pillow and NumPy work outside of Python's lock, and threads leave no orphans
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(min(8, os.cpu_count())) as pool:  # each may hold a photo of a hundred megapixels
         for start in range(0, len(plan), 64):  # not all at once: results wait in memory
             part = plan[start : start + 64]
             decoded = pool.map(partial(_decode, size=settings["size"]), [item for _, item in part])

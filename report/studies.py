@@ -1,6 +1,7 @@
 """The studies of notebooks 08 and 10: one recipe, one thing changed at a time, trained, measured, written down."""
 
 import hashlib
+import time
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 
@@ -157,7 +158,7 @@ def run_study(study: str, profile: Profile | str | None = None, seeds=SEEDS) -> 
     lpips = metrics.LPIPS(get_device())
     gray = {f"gray_{name}": value for name, value in measure(evaluation.gray(), photos, lpips)[0].items()}
     counts = {"valid": len(photos.valid), "px": SIZE}
-    rows, curves, shown = [], [], {}
+    rows, curves, shown, started = [], [], {}, time.time()
     for number, training in enumerate(trainings, 1):
         recipe, setting = training.recipe, f"{training.factor} {training.value}"
         print(f"[{number}/{len(trainings)}] {setting}, seed {recipe.seed}", flush=True)
@@ -175,7 +176,8 @@ def run_study(study: str, profile: Profile | str | None = None, seeds=SEEDS) -> 
         curves.append(curve.assign(run=run.id))
         if recipe.seed == seeds[0]:
             shown[setting] = run
-        print(f"  MAE {row['mae']:.4f}, gray {row['gray_mae']:.4f}")
+        minutes = (time.time() - started) / 60 / number * (len(trainings) - number)
+        print(f"  MAE {row['mae']:.4f}, gray {row['gray_mae']:.4f}; at this pace {minutes:.0f} min left for this study")
     table = pd.DataFrame(rows)
     write_texts({"runs.csv": as_csv(table), "curves.csv": as_csv(pd.concat(curves))}, target)
     options = {"format": "jpeg", "dpi": 200, "pil_kwargs": {"quality": 85}}

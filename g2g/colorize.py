@@ -74,8 +74,9 @@ def _predict(photo, model, size, mirror):
     w, h = (max(32, 32 * round(side * scale / 32)) for side in (width, height))
     small = photo.resize((w, h), Image.Resampling.BICUBIC, reducing_gap=3)
     L, _ = lab.photos_to_lab(np.asarray(small.convert("RGB"))[None])
-    ab = predict(Mirrored(model) if mirror and not hasattr(model, "seed") else model, L)
-    return torch.cat(guided_filter(L, ab), dim=1)
+    if mirror and not hasattr(model, "seed"):
+        model = Mirrored(model)
+    return torch.cat(guided_filter(L, predict(model, L)), dim=1)
 
 
 def guided_filter(L: torch.Tensor, ab: torch.Tensor, radius: int = 1, eps: float = 1e-3):

@@ -165,8 +165,8 @@ def preprocessing(rgb):
     most = 10 * math.ceil(lab[1:].abs().max() / 10)
     looks = {
         "L*": ("gray", 0, 100, "input: L*/50 − 1"),
-        "a*": ("PiYG_r", -most, most, "target: a*/110"),
-        "b*": (BLUE_YELLOW, -most, most, "target: b*/110"),
+        "a*": ("PiYG_r", -most, most, f"target: a*/{AB_SCALE:.0f}"),
+        "b*": (BLUE_YELLOW, -most, most, f"target: b*/{AB_SCALE:.0f}"),
     }
     fig, cells = axes(1, 4, photo.shape, extra=1.0)
     bar = {"location": "bottom", "pad": 0.03}

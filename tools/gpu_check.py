@@ -66,7 +66,9 @@ def training_speed(model, profile) -> dict:
     peak, speed = torch.cuda.max_memory_allocated() / 2**30, run.record["photos_per_second"]
     per_epoch = recipe.batch_size * (recipe.steps_per_epoch or len(photos.train) / recipe.batch_size)
     start, loader = time.perf_counter(), dataloaders(photos, min_crop_side=recipe.min_crop_side).train
-    handed = sum(len(L) for L, _ in loader) / (torch.cuda.synchronize() or time.perf_counter() - start)
+    count = sum(len(L) for L, _ in loader)
+    torch.cuda.synchronize()
+    handed = count / (time.perf_counter() - start)
     minutes = recipe.epochs * per_epoch / speed / 60
     return {"photos/s": speed, "loader alone, photos/s": handed, "minutes in all": minutes, "peak GiB": peak}
 

@@ -182,7 +182,8 @@ MEASURES = {
 
 
 @pytest.mark.parametrize(
-    "folders, measure, at_most",  # the numbers of the day this was written: they may only fall
+    "folders, measure, at_most",  # today's numbers, to be lowered; aimed at: g2g 3,100 lines and 11.5 nodes,
+    # app, report and tools 2,100 lines, tests 5,600
     [
         ("g2g", "modules", 18),
         ("g2g", "lines", 3820),

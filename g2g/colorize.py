@@ -19,9 +19,7 @@ SIZE = 256  # the side of the square on whose area color is predicted: the train
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
 
 
-def colorize(
-    photo, model, *, saturation=1.0, size=SIZE, mirror=True, max_megapixels=photos.MAX_MEGAPIXELS, by="a model"
-) -> Image.Image:
+def colorize(photo, model, *, saturation=1.0, size=SIZE, max_megapixels=photos.MAX_MEGAPIXELS, by="a model"):
     """Color one photo at its full resolution; what color it has is ignored, its lightness L* is kept.
 
     The result is RGB, or RGBA if the photo has transparency: upright, sRGB, 8 bits per channel. `format` is that of
@@ -30,10 +28,10 @@ def colorize(
 
     Args:
         photo, max_megapixels: as in `photos.read_photo`, which says what is raised.
-        model: L (1,1,h,w) to ab (1,2,h,w), as in `models.predict`, which says what is raised.
+        model: L (1,1,h,w) to ab (1,2,h,w), as in `models.predict`, which says what is raised; it predicts by
+            `models.Mirrored`, unless it has a `seed`, for then it draws.
         saturation: factor on the predicted ab; 0 gives a gray photo, for which the model is not asked.
         size: color is predicted on about size² pixels; best is the model's training size.
-        mirror: whether to predict by `models.Mirrored`; never done for a model with a `seed`, which draws.
         by: what the model is, for the metadata.
 
     Raises:
@@ -49,7 +47,7 @@ def colorize(
         warnings.warn("it has color already, which was ignored", stacklevel=2)
     lines = torch.zeros(1, 4, 1, 1)
     if saturation:  # what transparency hides has no say in the colors
-        lines = saturation * _predict(photos.on_white(photo, alpha), model, size, mirror)
+        lines = saturation * _predict(photos.on_white(photo, alpha), model, size)
     result = _paint(photo, lines)
     if alpha:
         result.putalpha(alpha)
@@ -65,7 +63,7 @@ def _has_color(photo):
     return (ab - ab.mean((2, 3), keepdim=True)).norm(dim=1).mean() * lab.AB_SCALE > lab.NEAR_GRAY
 
 
-def _predict(photo, model, size, mirror):
+def _predict(photo, model, size):
     """The model's color as lines ab = slope·L + offset: (1,4,h,w), of about size² pixels."""
     # Equal area rather than equal long side: a panorama is not predicted as a thread of a few pixels. Sides that are
     # multiples of 32, as the encoder needs, change the shape a little; padding would gray the colors along it.
@@ -74,7 +72,7 @@ def _predict(photo, model, size, mirror):
     w, h = (max(32, 32 * round(side * scale / 32)) for side in (width, height))
     small = photo.resize((w, h), Image.Resampling.BICUBIC, reducing_gap=3)
     L, _ = lab.photos_to_lab(np.asarray(small.convert("RGB"))[None])
-    if mirror and not hasattr(model, "seed"):
+    if not hasattr(model, "seed"):
         model = Mirrored(model)
     return torch.cat(guided_filter(L, predict(model, L)), dim=1)
 

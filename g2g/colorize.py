@@ -28,8 +28,7 @@ def colorize(photo, model, *, saturation=1.0, size=SIZE, max_megapixels=photos.M
 
     Args:
         photo, max_megapixels: as in `photos.read_photo`, which says what is raised.
-        model: L (1,1,h,w) to ab (1,2,h,w), as in `models.predict`, which says what is raised; it predicts by
-            `models.Mirrored`, unless it has a `seed`, for then it draws.
+        model: as in `models.predict`, which says what is raised; by `models.Mirrored`, if it has no `seed` to draw by.
         saturation: factor on the predicted ab; 0 gives a gray photo, for which the model is not asked.
         size: color is predicted on about size² pixels; best is the model's training size.
         by: what the model is, for the metadata.

@@ -8,6 +8,7 @@ at most 7 inches wide, two columns of a paper; `save` writes them.
 import functools
 import itertools
 import math
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -137,7 +138,7 @@ def grid(rows, top=(), left=()):
     for ax, name in zip(cells[0], top, strict=False):
         ax.set_title(title(name))
     for ax, name in zip(cells[:, 0], left, strict=False):
-        ax.set_ylabel(title(name))
+        ax.set_ylabel(textwrap.fill(title(name), 9, break_long_words=False))  # rows are low
     return fig
 
 

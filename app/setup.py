@@ -14,13 +14,22 @@ OF_COLAB = ["torch", "torchvision", "fastai", "numpy", "scipy", "pandas", "matpl
 INSTALLABLE = "filelock jinja2 joblib lpips pydantic safetensors tabulate tifffile timm tqdm".split()
 SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime > Run all"
 
-# Minutes for each notebook alone, 01 to 11, with nothing trained before; for all in order; and how that is known.
+CHAPTERS = [f"{number:02d}" for number in range(12)] + ["A1", "A2", "A3"]
+# Minutes for each notebook alone, with nothing trained before; for all in order; and how that is known.
 # The one place for these numbers; where they are measured it says so: "measured on <device>, <date>".
 MINUTES = {
-    "smoke": ((0.2, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3, 0.1, 0.6, 0.6, 1.3), 4, "measured on 2 CPU cores, November 2026"),
-    "cpu": ((1, 27, 23, 32, 99, 98, 60, 1, 42, 6, 63), 163, "estimate from the published runs, 2 CPU cores"),
-    "class": ((2, 4, 5, 8, 14, 13, 11, 2, 6, 3, 8), 48, "estimate, L4 or T4"),
-    "report": ((5, 25, 20, 45, 85, 80, 75, 5, 10, 5, 30), 245, "estimate, L4"),
+    "smoke": (
+        (0.1, 0.2, 0.2, 0.3, 0.2, 0.4, 0.3, 0.3, 0.1, 0.6, 0.6, 1.3, 0.2, 0.2, 0.4),
+        5,
+        "measured on 2 CPU cores, November 2026",
+    ),
+    "cpu": (
+        (1, 2, 30, 32, 45, 150, 140, 60, 1, 60, 6, 80, 2, 35, 70),
+        200,
+        "estimate from the published runs, 2 CPU cores",
+    ),
+    "class": ((1, 2, 4, 5, 8, 14, 13, 11, 2, 6, 3, 8, 2, 4, 6), 55, "estimate, L4 or T4"),
+    "report": ((1, 5, 25, 20, 45, 85, 80, 75, 5, 10, 5, 30, 5, 25, 30), 260, "estimate, L4"),
 }
 
 
@@ -63,7 +72,7 @@ def setup(profile: str | None = None, use_drive: bool = False):
     where = chosen.data_dir or chosen.source
     print(f"photos: {where}, up to {chosen.n_train} to train, {chosen.n_test} to test, {chosen.size} px")
     alone, in_order, how = MINUTES[chosen.name]  # of the bundled or COCO photos; G2G_DATA may hold more
-    each = " · ".join(f"{number:02d} {minutes:g}" for number, minutes in enumerate(alone, 1))
+    each = " · ".join(f"{chapter} {minutes:g}" for chapter, minutes in zip(CHAPTERS, alone, strict=True))
     print(f"minutes alone: {each}; all in order: {in_order:g} ({how})")
     return chosen
 

@@ -50,10 +50,10 @@ class Profile:
 
 
 _SMOKE = "shows that everything runs, on two CPU cores and without network; its scores mean nothing"
-_CPU = "the recipes of the quoted runs: half the report's size, an evening on two CPU cores"
+_CPU = "the recipes of the quoted runs, scored at half the report's size; an evening on two CPU cores"
 PROFILES = {  # name, source, size, n_train, n_test, purpose
     "smoke": Profile("smoke", "bundled", 64, 48, 24, _SMOKE),
-    "cpu": Profile("cpu", "coco_sample", 128, 8000, 2000, _CPU),
+    "cpu": Profile("cpu", "coco_sample", 192, 12000, 2000, _CPU, score_size=128),
     "class": Profile("class", "coco_sample", 128, 2000, 500, "a lesson on a T4 or L4: color within minutes"),
     "report": Profile("report", "coco_sample", 256, 8000, 2000, "the report's protocol on an L4"),
 }
@@ -180,13 +180,21 @@ RECIPES = {
         "flow": Recipe("flow", epochs=8, batch_size=16, **_QUARTER, **_FLOW),
     },
     "cpu": {
-        "cnn": Recipe("cnn", epochs=9, lr=2e-3, width=32, **_REGULARIZED),
-        "unet": Recipe("unet", epochs=8, **_QUARTER, **_PRETRAINED, **_REGULARIZED),
-        "unet_full": Recipe("unet_full", epochs=3, encoder="efficientnet_lite0", **_PRETRAINED, **_REGULARIZED),
-        "unet_long": Recipe("unet_long", epochs=41, **_QUARTER, **_SHORT),
-        "cgan": Recipe("cgan", epochs=41, **_QUARTER, **_GENTLE),
-        "palette": Recipe("palette", epochs=4, **_QUARTER, **_PALETTE),
-        "flow": Recipe("flow", epochs=18, steps_per_epoch=200, **_QUARTER, **_FLOW),
+        "cnn": Recipe("cnn", epochs=5, lr=2e-3, width=32, sharpen=2, **_REGULARIZED),
+        "unet": Recipe("unet", epochs=6, frozen_epochs=1, sharpen=2, **_QUARTER, **_PRETRAINED, **_REGULARIZED),
+        "unet_full": Recipe(
+            "unet_full",
+            epochs=2,
+            frozen_epochs=1,
+            sharpen=2,
+            encoder="efficientnet_lite0",
+            **_PRETRAINED,
+            **_REGULARIZED,
+        ),
+        "unet_long": Recipe("unet_long", epochs=41, sharpen=2, **_QUARTER, **_SHORT),
+        "cgan": Recipe("cgan", epochs=41, sharpen=2, **_QUARTER, **_GENTLE),
+        "palette": Recipe("palette", epochs=5, sharpen=2, **_QUARTER, **_PALETTE),
+        "flow": Recipe("flow", epochs=18, steps_per_epoch=200, sharpen=2, **_QUARTER, **_FLOW),
     },
     "class": {
         "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle"),

@@ -10,7 +10,7 @@ from jupytext.cli import jupytext as command_line
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from app.setup import MINUTES  # noqa: E402
+from app.setup import CHAPTERS, MINUTES  # noqa: E402
 
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 COLAB = "https://colab.research.google.com"
@@ -19,14 +19,14 @@ METADATA = {"accelerator": "GPU", "colab": {"gpuType": "L4", "provenance": []}}
 
 
 def notebooks(solutions: bool = True) -> list[Path]:
-    """The notebooks in their order, then, if wanted, the solutions."""
+    """The chapters in their order, the appendices, then, if wanted, the solutions."""
     folders = ["notebooks", "notebooks/solutions"] if solutions else ["notebooks"]
-    return [path for folder in folders for path in sorted((ROOT / folder).glob("[0-9]*.ipynb"))]
+    return [path for folder in folders for path in sorted((ROOT / folder).glob("[0-9A]*.ipynb"))]
 
 
 def sources() -> list[Path]:
     """The same as text (py:percent), in no order."""
-    return list((ROOT / "notebooks").rglob("py/[0-9]*.py"))
+    return list((ROOT / "notebooks").rglob("py/[0-9A]*.py"))
 
 
 def sync(*paths: Path) -> None:
@@ -88,8 +88,7 @@ def stamp_text(text: str) -> str:
 
 def minutes() -> str:
     """The minutes of `app.setup` as a Markdown table."""
-    chapters = [f"{number:02d}" for number in range(1, 12)]
-    rows = [["profile", *chapters, "all, in order", "how known"], ["---", *["---:"] * 12, "---"]]
+    rows = [["profile", *CHAPTERS, "all, in order", "how known"], ["---", *["---:"] * (len(CHAPTERS) + 1), "---"]]
     for name, (alone, in_order, how) in MINUTES.items():
         rows.append([f"`{name}`", *(f"{minutes:g}" for minutes in (*alone, in_order)), how])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -14,23 +14,18 @@
 # ---
 
 # %% [markdown]
+# %% [markdown]
 # # 7 · Your own photos
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/07_your_photos.ipynb)
 #
-# The models have learned from small squares. Your photo is neither small nor square. This notebook colors it
-# at its full size, with all models side by side, and opens up the machine: what is predicted small, what is
-# taken from the original, and what happens to colors that no screen can show.
+# This notebook colors a photo of yours at its full size, and then takes apart how that works. Nothing is trained here: the trained model
+# comes with the repository.
 #
-# **You will learn**
+# **You will learn** why color may be predicted on few pixels and lightness may not, how color is enlarged along the edges of the photo,
+# what each defect of an old photograph costs, and what you may say about the result.
 #
-# - why color may be predicted at a fraction of the photo's size and lightness may not;
-# - to enlarge color along the edges of the photo, in place of blurring it over them;
-# - to bring a color into the range of sRGB without changing its lightness;
-# - to color any file with one call, and what to say beside the result.
-#
-# **Before this:** any of notebooks 02–04; their runs are used if they are there. **Minutes:** 1 or 2 with these
-# runs. Without them the models are trained first, which takes as long as notebook 04 alone (see the setup cell).
+# **Before this:** nothing is needed. **Minutes:** one or two. **Downloads:** none.
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -59,188 +54,129 @@ from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %% [markdown]
-# **Your photo.** In Colab tick `UPLOAD`, run this cell and the next, and choose files; then *Runtime > Run
-# after*. Or name a file, a folder or a pattern in `PHOTOS`, on any machine. With neither, a photograph that
-# comes with scikit-learn is used, so that *Run all* never waits for anybody.
+# Put the path of a photo between the quotes. (In Colab, drag the file into the file browser first.) Without one, the stream of
+# [data/gallery](../data/gallery/README.md) is taken (Aitzol Berasategi, CC BY 4.0).
 
 # %%
-UPLOAD = False  # @param {type:"boolean"}
-PHOTOS = ""  # @param {type:"string"}
+PHOTO = ""  # @param {type:"string"}
 SATURATION = 1.0  # factor on the predicted color; 0 is gray
-PREVIEW = 640  # longest side in px of the copy that is taken apart below
 
 # %%
 import io
-import tempfile
-import zipfile
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from IPython.display import display
-from PIL import Image
+from PIL import Image, ImageOps
+from scipy.ndimage import gaussian_filter
 
-from g2g import figures, lab, metrics, sources
-from g2g.colorize import colorize, colorize_files, guided_filter, to_gamut_rgb
-from g2g.data import prepare
-from g2g.models import predict
-from g2g.photos import find_photos, read_photo
-from g2g.profiles import TITLES
-from g2g.runs import load_or_train, pretrained_model
-from g2g.training import get_device
-from g2g.colorize import colorize_all as in_the_colors_of
-from g2g.photos import gallery_photos
+from g2g import figures, lab, metrics
+from g2g.colorize import colorize, colorize_all, colorize_files, guided_filter, to_gamut_rgb
+from g2g.models import Mirrored, predict
+from g2g.photos import gallery_photos, read_photo
+from g2g.runs import pretrained_model
 
 # %% [markdown]
-# ## 7.1 Choosing a photo
+# ## 7.1 Your result
 #
-# `files.upload()` of Colab shows a button and waits. It is called only if you ticked `UPLOAD`. If no
-# file comes back, the bundled photograph is used.
+# `read_photo` reads nearly any file and returns it upright and in sRGB. `colorize` ignores what color a photo has and keeps its lightness.
 
 # %%
-def upload(folder):
-    """Files that the reader uploads in Colab, as paths in `folder`; none elsewhere."""
-    if not UPLOAD or "google.colab" not in sys.modules or os.environ.get("G2G_PLAIN"):
-        return []
-    try:
-        from google.colab import files
-        for name, content in (files.upload() or {}).items():
-            (folder / Path(name).name).write_bytes(content)
-    except Exception as error:  # a runtime without a browser before it
-        print(f"no upload: {error}")
-    return sorted(folder.iterdir())
+path = Path(PHOTO or ROOT / "data" / "gallery" / "stream.jpg")
+photo = read_photo(path)[0].convert("RGB")
+model, size, sentence = pretrained_model()
+colored = colorize(photo, model, size=size, saturation=SATURATION, by=sentence)
+print(f"{path.name}, {photo.width} x {photo.height} px, by {sentence}")
+
 
 # %%
-chosen = upload(Path(tempfile.mkdtemp()))
-if not chosen and PHOTOS:
-    chosen, missing = find_photos([PHOTOS])
-    print("".join(f"no photo at {path}\n" for path in missing), end="")
-flower = next(item.path for item in sources.bundled(profile)[1] if item.path.stem == "flower")
-chosen = chosen or [flower]  # of scikit-learn; no run of the course is trained on it
-print([path.name for path in chosen])
+def colors_alone(ab):
+    """ab (1,2,H,W) as a picture (3,H,W) of one lightness."""
+    return lab.to_rgb(torch.full_like(ab[:, :1], 0.3), ab)[0]
+
+
+@figures.figure("Pictures side by side.")
+def side_by_side(pictures, height):
+    """name -> picture; `height` of the figure in inches."""
+    fig, cells = plt.subplots(1, len(pictures), figsize=(7, height))
+    for ax, (name, picture) in zip(cells, pictures.items()):
+        figures.show(ax, figures.image(picture), name)
+    return fig
+
+
+gray = colorize(photo, model, saturation=0)
+side_by_side({"gray": gray, "colored": colored}, 3.6 * photo.height / photo.width)
 
 # %% [markdown]
-# `read_photo` takes nearly anything: JPEG, PNG, WebP, TIFF, 16 bits, palettes, CMYK, transparency, a color
-# profile, a camera held on its side. What it gives is upright, sRGB, 8 bits. To keep the next cells quick we
-# take a smaller copy; the files at the end are full size.
-
-# %%
-photo, alpha, info = read_photo(chosen[0])
-width, height = photo.size
-photo = photo.convert("RGB")
-photo.thumbnail((PREVIEW, PREVIEW))
-print(f"{chosen[0].name}: {width} x {height} px; below as {photo.width} x {photo.height}")
-L, ab = lab.photos_to_lab(np.asarray(photo)[None])
-gray = lab.to_rgb(L, 0 * ab)[0]
-figures.image_row([photo, gray], ["as it came", "what the models see"])
-
-# %% [markdown]
-# If your photo is in color, its color is forgotten now: only its lightness L is used. (Remember the color
-# for the end, though. It is the only way to know how wrong a model is.)
+# <!-- look: what is right, what is wrong in the colored stream? -->
 #
-# ## 7.2 The models at hand
+# `colorize_files` writes it at full size, with metadata that say that the colors are a guess, and with `compare` gray and color side by side,
+# too. `python -m g2g colorize holiday/*.jpg -o colored --compare` does the same, and `python -m g2g demo` opens a page for it.
+
+# %%
+written, failed = colorize_files([path], profile.outputs / "colorized", model, size=size, saturation=SATURATION, compare=True)
+
+# %% [markdown]
+# ## 7.2 Color is predicted small
 #
-# We take the three models of this profile, and train them now if they are not there yet. The pretrained model that
-# came with the repository gets a column of its own, *pretrained*.
+# From here on we look at the fig (Trevor "Freespace", CC BY 4.0; recolored), because we have to know its real colors. Which pixels does the
+# network see? A model is any function from L to ab, so we can pass one that writes down what it is given.
 
 # %%
-training_photos = prepare(profile)
-runs = {stage: load_or_train(stage, profile, photos=training_photos) for stage in ("cnn", "unet", "cgan")}
-nets = {TITLES[stage]: run.model(device=get_device()) for stage, run in runs.items()}
-sizes = dict.fromkeys(nets, profile.size)  # color is predicted at the size a model was trained on
-print({title: run.id for title, run in zip(nets, runs.values(), strict=True)})
-
-# %%
-best, best_size, sentence = pretrained_model()
-nets["pretrained"], sizes["pretrained"] = best.to(get_device()), best_size
-print("pretrained:", sentence)
-if profile.name == "smoke":
-    print("To be honest, the three smoke models were trained for seconds on a few dozen crops.\nTheir colors mean "
-          "nothing, they only show that every step runs. For color: PROFILE = 'class', with a GPU.")
-    print("The column 'pretrained' was trained for real.")
-
-# %%
-def painted(photo, name, **options):
-    return colorize(photo, nets[name], size=sizes[name], **options)
+fig_photo = read_photo(ROOT / "data" / "gallery" / "fig.jpg")[0]
+given = []
 
 
-columns = {name: painted(photo, name, saturation=SATURATION) for name in nets}
-figures.image_row([gray, *columns.values(), photo], ["gray", *columns, "as it came"])
+def spy(L):
+    given.append(L)
+    return predict(model, L)
+
+
+colorize(fig_photo, spy, size=size)
+L_small = given[0]
+print(f"photo {fig_photo.width} x {fig_photo.height} px; the network saw it as", [tuple(L.shape[:1:-1]) for L in given])
 
 # %% [markdown]
-# ## 7.3 Inside: color is predicted small
+# The photo is reduced, in its own shape, to about as many pixels as a training photo had, because the network knows things at that size.
+# Both sides are multiples of 32, as the U-Net needs. It was called twice, the second time with the mirror image: a network treats left and
+# right a little differently, and the mean of both predictions has fewer stains. Here are the colors alone, on a lightness of 65.
+
+# %%
+as_it_is, mirrored = predict(model, L_small), predict(model, L_small.flip(-1)).flip(-1)
+ab_small = predict(Mirrored(model), L_small)
+shown = {"as it is": as_it_is, "mirrored, and back": mirrored, "mean of both": ab_small}
+side_by_side({name: colors_alone(ab) for name, ab in shown.items()}, 1.9)
+
+# %% [markdown]
+# Compare the colors of the fig in the three panels. <!-- look: where do the two predictions differ? -->
 #
-# A network trained on small squares is at its best near that size: in a full-size photo a face would be
-# larger than anything it has seen. So the photo is reduced to about as many pixels as a training photo had,
-# **in its own shape**, not squeezed to a square. The U-Net halves the picture five times, so both sides are
-# rounded to multiples of 32. Padding would gray the colors along it. As `colorize` does, we average the prediction with
-# that of the mirror image, mirrored back.
-
-# %%
-def reduced(photo, size):
-    """L and ab of the photo on about size² pixels, in its own shape."""
-    scale = min(size / (photo.width * photo.height) ** 0.5, 16 * size / max(photo.size))
-    shape = [max(32, 32 * round(side * scale / 32)) for side in photo.size]
-    small = photo.resize(shape, Image.Resampling.BICUBIC, reducing_gap=3)
-    return lab.photos_to_lab(np.asarray(small)[None])
-
-
-model = list(nets)[-1]
-L_small, _ = reduced(photo, sizes[model])
-h, w = L_small.shape[2:]
-ab_small = (predict(nets[model], L_small) + predict(nets[model], L_small.flip(-1)).flip(-1)) / 2
-print(f"{model}: L of {w} x {h} px gives ab of {w} x {h}")
-
-# %%
-def ab_alone(ab, lightness=65.0):
-    """The color planes as a picture, on one lightness."""
-    return lab.to_rgb(torch.full_like(ab[:, :1], lightness / 50 - 1), ab)[0]
-
-
-figures.image_row([lab.to_rgb(L_small, 0 * ab_small)[0], ab_alone(ab_small * SATURATION)], ["L small", "ab small"])
-
-# %% [markdown]
-# **Does the size matter?** The same photo, its color predicted on more and more pixels, by a model that was
-# trained on 128 × 128:
-
-# %%
-by_size = {f"{size} px": colorize(photo, best, size=size, saturation=SATURATION) for size in (64, 128, 256, 512)}
-figures.image_row([*by_size.values()], list(by_size))
-
-# %% [markdown]
-# Measured, *read from `results/`, not computed here*: the shipped cGAN on 375 validation photos (of 224 or 256 px a side),
-# by `benchmarks/prediction_size.py`. Size 0 is gray.
-
-# %%
-measured = pd.read_csv(ROOT / "results" / "cpu" / "prediction_size.csv").set_index("size")
-measured["dB over gray"] = measured["psnr"] - measured["psnr"][0]
-measured[["mae", "dB over gray", "colorfulness"]].round(4)
-
-# %% [markdown]
-# By MAE it is nearest to the truth at the size it was trained at: 0.0779 at 128 px, 0.0805 at 64, 0.0813 at 256. On
-# more pixels each thing is larger than any it has seen, so the colors get stronger and less right. That is why
-# `colorize` takes the training size, unless you give another.
-
-# %% [markdown]
-# ## 7.4 Enlarging color along the edges
+# **Predict first.** What happens if color is predicted on many more pixels?
 #
-# Now ab must get back to full size. To look at this step **alone**, let it start from perfect color: the
-# photo's own ab, reduced to the same few pixels. Whatever is wrong after enlarging comes from enlarging. (If your
-# photo has no color, the bundled one stands in for it in 7.4 and 7.5.)
+# <details><summary>Answer</summary>
 #
-# If ab is enlarged *naively*, by interpolation, each color edge becomes as wide as a pixel of the small picture.
-# But the full-size L shows where the edges are. The **guided filter** ([He, Sun & Tang
-# 2010](https://doi.org/10.1007/978-3-642-15549-9_1)) assumes that in a small window color goes with lightness along a
-# line,
+# Every thing is then larger than it was in any training photo, and the network recognizes less of it. Exercise 1 measures it.
+#
+# </details>
+
+# %%
+by_size = {f"{side} px": colorize(fig_photo, model, size=side) for side in (size // 3, size, 3 * size)}
+side_by_side(by_size, 1.9)
+
+# %% [markdown]
+# <!-- look: which of the three is best, and how do the others fail? -->
+#
+# ## 7.3 Enlarging color along the edges
+#
+# The small ab must get back to full size. To see this step alone, we start from perfect color: the photo's own ab, reduced to as few
+# pixels. Interpolation makes each color edge as wide as a pixel of the small picture. But the full-size L knows where the edges are. The
+# **guided filter** ([He, Sun & Tang 2010](https://doi.org/10.1007/978-3-642-15549-9_1)) assumes that in a small window
 #
 # $$ab \approx \text{slope}\cdot L + \text{offset},$$
 #
-# fits slope and offset at the small size, enlarges *these* (they vary slowly), and applies them to the large
-# L. Where L has an edge, color gets it too. The slope in a window is that of linear regression: the covariance of L
-# and ab divided by the variance of L. `eps` keeps it near 0 where L is flat. One thing is our own: He et al. let the
-# line pass through the window's *mean*, which smooths; ours passes through each pixel's **own** ab.
+# fits slope and offset on the small picture by linear regression, enlarges *these*, and applies them to the large L. The constant `eps`
+# keeps the slope near 0 where L is flat.
 
 # %%
 def window_mean(x):
@@ -248,167 +184,133 @@ def window_mean(x):
 
 
 def lines(L, ab, eps=1e-3):
-    """Slope and offset of the line ab = slope·L + offset at each pixel."""
+    """Slope and offset of ab = slope·L + offset at each pixel."""
     variance = window_mean(L * L) - window_mean(L) ** 2
     covariance = window_mean(L * ab) - window_mean(L) * window_mean(ab)
     slope = window_mean(covariance / (variance.clamp(min=0) + eps))
     return slope, ab - slope * L
 
 
-# %%
-def guided(L, L_small, ab_small):
-    slope, offset = (F.interpolate(x, size=L.shape[2:], mode="bilinear") for x in lines(L_small, ab_small))
-    return slope * L + offset
+def enlarge(planes):
+    return F.interpolate(planes, size=(fig_photo.height, fig_photo.width), mode="bilinear")
 
-
-colored = photo
-if ab.abs().mean() < 0.02:
-    colored = read_photo(flower)[0]
-L_full, truth = lab.photos_to_lab(np.asarray(colored)[None])
-L_few, ab_few = reduced(colored, sizes[model])
-torch.testing.assert_close(lines(L_few, ab_few), guided_filter(L_few, ab_few))
-print("the library's lines are the same")
-
-# %%
-naive = F.interpolate(ab_few, size=truth.shape[2:], mode="bilinear")
-edges = guided(L_full, L_few, ab_few)
-for what, answer in (("gray, ab = 0", 0 * truth), ("naive", naive), ("guided", edges)):
-    print(f"{what:14} mean error of ab/110: {(answer - truth).abs().mean():.4f}")
 
 # %% [markdown]
-# Where does it matter? At the edges. A detail, cut out where the two answers differ most: color alone above,
-# joined with L below.
+# **Predict first.** Where would a blurred color show, and where not?
+#
+# <details><summary>Answer</summary>
+#
+# At the rim of the plate, where the color changes within a pixel; on the plate itself it changes slowly.
+#
+# </details>
 
 # %%
-side = max(1, min(truth.shape[2:]) // 4)
-difference = F.avg_pool2d((naive - edges).abs().sum(1, keepdim=True), side, stride=1)[0, 0]
-top, left = divmod(int(difference.argmax()), difference.shape[1])
-cut = np.s_[:, :, top:top + side, left:left + side]
-three = {"naive": naive[cut], "guided": edges[cut], "truth": truth[cut]}
-figures.qualitative_grid({name: [ab_alone(ab), lab.to_rgb(L_full[cut], ab)[0]] for name, ab in three.items()})
+L, ab = lab.photos_to_lab(np.asarray(fig_photo)[None])
+few = fig_photo.resize(L_small.shape[:1:-1], Image.Resampling.BICUBIC)
+L_few, ab_few = lab.photos_to_lab(np.asarray(few)[None])
+slope, offset = lines(L_few, ab_few)
+interpolated, guided = enlarge(ab_few), enlarge(slope) * L + enlarge(offset)
+
+# %%
+enlarged = {"gray": 0 * ab, "interpolated": interpolated, "guided": guided, "ground truth": ab}
+errors = {name: 110 * (colors - ab).abs().mean() for name, colors in enlarged.items()}
+print({name: f"{error:.2f} CIE units" for name, error in errors.items()})
+cut = np.s_[:, :, 100:160, 190:280]
+details = {name: colors_alone(colors[cut]) for name, colors in enlarged.items() if name != "gray"}
+side_by_side(details, 1.9)
 
 # %% [markdown]
-# In the upper row the naive color knows nothing of fine outlines; the guided one has got many of them back from
-# L, if not exactly. In the lower row even the naive one looks acceptable, because the sharp L carries the picture.
-# That is why models can predict color small in the first place.
+# Look at the rim of the plate. The interpolated color is soft; the guided one follows the edge.
 #
-# ## 7.5 Into the gamut, and no lighter
+# ## 7.4 Colors that a screen cannot show
 #
-# A network knows nothing of sRGB. It may ask for a color too saturated for its lightness, which no screen can show.
-# The quick way *clips* R, G and B to [0, 1], but each of them carries lightness too, so clipping changes L.
-# The other way *lowers the chroma* of such a color until it fits, and keeps hue and lightness. Let us ask for too
-# much, three times the photo's own color, and look at the lightness that comes out.
+# A network may predict a color too strong for its lightness. Clipping R, G and B brings it into sRGB but changes the lightness. `colorize`
+# lowers the chroma instead until the color fits. We ask for three times the photo's own color and look at the lightness that comes out.
 
 # %%
-results = {"clipped": lab.to_rgb(L_full, 3 * truth), "chroma lowered": to_gamut_rgb(L_full, 3 * truth)}
-errors = {way: (lab.rgb_to_lab(rgb)[:, :1] - (L_full + 1) * 50)[0, 0] for way, rgb in results.items()}
-for way, error in errors.items():
-    print(f"{way:15} lightness off by {error.abs().mean():6.3f} on average, at most {error.abs().max():5.1f} (of 100)")
-
-# %%
-fig, cells = plt.subplots(2, 2, figsize=(6, 6 * colored.height / colored.width))
-for (above, below), (way, rgb) in zip(cells.T, results.items(), strict=True):
-    figures.show(above, figures.image(rgb[0]), way)
-    shown = figures.show(below, errors[way], "error of L*", "RdBu", -20, 20)
-fig.colorbar(shown, ax=cells[1], shrink=0.8)
-plt.show()
+brought_in = {"clipped": lab.to_rgb(L, 3 * ab), "chroma lowered": to_gamut_rgb(L, 3 * ab)}
+for way, rgb in brought_in.items():
+    off = (lab.rgb_to_lab(rgb)[:, :1] - (L + 1) * 50).abs().mean()
+    print(f"{way}: lightness off by {off:.2f} of 100 on average")
+side_by_side({way: rgb[0] for way, rgb in brought_in.items()}, 2.5)
 
 # %% [markdown]
-# In the error maps, blue pixels came out lighter than the photo was, red ones darker. Lowering the chroma leaves the
-# lightness alone (what is left is less than a screen's 8 bits can show), at the price of paler colors in places. The
-# lightness is the one thing in the result that is *not* invented, so it is the one to keep.
+# ## 7.5 An old photograph
 #
-# ## 7.6 Put together, and the same in one call
-#
-# Predict small, enlarge along edges, join with L, fit into sRGB:
+# L\* is not film. Old photographs were often taken on **orthochromatic** film, which is blind to red; their grain shows, they have faded,
+# and they are scratched. To measure what that costs, we age photographs whose colors we know, one defect after the other.
 
 # %%
-ab = guided(L, L_small, ab_small * SATURATION)
-by_hand = (to_gamut_rgb(L, ab)[0] * 255).round().byte().permute(1, 2, 0).numpy()
-in_one_call = np.asarray(painted(photo, model, saturation=SATURATION))
-apart = np.abs(by_hand.astype(int) - in_one_call).max()
-print(f"by hand and by colorize(): at most {apart} of 255 levels apart")
-assert apart <= 2
+def orthochromatic(photo):
+    return photo @ np.array([0, 0.6, 0.4])  # of red, green and blue
+
+
+def grainy(gray):
+    grain = gaussian_filter(np.random.default_rng(42).normal(size=gray.shape), 0.7)
+    return gray + 12 * grain / grain.std()
+
+
+def faded(gray):
+    return 70 + 0.5 * gray
+
+
+def scratched(gray):
+    gray, left = gray.copy(), gray.shape[1] // 3
+    gray[:, left:left + 2] = 255
+    return gray
+
+
+DEFECTS = {"blind to red": orthochromatic, "+ grain": grainy, "+ fading": faded, "+ scratch": scratched}
+
 
 # %%
-figures.image_row([gray, by_hand, in_one_call], ["gray", "by hand", "colorize()"])
+def aged(photo):
+    steps, gray = {"as photographed": photo}, photo
+    for name, defect in DEFECTS.items():
+        gray = defect(gray)
+        steps[name] = gray.clip(0, 255).round().astype(np.uint8)
+    return steps | {"contrast restored": np.asarray(ImageOps.autocontrast(Image.fromarray(steps["+ scratch"]), cutoff=1))}
+
+
+steps = aged(np.asarray(fig_photo))
+gray = colorize(fig_photo, model, saturation=0)
+side_by_side({"lightness L*": gray} | {name: steps[name] for name in ("blind to red", "+ scratch")}, 1.9)
 
 # %% [markdown]
-# The library does it strip by strip, so that a photo of a hundred megapixels does not fill the memory.
+# The red plate, of medium lightness in L\*, is nearly black on this film.
 #
-# ### Saturation
+# **Predict first.** Which defect costs the colors most, and does the last step, stretching the contrast, help?
 #
-# Models trained with L1 are shy (notebook 02). A factor on ab makes them bolder. It adds chroma, not
-# knowledge: what is brown by indecision becomes an intense brown.
+# <details><summary>Answer</summary>
+#
+# The table below says it. <!-- look: say it here -->
+#
+# </details>
 
 # %%
-factors = [0, 0.5, 1, 1.5, 2.5]
-figures.image_row([painted(photo, model, saturation=f) for f in factors], [f"× {f:g}" for f in factors])
+chosen = ("as photographed", "blind to red", "+ scratch")
+side_by_side({name: colorize(steps[name], model, size=size) for name in chosen}, 1.9)
 
 # %% [markdown]
-# ## 7.7 Full size, to keep
-#
-# `colorize_files` writes each photo as `NAME-color` (a JPEG as JPEG, all else as PNG, with its EXIF), and with `compare`
-# gray and color side by side as `NAME-compare`. An original is never overwritten, nor is an earlier result.
-# The folder is `colorized` in the outputs of this profile.
+# <!-- look: what color does the plate get on the film that is blind to red? --> The mean over the gallery:
 
 # %%
-folder = profile.outputs / "colorized"
-written, failed = [], {}
-for name, net in nets.items():
-    options = {"compare": True, "saturation": SATURATION, "size": sizes[name]}
-    parts = colorize_files(chosen, folder / name.replace(" ", "-"), net, **options)
-    written, failed = written + parts[0], failed | parts[1]
-print(f"{len(written)} files in {folder.relative_to(profile.outputs.parent)}; failed: {len(failed)}")
-
-# %%
-compare = [path for path in written if "-compare" in path.name][-1]
-with Image.open(compare) as picture:
-    print(f"{compare.name}: {picture.width} x {picture.height} px")
-    picture.thumbnail((1400, 1400))
-    display(picture.convert("RGB"))
+rows = []
+for photograph in gallery_photos(320):
+    L_true, ab_true = lab.photos_to_lab(photograph[None])
+    for name, picture in aged(photograph).items():
+        L_shown, ab_shown = lab.photos_to_lab(colorize_all([picture], model, size)[0][None])
+        errors = 110 * (ab_shown - ab_true).abs().mean(), 50 * (L_shown - L_true).abs().mean()
+        rows.append((name, *map(float, errors), 110 * float(ab_true.abs().mean())))
+columns = ["step", "error of ab, CIE units", "error of L*", "error of ab if gray"]
+pd.DataFrame(rows, columns=columns).groupby("step", sort=False).mean().round(2)
 
 # %% [markdown]
-# In Colab the results of your own uploads are sent to your browser's downloads, packed into one file.
-
-# %%
-if UPLOAD and chosen != [flower] and "google.colab" in sys.modules and not os.environ.get("G2G_PLAIN"):
-    from google.colab import files
-
-    packed = Path(tempfile.mkdtemp()) / "colorized.zip"
-    with zipfile.ZipFile(packed, "w") as archive:
-        for path in written:
-            archive.write(path, path.relative_to(folder))
-    files.download(str(packed))
-else:
-    print("nothing to download: the files lie in the folder above")
-
-# %% [markdown]
-# On your own machine the same is one line, for files, folders and patterns:
+# <!-- look: which step costs most; what restoring the contrast gives back; whether the model is better than gray at the end -->
 #
-#     python -m g2g colorize holiday/*.jpg -o colored --compare --saturation 1.2
+# ## 7.6 Is predicted color a compression?
 #
-# ### The same as a page
-#
-# `python -m g2g demo` opens a page in the browser: drop a photo on it, and there it is, gray and colored, with a slider
-# between the two. You choose model and saturation and download the result at full size. The page needs Gradio
-# (`pip install gradio`), is served to this machine alone and keeps nothing. Tick `OPEN_PAGE` to have it below this cell;
-# `page.close()` ends it. (In Colab it should open in the same way, through Colab's own proxy
-# and without a public link, but that is untested.)
-
-# %%
-OPEN_PAGE = False  # @param {type:"boolean"}
-if OPEN_PAGE:
-    from app.page import launch
-
-    page = launch(inline=True, height=860)
-
-# %% [markdown]
-# ## 7.8 Color as compression
-#
-# The report ends on an idea: if color can be predicted, why store it? Send the gray photo, and let the other side
-# color it. Measured on the eight photographs of [data/gallery](../data/gallery/README.md) at 400 px: a gray JPEG of
-# quality 75, colored by the model that `colorize` takes, against a *color* JPEG **of as many bytes**.
+# The report suggests storing the gray photo alone. We compare a gray JPEG, colored by the model, with a *color* JPEG of at most as many bytes.
 
 # %%
 def jpeg(picture, quality):
@@ -419,72 +321,57 @@ def jpeg(picture, quality):
 
 def of_as_many_bytes(picture, size):
     """The largest color JPEG that is not above `size` bytes."""
-    candidates = [jpeg(picture, quality) for quality in range(1, 96)]
-    return max((data for data in candidates if len(data) <= size), key=len)
+    return max((data for q in range(1, 96) if len(data := jpeg(picture, q)) <= size), key=len)
 
 
 # %%
-def opened(data):
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-rows = {"gray JPEG": [], "gray JPEG, colored": [], "color JPEG": []}
-for pixels in gallery_photos(400):
-    picture = Image.fromarray(pixels)
-    small = jpeg(picture.convert("L"), 75)
-    (painted_here,) = in_the_colors_of([opened(small)], best, best_size)
-    answers = opened(small), painted_here, opened(of_as_many_bytes(picture, len(small)))
-    for row, answer in zip(rows.values(), answers):
-        pair = [torch.from_numpy(x.copy()).movedim(-1, 0)[None] / 255 for x in (answer, pixels)]
-        difference = metrics.delta_e(*(lab.rgb_to_lab(rgb) for rgb in pair)).mean()
-        row.append((len(small) / 1000, metrics.psnr(*pair).item(), difference.item(), answer))
+rows = []
+for photograph in gallery_photos(320):
+    picture = Image.fromarray(photograph)
+    stored = jpeg(picture.convert("L"), 75)
+    opened = np.asarray(Image.open(io.BytesIO(stored)).convert("RGB"))
+    color = np.asarray(Image.open(io.BytesIO(of_as_many_bytes(picture, len(stored)))))
+    true = lab.denormalize(*lab.photos_to_lab(photograph[None]))
+    for name, shown in {"gray": opened, "gray, colored": colorize_all([opened], model, size)[0], "color": color}.items():
+        off = metrics.delta_e(lab.denormalize(*lab.photos_to_lab(shown[None])), true)
+        rows.append((f"{name} JPEG", len(stored) / 1000, float(off)))
+pd.DataFrame(rows, columns=["", "kB, at most", "CIEDE2000"]).groupby("", sort=False).mean().round(1)
 
 # %% [markdown]
-# The mean of the eight, and three of them:
+# JPEG stores color coarsely, so it takes few bytes. The file knows the color of *this* plate; a prediction knows only what is usual.
+#
+# ## 7.7 What you may say about it
+#
+# The lightness in the result is the photo's. **The color is invented.** In a family photo, show the gray original beside it and say by what
+# it was colored: the wedding dress gets a color that dresses often have, and skin drifts to what is most common among the training photos. In
+# an X-ray, gray is a measurement, and an invented color can hide or suggest a finding. In news, history and evidence it has no place.
+#
+# ## 7.8 Check
+#
+# Predicted small, enlarged along the edges, joined with L, brought into sRGB: by hand it is what `colorize` makes.
 
 # %%
-means = {name: np.mean([numbers[:3] for numbers in row], axis=0) for name, row in rows.items()}
-table = pd.DataFrame(means, index=["kB", "PSNR, dB", "CIEDE2000"]).T
-table.round(2)
-
-# %%
-figures.qualitative_grid({name: [numbers[3] for numbers in row[1:6:2]] for name, row in rows.items()})
+torch.testing.assert_close(lines(L_small, ab_small), guided_filter(L_small, ab_small))
+slope, offset = lines(L_small, ab_small)
+by_hand = 255 * to_gamut_rgb(L, enlarge(slope) * L + enlarge(offset))[0].movedim(0, -1).numpy()
+assert np.abs(by_hand - np.asarray(colorize(fig_photo, model, size=size))).max() < 2
 
 # %% [markdown]
-# **No contest.** Color is what JPEG stores most cheaply: coarsely and at half the resolution, because the eye does not
-# mind. With as many bytes as the gray file has, the color JPEG differs from the photograph by a CIEDE2000 of 2.4. The
-# predicted colors differ by 11.4, and no color at all by 12.7. A prediction knows what is usual; a file knows the
-# color of *this* plate, the one under the fig. The idea begins to pay only where a few bytes tell the prediction what
-# it cannot know, a hint of a color here and there.
+# ## Takeaways
 #
-# ## 7.9 What you may say about it
-#
-# The lightness in the result is the photo's. **The color is invented.** It is what a network finds usual for
-# such a shape, in photos of our time, taken where its training photos were taken.
-#
-# - *A grandmother's wedding.* The dress will come out in a color that dresses often have. It is not evidence
-#   of hers. Keep the gray original, show both, and say by what the colors were made. Skin and hair drift to what
-#   is most common in the training photos. For people who look different, that is a falsification.
-# - *An X-ray, a scan.* Its gray is a measurement. Invented color adds nothing to it and can hide or suggest
-#   a finding. For medicine use a fixed, documented color map.
-# - *News and evidence.* No.
-#
-# ## Summary
-#
-# - Predict color small and in the photo's own shape; keep the lightness of the original at full size.
-# - Enlarge not color itself but the slope and offset that lead from lightness to color: edges come for free.
-# - Bring colors into sRGB by lowering chroma; clipping channels changes the lightness.
-# - Saturation is a matter of taste, truth is not: show the original beside the result.
+# 1. Color is predicted on about as many pixels as in training, in the photo's own shape; lightness stays the photo's own.
+# 2. Slope and offset are enlarged instead of color, so the edges of color follow those of lightness.
+# 3. A prediction is only as good as the gray it sees, and old film is not L\*. Tell the reader that the colors are a guess.
 #
 # ## Exercises
 #
-# 1. **How small?** Section 7.3 looked at one photo. Take the eight of `data/gallery`, and measure the error of each,
-#    its color predicted at 64, 128, 256 and 512 px. Do they agree on a size, and is it the one of training?
-# 2. **The window.** Give `guided_filter` other radii and other `eps`, starting from the photo's true small ab as
-#    in 7.4. Which error is lowest? When is a large window bad?
-# 3. **How wrong?** Take a color photo, color its gray version, and draw the CIEDE2000 of each pixel
-#    (`metrics.ciede2000`). What does gray score? Where is the model better than gray, where worse?
-# 4. **No network needed.** A "model" is any function from L to ab. Write one that gives a sepia tone, warm in the
-#    shadows and none in the lights, and use it with `colorize`.
+# 1. **How small?** (★) Measure the error of each gallery photo, its color predicted at 64, 128, 256 and 512 px. Do they agree on a size?
+#    <details><summary>Hint</summary>`colorize_all(photographs, model, size)`.</details>
+# 2. **The window** (★★). Give `guided_filter` other radii and `eps`, starting from the true small ab. When is a large window bad?
+#    <details><summary>Hint</summary>A line holds within one material.</details>
+# 3. **How wrong?** (★★) Draw the CIEDE2000 of each pixel. Where is the model worse than gray?
+#    <details><summary>Hint</summary>`metrics.ciede2000`.</details>
+# 4. **No network** (★). Write a "model" that gives a sepia tone, and use it with `colorize`.
+#    <details><summary>Hint</summary>A function from L (B,1,H,W) to ab (B,2,H,W).</details>
 #
-# Solutions: `notebooks/solutions/07_solutions.ipynb`.
+# [Solutions](solutions/07_solutions.ipynb) · Next: [notebook 08](08_parameter_analysis.ipynb) varies one setting at a time.

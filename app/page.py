@@ -17,7 +17,7 @@ from pathlib import Path
 
 from g2g.colorize import colorize
 from g2g.figures import title
-from g2g.palette import DEFAULT_REBALANCING, TEMPERATURE
+from g2g.palette import REBALANCING, TEMPERATURE
 from g2g.photos import MAX_MEGAPIXELS, result_name, save_photo
 from g2g.profiles import repo_root
 from g2g.runs import pretrained_model, pretrained_models
@@ -106,7 +106,7 @@ def build() -> gr.Blocks:
                 model = gr.Radio(models, value=models[0][1], label="Model")
                 saturation = gr.Slider(0, 3, 1, step=0.1, label="Saturation", info="1: as predicted, 0: gray")
                 temperature = gr.Slider(0.1, 1, TEMPERATURE, step=0.01, label="Temperature (palette)", info=MEAN)
-                rebalancing = gr.Slider(0, 1, DEFAULT_REBALANCING, step=0.05, label="Rebalancing (palette)", info=BOLD)
+                rebalancing = gr.Slider(0, 1, REBALANCING, step=0.05, label="Rebalancing (palette)", info=BOLD)
                 seed = gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label="Seed (flow)")
                 again = gr.Button("Draw again (flow)")
                 download = gr.DownloadButton("Download at full size", interactive=False)

@@ -116,7 +116,7 @@ def show(ax, x, words="", cmap="gray", vmin=0, vmax=1, extent=None):
 
 def axes(rows: int, columns: int, shape, extra=0.0, side=0.0):
     """A figure with axes for images of `shape`; for words `extra` inches more in height and `side` in width."""
-    width = min(2.0, (7 - side) / columns)
+    width = min(3.4, (7 - side) / columns)
     height = width * shape[0] / shape[1]
     size = (width * columns + side, height * rows + extra)
     return plt.subplots(rows, columns, figsize=size, squeeze=False)

@@ -16,7 +16,7 @@ GRID = 10  # distance of the bins, CIE units
 NEIGHBORS, SIGMA = 5, 5.0  # a color is spread over so many bins, by a Gaussian of their distance, CIE units
 STEP = 2  # CIE units between the colors whose soft targets stand in a table: searching per pixel would be slow
 TEMPERATURE = 0.38
-DEFAULT_REBALANCING = 0.75  # of the pretrained palette, chosen by eye: at 1, surfaces of any color get blotches
+REBALANCING = 0.75  # of the pretrained palette, chosen by eye: at 1, surfaces of any color get blotches
 
 
 @functools.cache
@@ -122,7 +122,7 @@ class PaletteUnet(nn.Module):
         unet.head = nn.Conv2d(unet.head.in_channels, len(bins()), 1)
         self.register_buffer("class_weights", torch.ones(len(bins())))
         self.temperature = TEMPERATURE
-        self.rebalancing = 1.0
+        self.rebalancing = REBALANCING
 
     @property
     def encoder(self) -> nn.Module:

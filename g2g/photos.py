@@ -417,7 +417,13 @@ def find_photos(paths) -> tuple[list[Path], list[str]]:
     return list(found.values()), missing
 
 
+def gallery_photo(name: str, side: int) -> np.ndarray:
+    """A photograph of `data/gallery`, such as `meadow`, cut square: uint8 (side, side, 3). No profile trains on it."""
+    photo = Image.open(repo_root() / "data" / "gallery" / f"{name}.jpg").convert("RGB")
+    return np.asarray(ImageOps.fit(photo, (side, side)))
+
+
 def gallery_photos(side: int) -> list[np.ndarray]:
-    """The eight photographs of `data/gallery`, on which no profile trains, cut square: uint8 (side, side, 3)."""
-    files = sorted((repo_root() / "data" / "gallery").glob("*.jpg"))
-    return [np.asarray(ImageOps.fit(Image.open(file).convert("RGB"), (side, side))) for file in files]
+    """All eight of them, by name."""
+    names = sorted(file.stem for file in (repo_root() / "data" / "gallery").glob("*.jpg"))
+    return [gallery_photo(name, side) for name in names]

@@ -29,7 +29,7 @@ class Profile:
     name: str  # its row of RECIPES
     source: str  # key of `g2g.sources.SOURCES`: bundled, coco_sample or folder
     size: int  # side of the square training photos, in pixels
-    n_train: int  # at most so many photos, counted before any is skipped; validation comes out of them
+    n_train: int  # at most so many photos, before any is skipped and validation is taken out; 0: only test photos
     n_test: int
     purpose: str  # one sentence for a reader
     score_size: int | None = None  # side at which test photos are scored, predicted at `size`; None is `size`
@@ -194,7 +194,7 @@ RECIPES = {
         "unet_long": Recipe("unet_long", epochs=41, sharpen=2, **_QUARTER, **_SHORT),
         "cgan": Recipe("cgan", epochs=41, sharpen=2, **_QUARTER, **_GENTLE),
         "palette": Recipe("palette", epochs=5, sharpen=2, **_QUARTER, **_PALETTE),
-        "flow": Recipe("flow", epochs=18, steps_per_epoch=200, sharpen=2, **_QUARTER, **_FLOW),
+        "flow": Recipe("flow", epochs=12, steps_per_epoch=200, sharpen=2, **_QUARTER, **_FLOW),
     },
     "class": {
         "cnn": Recipe("cnn", epochs=20, lr=2e-3, schedule="one_cycle"),

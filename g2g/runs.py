@@ -17,7 +17,7 @@ from g2g import __version__
 from g2g.files import locked, write_json
 from g2g.flow import FlowUnet, residual_std
 from g2g.models import EncoderDecoder, PatchGAN, load_weights, unet
-from g2g.palette import DEFAULT_REBALANCING, PaletteUnet, class_weights, prior
+from g2g.palette import PaletteUnet, class_weights, prior
 from g2g.profiles import MODELS, PUBLISHED, TITLES, Profile, Recipe, cache_root, get_profile, get_recipe, repo_root
 
 # `g2g.data`, `g2g.training` and pandas are slow to import, and coloring does without them: imported where needed
@@ -210,16 +210,13 @@ def pretrained_models() -> list[str]:
 def pretrained_model(name: str | None = None) -> tuple[torch.nn.Module, int, str]:
     """A pretrained generator, by default the first one, its photos' size in px, and a sentence on what it is.
 
-    The palette comes with its default rebalancing. Raises ValueError naming the models that are there.
+    Raises ValueError naming the models that are there.
     """
     models = pretrained_models()
     if not models or name not in (None, *models):
         raise ValueError(f"no model {name!r} in results/weights; there are: {', '.join(models) or 'none'}")
     run = published()[name or models[0]]
-    model = run.model()
-    if isinstance(model, PaletteUnet):
-        model.rebalancing = DEFAULT_REBALANCING
-    record = run.record
+    model, record = run.model(), run.record
     trained = f"trained on {record['train']:,} photos at {record['size']} px"
     return model, record["size"], f"{TITLES[run.recipe.model]}, {trained} (results/weights/{run.recipe.model}.md)"
 

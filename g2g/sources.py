@@ -74,7 +74,8 @@ def folder(profile: Profile):
     print(f"photos in {root}: {', '.join([f'{len(train):,} train', *others])}")
     if not train:
         raise ValueError(f"{root} holds no photos to train on beside {', '.join(others)}")
-    valid = _choose(found["valid"], max(1, round(0.05 * profile.n_train)))
+    n_valid = max(1, round(0.05 * profile.n_train)) if profile.n_train else 0  # 0: the photos are only scored
+    valid = _choose(found["valid"], n_valid)
     if not found["test"]:
         return *_split(train, profile)[:2], valid
     return _choose(train, profile.n_train), _choose(found["test"], profile.n_test), valid

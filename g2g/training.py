@@ -4,6 +4,7 @@ import math
 import os
 import pickle
 import time
+import warnings
 import zipfile
 from collections import defaultdict
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
-from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.fp16 import AMPMode, MixedPrecision
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SchedLin, SchedNo, combine_scheds, combined_cos
 from fastai.callback.training import BnFreeze
@@ -211,8 +212,11 @@ class Autocast(MixedPrecision):
     name = "mixed_precision"
 
     def before_fit(self):
-        super().before_fit()
-        self.autocast = torch.autocast(self.learn.dls.device.type, dtype=self.autocast.fast_dtype)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is no CUDA
+            super().before_fit()
+        half = torch.float16 if self.amp_mode == AMPMode.FP16 else torch.bfloat16
+        self.autocast = torch.autocast(self.learn.dls.device.type, dtype=half)
 
 
 class Jitter(Callback):

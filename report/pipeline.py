@@ -25,7 +25,7 @@ from report.figures import count_colors
 
 VERSION = 1  # raise it when the same predictions would give other numbers
 PIXELS = 2**20  # of a block of photos, 64 of 128 px: LPIPS keeps 0.5 GB of features of them
-LPIPS_SATURATIONS, LPIPS_PHOTOS = (0, 0.5, 1, 1.5, 2, 2.5), 500  # of the curves, for the cost of LPIPS
+LPIPS_SATURATIONS, LPIPS_PHOTOS = (0, 0.5, 1, 1.5, 2, 2.5), 256  # of the curves, for the cost of LPIPS
 REPORT_SIZE, REPORT_PHOTOS = 256, 500  # px of the report's photos, and how many of the test photos are scored at it
 PARAMETERS = list(product((1, 0.75, 0.5, 0.25, 0), (0.2, 0.38, 0.6, 1)))  # of the palette: rebalancing, temperature
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ from safetensors.torch import save
 from g2g import evaluation, figures
 from g2g.colorize import colorize_all
 from g2g.files import save_atomic, write_json
-from g2g.photos import gallery_photos
+from g2g.photos import gallery_photo, gallery_photos
 from g2g.profiles import MODELS, PUBLISHED, Profile, get_profile, repo_root
-from g2g.runs import pretrained_path
+from g2g.runs import PREFERRED, pretrained_path
 from g2g.sources import bundled
 from report.claims import verdicts
 from report.figures import frontier
@@ -28,8 +29,13 @@ from report.tables import as_csv, as_markdown, formatted, runs_table, summary, w
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model predicts at the size it was trained at, and the ground truth: "
     "photographs bundled with scikit-image and scikit-learn, and those of data/gallery.",
-    "teaser": "The gallery through `g2g.colorize`: full-size lightness, color predicted small and enlarged.",
+    "front": "Gray, and colored by the model that `g2g colorize` takes by default: full-size lightness, small color.",
 }
+FRONT = (  # beside the mountains of data/gallery; the last one as an example of what goes wrong
+    "sklearn/datasets/images/china.jpg",
+    "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
+    "skimage/data/coffee.png",
+)
 
 
 def publish(
@@ -39,7 +45,7 @@ def publish(
 
     That is table1.*, table_256.* (the report's size), frontier*.csv, palette.csv, runs.md, claims.md, of each model
     history.csv and run.json, and the figures loss_curves, ab_histograms, frontier, frontier_lpips, qualitative_grid and
-    teaser, the last two on photographs that may be shown, never on G2G_DATA's. If NAME (by default the profile's) is
+    front, the last two on photographs that may be shown, never on G2G_DATA's. If NAME (by default the profile's) is
     what the course shows, the tables go between the markers `<!-- g2g:summary -->` (likewise table1, table_256, runs,
     claims) of README and docs.
 
@@ -107,18 +113,33 @@ def _draw(folder, measured: Measured):
     size = measured.profile.size
     models = {"gray": evaluation.gray()}
     models |= {model: run.model() for model, run in measured.runs.items() if model not in ("unet_full", "unet_long")}
-    for name, photographs in {"qualitative_grid": showcase(size), "teaser": gallery_photos(400)}.items():
-        columns = {model: colorize_all(photographs, network, size) for model, network in models.items()}
-        fig = figures.across(columns | {"ground_truth": photographs})
+    photographs = showcase(size)
+    columns = {model: colorize_all(photographs, network, size) for model, network in models.items()}
+    grids = {"qualitative_grid": figures.across(columns | {"ground_truth": photographs}), "front": front(measured.runs)}
+    for name, fig in grids.items():
         path = figures.save(fig, name, folder, CAPTIONS[name])
         fig.savefig(path, dpi=150)  # again, small: photographs make large files, and a repository keeps them for ever
         path.with_suffix(".pdf").unlink()
 
 
+def front(runs):
+    """The front page's picture: four photographs, gray and colored by the first of `g2g.runs.PREFERRED` models."""
+    run = runs[min(runs, key=PREFERRED.index)]
+    files = [Path(find_spec(file.split("/")[0]).origin).parents[1] / file for file in FRONT]
+    photographs = [gallery_photo("mountains", 400)] + [_square(Image.open(file), 400) for file in files]
+    models = {"gray": evaluation.gray(), "colored": run.model()}
+    size = run.record["size"]
+    return figures.across({name: colorize_all(photographs, model, size) for name, model in models.items()})
+
+
+def _square(photograph, side):
+    return np.asarray(ImageOps.fit(photograph.convert("RGB"), (side, side)))
+
+
 def showcase(size: int) -> list[np.ndarray]:
     """Photographs that may be shown, uint8 (size,size,3): three whole ones that packages bundle, and the gallery."""
-    photographs = [Image.open(item.path).convert("RGB") for item in bundled(get_profile("smoke"))[1][:3]]
-    return [np.asarray(ImageOps.fit(photograph, (size, size))) for photograph in photographs] + gallery_photos(size)
+    items = bundled(get_profile("smoke"))[1][:3]
+    return [_square(Image.open(item.path), size) for item in items] + gallery_photos(size)
 
 
 def save_pretrained(run, name: str | None = None) -> Path:

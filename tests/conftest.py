@@ -22,7 +22,7 @@ if not torch.cuda.is_available():
 @pytest.fixture(autouse=True)
 def isolated(tmp_path_factory, monkeypatch):
     """Nothing is read from or written to the user's outputs and cache. Each test has its own."""
-    for name in ("G2G_PROFILE", "G2G_DATA", "G2G_PLAIN"):
+    for name in ("G2G_PROFILE", "G2G_DATA", "G2G_PLAIN", "G2G_PRECISION"):
         monkeypatch.delenv(name, raising=False)
     root = tmp_path_factory.mktemp("g2g")
     monkeypatch.setenv("G2G_OUTPUTS", str(root / "outputs"))

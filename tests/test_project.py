@@ -102,22 +102,15 @@ def test_committed_text_names_no_machine():
     assert not found
 
 
-WEIGHTS, WAITING = ROOT / "results" / "weights", list((ROOT / "results" / "next").glob("*/"))
+WEIGHTS = ROOT / "results" / "weights"
 
 
 def test_committed_files_are_small():
     """80 MB for all weights that the course will ever hold, 3 MB for any other file."""
     weights = [path for path in tracked() if path.suffix == ".safetensors"]
-    assert {path.parent for path in weights} <= {WEIGHTS, *WAITING}
+    assert {path.parent for path in weights} == {WEIGHTS}
     assert sum(path.stat().st_size for path in weights) < 80_000_000
     assert not [path.name for path in tracked() if path not in weights and path.stat().st_size > 3_000_000]
-
-
-def test_runs_that_wait_to_be_published_are_whole():
-    for folder in WAITING:
-        record = json.loads((folder / "run.json").read_text())
-        digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")}
-        assert digests and digests == record["weights_sha256"] and (folder / "history.csv").is_file()
 
 
 def test_pretrained_weights_are_those_of_their_cards():

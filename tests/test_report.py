@@ -181,7 +181,7 @@ def test_publish_writes_what_is_published_and_no_photo_of_ones_own(world, tmp_pa
         *(f"{name}.md" for name in ("table1", "table_256", "summary", "runs", "claims", "figures/captions")),
         "table1.tex",
         *(f"{model}/{file}" for model in profile.models for file in ("history.csv", "run.json")),
-        *(f"figures/{name}.png" for name in ("qualitative_grid", "teaser")),
+        *(f"figures/{name}.png" for name in ("front", "qualitative_grid")),
         *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")),
     }
     assert sum((folder / name).stat().st_size for name in names) < 4_000_000

@@ -70,6 +70,7 @@ def test_folders_called_train_val_and_test_are_what_they_say(tmp_path, capsys):
     assert names(test) == ["TEST/sub/0.jpg", "test/1.jpg"] and names(valid) == ["Validation/v.jpg", "val/w.jpg"]
     said = capsys.readouterr().out
     assert "40 train, 2 test, 2 valid, 1 outside of them, not used" in said
+    assert choose(tmp_path, n_train=0) == ([], test, []), "photos that are only scored: none is held out"
 
 
 @pytest.mark.parametrize(

@@ -494,6 +494,11 @@ def test_precision_follows_the_hardware(capability, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert training.precision("cuda") == expected
     assert training.precision("cpu") == "fp32"
+    monkeypatch.setenv("G2G_PRECISION", "bf16")
+    assert training.precision("cuda") == training.precision("cpu") == "bf16"
+    monkeypatch.setenv("G2G_PRECISION", "fp8")
+    with pytest.raises(ValueError, match="G2G_PRECISION=fp8; set it to fp32 or bf16"):
+        training.precision("cpu")
 
 
 def backend_flags():
@@ -510,13 +515,11 @@ def test_training_leaves_the_backends_as_they_were(tiny, tmp_path):
 
 
 def use_half(monkeypatch, mode):
-    """The code path of a GPU's mixed precision, with the CPU's own autocast in its place."""
+    """A GPU's mixed precision on the CPU, loss scaling included."""
     import fastai.callback.fp16 as fp16
 
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[mode]
     scaler = torch.amp.GradScaler
     monkeypatch.setattr(training, "precision", lambda device: mode)
-    monkeypatch.setattr(fp16, "autocast", lambda device, dtype=dtype: torch.autocast("cpu", dtype=dtype))
     monkeypatch.setattr(torch.amp, "GradScaler", lambda device, **options: scaler("cpu", **options))
     monkeypatch.setattr(fp16, "GradScaler", lambda device="cpu", **options: scaler("cpu", **options))
 
@@ -569,7 +572,7 @@ def test_mixed_precision_learns_what_fp32_learns(tiny, tmp_path, monkeypatch):
         return training.fit(learn, tmp_path / name)["train_loss"].iloc[-1]
 
     full = [final(seed, f"fp32-{seed}") for seed in (1, 2, 3)]
-    use_half(monkeypatch, "bf16")
+    monkeypatch.setenv("G2G_PRECISION", "bf16")
     mixed = final(1, "half")
     assert mixed != full[0], "the same to the last digit: mixed precision was not on"
     assert abs(mixed - full[0]) <= max(full) - min(full), (mixed, full)

@@ -64,11 +64,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image, ImageOps
 from skimage import color
 
 from g2g import evaluation, figures, lab, metrics, runs
 from g2g.data import batches, prepare
+from g2g.photos import gallery_photo
 from g2g.profiles import repo_root
 
 # %% [markdown]
@@ -88,12 +88,7 @@ print(photos)
 # below also recolored.
 
 # %%
-def photograph(name, side=320):
-    picture = Image.open(repo_root() / "data" / "gallery" / f"{name}.jpg").convert("RGB")
-    return np.asarray(ImageOps.fit(picture, (side, side)))
-
-
-gallery = np.stack([photograph(name) for name in ("fig", "meadow", "mountains")])
+gallery = np.stack([gallery_photo(name, 320) for name in ("fig", "meadow", "mountains")])
 figures.image_row(gallery)
 
 # %% [markdown]

@@ -69,13 +69,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from IPython.display import SVG
-from PIL import Image, ImageOps
 from torch import nn
 
 from g2g import evaluation, figures, lab, runs, training
 from g2g.colorize import colorize_all
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import count_parameters, predict
+from g2g.photos import gallery_photo
 from g2g.profiles import get_recipe, repo_root
 from g2g.runs import load_or_train, pretrained_model, published_score
 
@@ -304,12 +304,7 @@ curves
 # **Predict.** Which parts of the two will have color?
 
 # %%
-def photograph(name, side=320):
-    picture = Image.open(repo_root() / "data" / "gallery" / f"{name}.jpg").convert("RGB")
-    return np.asarray(ImageOps.fit(picture, (side, side)))
-
-
-gallery = [photograph("fig"), photograph("meadow")]
+gallery = [gallery_photo("fig", 320), gallery_photo("meadow", 320)]
 
 # %%
 published, (pretrained, size, sentence) = runs.published()["cnn"], pretrained_model("cnn")

@@ -80,6 +80,7 @@ from g2g import figures, lab, models, runs, training
 from g2g.colorize import colorize_all
 from g2g.data import dataloaders, prepare
 from g2g.models import count_parameters, imagenet_classifier, predict
+from g2g.photos import gallery_photo
 from g2g.profiles import get_recipe, repo_root
 from g2g.runs import find_run, load_or_train, pretrained_model, published_score
 
@@ -88,11 +89,6 @@ SEED = 42  # order and flips of the photos, and weights that start at random
 DEVICE = training.get_device()
 BATCH, SEARCH_STEPS, HAND_STEPS = (4, 24, 12) if profile.name == "smoke" else (16, 100, 60)
 photos = prepare(profile)
-
-
-def photograph(name, side=256):
-    picture = Image.open(repo_root() / "data" / "gallery" / f"{name}.jpg").convert("RGB")
-    return np.asarray(ImageOps.fit(picture, (side, side)))
 
 
 # %% [markdown]
@@ -104,7 +100,7 @@ def photograph(name, side=256):
 # **Predict.** Cells of 4 or of 32 pixels, in a photo of 256: where will you see them?
 
 # %%
-L, ab = lab.photos_to_lab(photograph("meadow")[None])
+L, ab = lab.photos_to_lab(gallery_photo("meadow", 256)[None])
 
 
 def coarse(ab, cell):
@@ -375,7 +371,7 @@ seeds.rename(columns="seed {}".format).style.format("{:.1%}")
 # %%
 published = runs.published()["unet"]
 print(f"run {published.id}: {published_score(published)}")
-gallery = [photograph(name, 320) for name in ("meadow", "mountains", "fig")]
+gallery = [gallery_photo(name, 320) for name in ("meadow", "mountains", "fig")]
 rows = {name: colorize_all(gallery, *pretrained_model(name)[:2]) for name in ("cnn", "unet")}
 figures.across(rows | {"ground_truth": gallery})
 

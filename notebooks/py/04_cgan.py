@@ -74,7 +74,7 @@ from g2g import evaluation, figures, lab, losses, training
 from g2g.colorize import colorize_all
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import PatchGAN, predict
-from g2g.photos import gallery_photos
+from g2g.photos import gallery_photo
 from g2g.profiles import get_recipe
 from g2g.runs import load_or_train, published, published_score
 
@@ -104,10 +104,8 @@ pd.Series(facts, dtype=object).to_frame("recipe")
 
 # %%
 photos = prepare(profile)
-names = [path.stem for path in sorted((ROOT / "data" / "gallery").glob("*.jpg"))]
-meadow, mountains = (gallery_photos(400)[names.index(name)] for name in ("meadow", "mountains"))
-squares = np.stack(gallery_photos(photos.size))
-L, ab = lab.photos_to_lab(squares[[names.index("meadow"), names.index("mountains")]])
+meadow, mountains = (gallery_photo(name, 400) for name in ("meadow", "mountains"))
+L, ab = lab.photos_to_lab(np.stack([gallery_photo(name, photos.size) for name in ("meadow", "mountains")]))
 
 # %% [markdown]
 # D judges **at the resolution at which G predicts**. The quarter U-Net predicts one color for 4 × 4 px; enlarged, its colors could be told

@@ -70,7 +70,7 @@ from g2g.colorize import colorize_all
 from g2g.data import prepare
 from g2g.evaluation import bootstrap, compare
 from g2g.models import predict
-from g2g.photos import gallery_photos
+from g2g.photos import gallery_photo
 from g2g.profiles import TITLES
 from g2g.runs import load_or_train, pretrained_model, published
 from report.figures import best_and_worst, frontier
@@ -85,9 +85,8 @@ from report.tables import ROWS, write_scored
 # recolored), and the published cGAN. L and ab are normalized, and `pred_ab` is the prediction.
 
 # %%
-names = [path.stem for path in sorted((ROOT / "data" / "gallery").glob("*.jpg"))]
 cgan, size, sentence = pretrained_model("cgan")
-L, ab = lab.photos_to_lab(gallery_photos(size)[names.index("mountains")][None])
+L, ab = lab.photos_to_lab(gallery_photo("mountains", size)[None])
 pred_ab = predict(cgan, L)
 gray, shown, ground_truth = (lab.to_rgb(L, planes) for planes in (0 * ab, pred_ab, ab))
 figures.image_row([gray[0], shown[0], ground_truth[0]], ["gray", "cgan", "ground_truth"])

@@ -67,12 +67,12 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
 from torch import nn
 
 from g2g import figures, lab, palette
 from g2g.colorize import colorize_all
 from g2g.data import prepare
+from g2g.photos import gallery_photo
 from g2g.profiles import get_recipe, repo_root
 from g2g.runs import load_or_train, pretrained_model, published, published_score
 from g2g.training import get_device
@@ -114,14 +114,9 @@ plt.show()
 # (Photographs: `data/gallery`, with authors and licenses there. No network has trained on them.)
 
 # %%
-def photograph(name, side=400):
-    """A photograph of data/gallery, cut square, uint8 (side,side,3)."""
-    return np.asarray(ImageOps.fit(Image.open(repo_root() / "data" / "gallery" / f"{name}.jpg"), (side, side)))
-
-
 def gallery(name):
     """The same as L (1,1,SIZE,SIZE) and ab (1,2,SIZE,SIZE)."""
-    return lab.photos_to_lab(photograph(name, SIZE)[None])
+    return lab.photos_to_lab(gallery_photo(name, SIZE)[None])
 
 
 # %%
@@ -261,7 +256,7 @@ def annealed_mean(logits, T):
 def painted(names, temperature, rebalancing):
     """Photographs in the colors of the palette with these parameters."""
     net.temperature, net.rebalancing = temperature, rebalancing
-    return colorize_all(map(photograph, names), net, SIZE)
+    return colorize_all([gallery_photo(name, 400) for name in names], net, SIZE)
 
 
 # %%
@@ -448,7 +443,7 @@ print(f"palette minus the equally colorful U-Net, PSNR with a 95% interval, {len
 # favors a bold model. The palette as `colorize` uses it, beside the U-Net:
 
 # %%
-photographs = [photograph(name) for name in ("stream", "fig")]
+photographs = [gallery_photo(name, 400) for name in ("stream", "fig")]
 unet, *_ = pretrained_model("unet")
 colored = painted(("stream", "fig"), palette.TEMPERATURE, palette.DEFAULT_REBALANCING)
 figures.qualitative_grid({"U-Net": colorize_all(photographs, unet, SIZE), "palette": colored, "ground_truth": photographs})

@@ -71,12 +71,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from IPython.display import Image as Animation
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import nn
 
 from g2g import figures, flow, lab, metrics
 from g2g.colorize import colorize_all
 from g2g.data import batches, prepare
+from g2g.photos import gallery_photo
 from g2g.profiles import get_recipe, repo_root
 from g2g.runs import load_or_train, pretrained_model, published, published_score
 from g2g.training import get_device
@@ -113,20 +114,15 @@ def noised(data, noise, t, schedule):
 
 
 # %%
-def photograph(name, side=400):
-    """A photograph of data/gallery, cut square, uint8 (side,side,3)."""
-    return np.asarray(ImageOps.fit(Image.open(repo_root() / "data" / "gallery" / f"{name}.jpg"), (side, side)))
-
-
 def gallery(name):
     """The same as L (1,1,SIZE,SIZE) and ab (1,2,SIZE,SIZE)."""
-    return lab.photos_to_lab(photograph(name, SIZE)[None])
+    return lab.photos_to_lab(gallery_photo(name, SIZE)[None])
 
 
 # %%
 def paint(name, ab):
     """ab (N,2,h,w), enlarged, with the photograph's own lightness at 400 px: (N,3,400,400)."""
-    L, _ = lab.photos_to_lab(photograph(name)[None])
+    L, _ = lab.photos_to_lab(gallery_photo(name, 400)[None])
     return lab.to_rgb(L.expand(len(ab), -1, -1, -1), F.interpolate(ab.cpu(), size=400, mode="bilinear"))
 
 
@@ -427,7 +423,7 @@ def attention_weights(L, place, t=0.5):
 places = {"meadow": (0.8, 0.3), "mountains": (0.15, 0.6)}  # fractions of height and width
 fig, cells = plt.subplots(1, 4, figsize=(7, 1.9))
 for (left, right), (name, place) in zip(cells.reshape(2, 2), places.items()):
-    figures.show(left, photograph(name))
+    figures.show(left, gallery_photo(name, 400))
     left.plot(400 * place[1], 400 * place[0], "o", mfc="none", mec="#B5446E", ms=9, mew=2)
     weights = attention_weights(gallery(name)[0].to(DEVICE), [int(fraction * SIZE / 8) for fraction in place])
     figures.show(right, weights, "weights", "magma", 0, weights.max())
@@ -515,7 +511,8 @@ samples[list(columns)].rename(columns=columns).round(4)
 
 # %%
 model.seed = 7  # @param {type:"slider", min:0, max:99, step:1}
-figures.image_row(colorize_all([photograph("room"), photograph("stream")], model, SIZE), ["room", "stream"])
+photographs = [gallery_photo(name, 400) for name in ("room", "stream")]
+figures.image_row(colorize_all(photographs, model, SIZE), ["room", "stream"])
 
 # %% [markdown]
 # ## 11.8 Guidance

@@ -13,7 +13,7 @@ project = "Gray to Glory"
 author = "the authors of Gray to Glory"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx_copybutton"]
 exclude_patterns = ["_extra"]
-suppress_warnings = ["toc.empty_glob"]  # there may be no appendix yet
+suppress_warnings = ["toc.empty_glob"]  # of notebooks or results that are not there
 
 nb_execution_mode = "off"  # the notebooks are shown as they were saved
 nb_merge_streams = True

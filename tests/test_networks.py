@@ -6,8 +6,10 @@ import sys
 import pytest
 import torch
 
+from g2g.flow import Velocity
 from g2g.models import EncoderDecoder, PatchGAN, unet
-from g2g.profiles import repo_root
+from g2g.palette import PaletteUnet
+from g2g.profiles import get_recipe, repo_root
 
 sys.path.insert(0, str(repo_root() / "docs" / "networks"))
 import draw as networks  # noqa: E402
@@ -19,7 +21,9 @@ import draw as networks  # noqa: E402
         (lambda: EncoderDecoder(64), networks.ENCODER_DECODER),
         (lambda: unet("full", "resnet18", None), networks.UNET),
         (lambda: unet("quarter", weights=None), networks.QUARTER),
-        (lambda: PatchGAN(70), networks.DISCRIMINATOR),
+        (lambda: PatchGAN(get_recipe("cgan", "cpu").receptive_field), networks.DISCRIMINATOR),
+        (lambda: PaletteUnet(unet("quarter", weights=None)).unet, networks.PALETTE),
+        (lambda: Velocity(67, get_recipe("flow", "cpu").width), networks.VELOCITY),
     ],
 )
 def test_the_tables_agree_with_the_modules(build, blocks):
@@ -30,14 +34,17 @@ def test_the_tables_agree_with_the_modules(build, blocks):
             seen[name] = tuple(output.shape[1:])
 
         model.get_submodule(block.module).register_forward_hook(note)
-    planes = torch.zeros(1, blocks[0].channels, 256, 256)
+    split = {1: [1], 3: [1, 2], 69: [2, 67]}[blocks[0].channels]
+    inputs = list(torch.zeros(1, sum(split), blocks[0].size, blocks[0].size).split(split, dim=1))
+    inputs[1:1] = [torch.zeros(1)] * isinstance(model, Velocity)  # the time
     with torch.no_grad():
-        model(*planes.split([1, 2], dim=1) if len(planes[0]) == 3 else [planes])
+        model(*inputs)
     assert seen == {block.module: (block.channels, block.size, block.size) for block in blocks[1:]}
 
 
 def test_skips_join_what_has_the_same_size():
-    for blocks, skips in ((networks.UNET, networks.SKIPS), (networks.QUARTER, networks.QUARTER_SKIPS)):
+    for name in ("UNET", "QUARTER", "VELOCITY"):
+        blocks, skips = getattr(networks, name), getattr(networks, f"{name}_SKIPS")
         assert all(blocks[first].size == blocks[last].size for first, last in skips)
 
 

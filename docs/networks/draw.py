@@ -1,6 +1,7 @@
 """The diagrams in this folder, drawn from hand-kept tables of blocks: `python docs/networks/draw.py`.
 
-Sizes are for photographs of 256 px, channels those of the profile `report`. A test compares them with the modules.
+Sizes are for photographs of 256 px, channels those of the profile `report`; cGAN, palette and flow are drawn as the
+profile `cpu` runs them, for 192 px. A test compares all of them with the modules.
 """
 
 from itertools import pairwise
@@ -39,7 +40,7 @@ UNET = _blocks(
     [1, 64, 64, 128, 256, 512, 512, 512, 384, 256, 96, 96, 97, 2],
     [256, 128, 64, 32, 16, 8, 8, 16, 32, 64, 128, 256, 256, 256],
 )
-SKIPS = [(0, 12), (1, 10), (2, 9), (3, 8), (4, 7)]  # of the U-Net, by number of the block
+UNET_SKIPS = [(0, 12), (1, 10), (2, 9), (3, 8), (4, 7)]  # of the U-Net, by number of the block
 QUARTER = _blocks(
     "L encoder.blocks.0 encoder.blocks.1 encoder.blocks.2 encoder.blocks.4 encoder.blocks.6 bottom "
     "decoder.0 decoder.1 decoder.2 head",
@@ -48,12 +49,16 @@ QUARTER = _blocks(
     [256, 128, 64, 32, 16, 8, 8, 16, 32, 64, 64],
 )
 QUARTER_SKIPS = [(2, 9), (3, 8), (4, 7)]
-DISCRIMINATOR = _blocks(
-    "L,ab layers.0 layers.2 layers.5 layers.8 layers.11",
-    "data down down down down data",
-    [3, 64, 128, 256, 512, 1],
-    [256, 128, 64, 32, 31, 30],
+GENERATOR = [block._replace(size=block.size * 192 // 256) for block in QUARTER]
+DISCRIMINATOR = _blocks("L,ab layers.0 layers.2 layers.5", "data down down data", [3, 64, 128, 1], [48, 24, 23, 22])
+PALETTE = [*GENERATOR[:-1], Block("head", "data", 260, 48)]
+VELOCITY = _blocks(
+    "x,condition first attend.0 attend.1 attend.2 up.0 up.1 last",
+    "data middle down down down up up data",
+    [69, 64, 64, 128, 128, 128, 64, 2],
+    [24, 24, 24, 12, 6, 12, 24, 24],
 )
+VELOCITY_SKIPS = [(2, 6), (3, 5)]
 COLORS = {"down": "#9CD3F2", "up": "#F3C46B", "middle": "#D9A8C4", "data": "#D9D9D9"}
 INK, GRAY, BLUE = "#444444", "#666666", "#0072B2"
 CNN_WORDS = [
@@ -68,13 +73,17 @@ UNET_WORDS = [
     "two convolutions 3×3",
     "input; output: convolution 1×1",
 ]
-
-
 QUARTER_WORDS = [
     "EfficientNet-Lite0: inverted residual blocks",
     "enlarging, convolutions 1×1 and 3×3",
     "convolution 1×1",
     "input; output: convolution 1×1",
+]
+VELOCITY_WORDS = [
+    "two convolutions 3×3, attention",
+    "enlarging, two convolutions 3×3",
+    "convolution 3×3",
+    "input; output: convolution 3×3",
 ]
 
 
@@ -125,6 +134,21 @@ def canvas(height):
     return fig, ax
 
 
+def sizes(ax, blocks, places):
+    """The resolution of each row, at the left."""
+    for size, y in {block.size: y for block, (_, y) in zip(blocks, places, strict=True)}.items():
+        ax.text(0.1, y, f"{size} × {size}", va="center", color=GRAY)
+
+
+def legend(ax, words, skips):
+    """What the colors mean, `words` in their order."""
+    colors = zip(COLORS.values(), words, strict=True)
+    handles = [Patch(facecolor=color, edgecolor=INK, label=text) for color, text in colors]
+    if skips:
+        handles.append(Line2D([], [], color=BLUE, linestyle="--", label="skip connection: concatenation"))
+    ax.legend(handles=handles, loc="lower left", ncols=2, frameon=False)
+
+
 def generator(blocks, words, height, skips=()):
     """The diagram of one generator; `words` explain the colors, in their order."""
     fig, ax = canvas(height)
@@ -132,41 +156,117 @@ def generator(blocks, words, height, skips=()):
     draw(ax, blocks, places, skips)
     ax.text(1.2, places[0][1], "L", ha="right", va="center")
     ax.text(8.7, places[-1][1], "ab", va="center")
-    for size, y in {block.size: y for block, (_, y) in zip(blocks, places, strict=True)}.items():
-        ax.text(0.1, y, f"{size} × {size}", va="center", color=GRAY)
-    colors = zip(COLORS.values(), words, strict=True)
-    handles = [Patch(facecolor=color, edgecolor=INK, label=text) for color, text in colors]
-    if skips:
-        handles.append(Line2D([], [], color=BLUE, linestyle="--", label="skip connection: concatenation"))
-    ax.legend(handles=handles, loc="lower left", ncols=2, frameon=False)
+    sizes(ax, blocks, places)
+    legend(ax, words, skips)
     return fig
 
 
 def gan():
-    """The conditional GAN: the generator above, the discriminator and its verdicts below."""
-    fig, ax = canvas(4.8)
-    ax.text(0.1, 4.62, "Generator: the U-Net")
-    places = valley(UNET, 0.6, 6.3, 4.3, 0.5)
-    draw(ax, UNET, places, SKIPS, tall=0.5)
-    (left, top), (right, _) = places[0], places[-1]
-    draw(ax, UNET[-1:], [(8.2, top)], tall=0.5)
-    ax.text(0.5, top, "L", ha="right", va="center")
-    ax.text(8.3, top, "real ab", va="center")
-    ax.text(6.4, top - 0.4, "generated ab", va="center")
-    arrow(ax, (6.5, top), (8.1, top), arrowstyle="<|-|>")
-    ax.text(7.3, top + 0.06, "λ · L1 loss", ha="center")
-    for x in (right, 8.2):
-        ax.plot([x, x, left], [top - 0.25, 1.65, 1.65], color=INK, linewidth=1)
-    ax.text(7.3, 1.71, "one or the other", ha="center")
-    arrow(ax, (left, top - 0.25), (left, 1.37))
+    """The conditional GAN: the generator above, the discriminator and its logits below."""
+    fig, ax = canvas(5.3)
+    ax.text(0.1, 5.12, "Generator: the U-Net that predicts at a quarter of the resolution")
+    places = valley(GENERATOR, 1.3, 6.3, 4.75, 0.65)
+    draw(ax, GENERATOR, places, QUARTER_SKIPS, tall=0.65)
+    sizes(ax, GENERATOR, places)
+    (left, top), (right, low) = places[0], places[-1]
+    real = [Block("ab", "data", 2, 192), Block("ab", "data", 2, 48)]
+    draw(ax, real, [(8.6, top), (8.0, low)], tall=0.65)
+    ax.text(1.2, top, "L", ha="right", va="center")
+    ax.text(8.5, top, "real ab", ha="right", va="center")
+    ax.text(8.5, (top + low) / 2, "averaged over 4 × 4", ha="right", va="center")
+    ax.text(6.4, low - 0.3, "predicted ab", va="center")
+    arrow(ax, (6.45, low), (7.85, low), arrowstyle="<|-|>")
+    ax.text(7.15, low + 0.06, "λ · L1 loss", ha="center")
+    for x in (right, 8.0):
+        ax.plot([x, x, left], [low - 0.2, 1.75, 1.75], color=INK, linewidth=1)
+    ax.text(7.15, 1.81, "one or the other", ha="center")
+    arrow(ax, (left, top - 0.25), (left, 1.36))
+    ax.text(left + 0.08, 1.5, "L averaged over 4 × 4", va="center")
 
-    ax.text(0.1, 0.12, "Discriminator: PatchGAN")
-    ax.text(0.5, 0.9, "L, ab", ha="right", va="center")
-    steps = [(left + 1.1 * i, 0.9) for i in range(len(DISCRIMINATOR))]
-    draw(ax, DISCRIMINATOR, steps, tall=0.5)
+    ax.text(0.1, 0.12, "Discriminator: PatchGAN (convolutions 4×4), at the resolution of the prediction")
+    ax.text(1.15, 0.95, "L, ab", ha="right", va="center")
+    steps = [(left + 1.3 * i, 0.95) for i in range(len(DISCRIMINATOR))]
+    draw(ax, DISCRIMINATOR, steps, tall=0.9)
     for block, (x, y) in zip(DISCRIMINATOR, steps, strict=True):
-        ax.text(x, y - 0.32, f"{block.size}×{block.size}", ha="center", va="top", color=GRAY)
-    ax.text(6.4, 0.9, "30 × 30 verdicts: is this patch\nof 70 × 70 px real or generated?", va="center")
+        ax.text(x, y - 0.3, f"{block.size} × {block.size}", ha="center", va="top", color=GRAY)
+    words = "22 × 22 logits: is this patch of\n16 × 16 real or predicted?\n(In the photo it has 64 × 64 px.)"
+    ax.text(5.6, 0.95, words, va="center")
+    return fig
+
+
+def palette():
+    """The palette: the quarter U-Net up to its logits, and what is made of them."""
+    fig, ax = canvas(4.8)
+    places = valley(PALETTE, 1.3, 6.1, 4.5, 0.8)
+    draw(ax, PALETTE, places, QUARTER_SKIPS, tall=0.8)
+    sizes(ax, PALETTE, places)
+    top, low = places[0][1], places[-1][1]
+    painted = [Block("mean", "data", 2, 48), Block("enlarged", "data", 2, 192)]
+    draw(ax, painted, [(7.7, low), (8.5, top)], tall=0.8)
+    arrow(ax, (6.36, low), (7.62, low))
+    ax.text(1.2, top, "L", ha="right", va="center")
+    ax.text(8.6, top, "ab", va="center")
+    ax.text(6.1, low - 0.3, "logits", ha="center", va="center")
+    ax.text(7.0, low + 0.06, "softmax, mean", ha="center")
+    ax.text(7.0, low - 0.08, "temperature,\nrebalancing", ha="center", va="top", color=GRAY)
+    ax.text(8.42, (top + low) / 2, "enlarged", ha="right", va="center")
+
+    bars = ax.inset_axes((3.5, 3.35, 2.9, 0.75), transform=ax.transData)  # a sketch: two humps, no network's numbers
+    chances = [1, 2, 4, 9, 14, 8, 4, 2, 3, 6, 10, 6, 3, 1]
+    bars.bar(range(len(chances)), chances, color=["#3D6FB6"] * 7 + ["#B5443C"] * 7)
+    bars.set(xticks=[], yticks=[], title="at each place: how likely is each of 260 colors?")
+    bars.title.set_fontsize(10)
+    bars.spines[["top", "left", "right"]].set_visible(False)
+    arrow(ax, (6.1, low + 0.45), (5.6, 3.3), linestyle=":")
+    legend(ax, QUARTER_WORDS, QUARTER_SKIPS)
+    return fig
+
+
+def flow():
+    """The flow: what the frozen U-Net hands over once, and the network that predicts the velocity at each step."""
+    fig, ax = canvas(6.1)
+    ax.text(0.1, 5.9, "Once for each photo: the trained U-Net, frozen")
+    top, bus, back = 5.1, 4.05, 1.4
+    blocks = [Block("L", "data", 1, 192), Block("features", "up", 64, 48), Block("predicted ab", "data", 2, 48)]
+    draw(ax, [*blocks, Block("ab", "data", 2, 192)], [(1.3, top), (3.6, top), (5.0, top), (8.2, top)], tall=0.9)
+    ax.text(1.2, top, "L", ha="right", va="center")
+    ax.text(8.3, top, "ab", va="center")
+    ax.text(2.4, top + 0.06, "U-Net", ha="center")
+    ax.text(6.6, top + 0.06, "enlarged", ha="center")
+    for x, words in ((1.3, "192 × 192"), (3.6, "features\n48 × 48"), (5.0, "predicted ab\n48 × 48")):
+        ax.text(x, top - 0.27 - 0.2 * (x == 1.3), words, ha="center", va="top", color=GRAY)
+        ax.plot([x, x, 1.3], [top - 0.68, bus, bus], color=INK, linewidth=1)
+    ax.text(2.45, bus + 0.06, "averaged to 24 × 24", ha="center")
+    arrow(ax, (1.3, bus), (1.3, 3.4))
+    ax.text(1.4, 3.72, "condition: 1 + 64 + 2 channels", va="center")
+
+    places = valley(VELOCITY, 1.3, 6.9, 3.1, 1.2)
+    draw(ax, VELOCITY, places, VELOCITY_SKIPS, tall=1.2)
+    sizes(ax, VELOCITY, places)
+    low = places[0][1]
+    ax.text(
+        4.5, low + 0.1, "time t, as 64 sines and cosines,\nscales and shifts blue and orange", ha="center", color=GRAY
+    )
+    draw(ax, [Block("x", "data", 2, 24)], [(8.2, low)], tall=1.2)
+    arrow(ax, (7.05, low), (8.05, low))
+    ax.text(7.55, low + 0.06, "x + v / 40", ha="center")
+    ax.text(6.9, low - 0.24, "velocity v", ha="center", va="top")
+    ax.text(8.4, low, "x", va="center")
+    arrow(ax, (8.2, low + 0.38), (8.2, top - 0.42))
+    ax.text(
+        8.1,
+        (low + top) / 2,
+        "after 40 steps: times the residual's\nstandard deviation, enlarged, added",
+        ha="right",
+        va="center",
+    )
+    ax.plot([8.2, 8.2, 1.3], [low - 0.2, back, back], color=INK, linewidth=1)
+    arrow(ax, (1.3, back), (1.3, low - 0.18))
+    ax.text(1.4, low - 0.32, "x, condition", va="center")
+    ax.text(1.4, back + 0.14, "x: noise at first", va="center")
+    ax.text(7.0, back + 0.06, "40 times", ha="center")
+    ax.text(0.1, 1.08, "At each step: the network that predicts the velocity")
+    legend(ax, VELOCITY_WORDS, VELOCITY_SKIPS)
     return fig
 
 
@@ -174,9 +274,11 @@ def main(folder):
     """Write the diagrams into `folder`, a Path."""
     figures = {
         "encoder_decoder": generator(ENCODER_DECODER, CNN_WORDS, 4.6),
-        "unet": generator(UNET, UNET_WORDS, 5.3, SKIPS),
+        "unet": generator(UNET, UNET_WORDS, 5.3, UNET_SKIPS),
         "quarter_unet": generator(QUARTER, QUARTER_WORDS, 5.3, QUARTER_SKIPS),
         "cgan": gan(),
+        "palette": palette(),
+        "flow": flow(),
     }
     with plt.rc_context({"svg.hashsalt": "g2g"}):  # the same bytes each time
         for name, fig in figures.items():

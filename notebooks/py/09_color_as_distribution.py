@@ -67,6 +67,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from IPython.display import SVG
 from torch import nn
 
 from g2g import figures, lab, palette
@@ -192,8 +193,15 @@ pd.DataFrame(rows, ["fraction of the pixels", "weight of a mistake"]).T
 # ## 9.5 Another head for the U-Net
 #
 # Only the last layer changes: at each point of the quarter-size grid there are now 260 logits in place of two numbers. The
-# other weights start as those of the trained U-Net. The loss is the cross-entropy between the soft target $y$ and the
-# softmax $\hat p$ of the logits, with each bin counted by its weight: $-\sum_q w_q\, y_q \log \hat p_q$, averaged over pixels.
+# other weights start as those of the trained U-Net. (Channels in bold; sizes for a photo of 192 px. The bars are a sketch,
+# and the two parameters under the arrow are the subject of section 9.6.)
+
+# %%
+SVG(filename=str(repo_root() / "docs/networks/palette.svg"))
+
+# %% [markdown]
+# The loss is the cross-entropy between the soft target $y$ and the softmax $\hat p$ of the logits, with each bin counted by
+# its weight: $-\sum_q w_q\, y_q \log \hat p_q$, averaged over pixels.
 
 # %%
 unet, *_ = pretrained_model("unet")

@@ -14,11 +14,12 @@
 # ---
 
 # %% [markdown]
-# # Solutions 1 · Preparing the data
+# # Solutions 1 · What a model sees, and what it predicts
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/01_solutions.ipynb)
 #
-# Answers to the exercises of notebook 01. Try them yourself first; each takes a few lines.
+#
+# Answers to the exercises of [chapter 1](../01_data_prep.ipynb). Try them yourself first; each takes a few lines.
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -47,7 +48,9 @@ from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 
 # %%
+import contextlib
 import dataclasses
+import io
 import tempfile
 from unittest import mock
 
@@ -57,79 +60,102 @@ from PIL import Image
 
 from g2g import evaluation, figures, lab, metrics
 from g2g.data import prepare
-from g2g.photos import gallery_photos
+from g2g.photos import gallery_photo
 
-# %% [markdown]
-# (The photographs are those of [data/gallery](../../data/gallery/README.md), with authors and licenses there, recolored.)
-
-# %%
 photos = prepare(profile)
-gallery = np.stack(gallery_photos(photos.size))
-L, ab = lab.photos_to_lab(gallery)
 
 # %% [markdown]
 # ## 1. The other divisor
+#
+# > *Compute the validation MAE of gray and of the best constant as if ab had been divided by 128. By how many percent does
+# > the constant beat gray with either divisor?*
 
 # %%
 best = evaluation.best_constant(photos)
 models = {"gray": evaluation.gray(), "constant": evaluation.constant(best)}
-maes = {name: evaluation.score(f, photos, "valid", show=False)["mae"].mean() for name, f in models.items()}
+maes = {name: evaluation.score(model, photos, "valid", show=False)["mae"].mean() for name, model in models.items()}
 for divisor in (110, 128):
-    gray, constant = (maes[name] * 110 / divisor for name in models)
-    print(f"ab/{divisor}: gray {gray:.4f}, constant {constant:.4f}, which is {1 - constant / gray:+.1%} better")
+    gray, constant = (mae * 110 / divisor for mae in maes.values())
+    print(f"divided by {divisor}: gray {gray:.4f}, constant {constant:.4f}, lower by {1 - constant / gray:.1%}")
 
 # %% [markdown]
-# Every error shrinks by the same factor, 0.86, so *ratios* survive and *differences* do not. An MAE from a
-# paper that divides by 128 looks 14% better at once, with the same pictures. Compare two papers by
-# their error as a share of gray's, if they report gray's.
+# Dividing by 128 makes every error smaller by the same factor, 110/128 = 0.86. The percentage is a ratio of two errors, so
+# it stays as it is, while the difference between the two errors shrinks. A paper that divides by 128 reports an MAE that is
+# 14% lower for exactly the same pictures. Two papers should therefore be compared by their errors as a fraction of gray's,
+# which is possible only if both report the error of gray.
 #
 # ## 2. How coarse may color be?
+#
+# > *Shrink ab by 2, 4, 8, 16 and 32, put it under the full L\*, and measure the mean CIEDE2000 to the original. Where do
+# > you begin to see it?*
+#
+# The photographs are the fig and the meadow of [data/gallery](../../data/gallery/README.md) (by Trevor "Freespace" and Aitzol
+# Berasategi, CC BY 4.0, recolored). We measure both and show the fig.
 
 # %%
+L, ab = lab.photos_to_lab(np.stack([gallery_photo(name, 320) for name in ("fig", "meadow")]))
 ground_truth = lab.denormalize(L, ab)
-shown = {"ground truth": lab.lab_to_rgb(ground_truth)[0]}
+shown = {"photo": lab.lab_to_rgb(ground_truth)[0]}
 for factor in (2, 4, 8, 16, 32):
-    coarse = F.interpolate(F.interpolate(ab, scale_factor=1 / factor, mode="area"), L.shape[2:], mode="bilinear")
-    rgb = lab.to_rgb(L, coarse)
-    distance = metrics.delta_e(lab.rgb_to_lab(rgb), ground_truth).mean()
-    shown[f"1/{factor}\nΔE {distance:.1f}"] = rgb[0]
+    small = F.interpolate(ab, scale_factor=1 / factor, mode="area")
+    rgb = lab.to_rgb(L, F.interpolate(small, size=L.shape[2:], mode="bilinear"))
+    difference = metrics.delta_e(lab.rgb_to_lab(rgb), ground_truth).mean()
+    shown[f"1/{factor}, ΔE {difference:.1f}"] = rgb[0]
 
 # %%
-figures.image_row(shown.values(), shown)
+figures.image_row(list(shown.values())[:3], list(shown)[:3])
+
+# %%
+figures.image_row(list(shown.values())[3:], list(shown)[3:])
 
 # %% [markdown]
-# The number climbs at once, the eye is slower: two uniform patches side by side differ visibly from ΔE 1
-# on, but most of this error sits at outlines, where a sharp L\* hides that the color beside it is a pixel
-# off. What counts is how many color pixels are left rather than the factor: at 256 px an eighth of the
-# width still leaves 32 × 32 of them. It is why skip connections matter less for color than for outlines,
-# and why some colorizers predict ab at a quarter of the size.
+# Look at the rim of the plate, where two strong colors meet. <!-- look: from which factor on is the loss of detail visible? -->
+#
+# The number rises from the first step on, but the eye notices later. Two uniform patches side by side look different from a ΔE
+# of about 1 on. Here most of the difference is concentrated at edges, where the sharp L\* hides that the color next to it is
+# a few pixels off. What matters is how many color pixels are left rather than the factor: an eighth of 320 px still
+# leaves 40 × 40 of them. This is why a colorization model may predict ab at a quarter of the resolution, as that of chapter 3 does.
 #
 # ## 3. A folder of trouble
 #
-# Three things are wrong in `train/`, and one of its photos is also in `test/`. The cache goes into the
-# temporary folder too (`G2G_CACHE`), so nothing is left behind.
+# > *Write some photos into a temporary folder, add a truncated JPEG, a text file called `photo.jpg` and a copy of a photo
+# > under another name, and prepare it. Does the manifest tell the whole story?*
+#
+# We make two copies: one of a test photo, put among the training photos, and one of a training photo. (The gallery serves
+# as our photos.)
 
 # %%
 def fill(folder):
-    for i, photo in enumerate(gallery[:7]):
-        place = folder / ("train" if i < 5 else "test")
-        place.mkdir(exist_ok=True)
-        Image.fromarray(photo).save(place / f"{i}.png")
-    whole = (folder / "train" / "0.png").read_bytes()
-    (folder / "train" / "truncated.png").write_bytes(whole[:len(whole) // 2])
-    (folder / "train" / "text.jpg").write_text("This is no photo.")
-    (folder / "train" / "empty.jpg").touch()
-    (folder / "train" / "copy.png").write_bytes((folder / "test" / "5.png").read_bytes())
+    splits = {"train": ("dandelion", "dogs", "fig", "meadow", "mountains"), "test": ("room", "stream", "sunset")}
+    for split, names in splits.items():
+        (folder / split).mkdir(parents=True)
+        for name in names:
+            Image.fromarray(gallery_photo(name, 128)).save(folder / split / f"{name}.jpg")
+    train, whole = folder / "train", (folder / "train" / "dogs.jpg").read_bytes()
+    (train / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (train / "photo.jpg").write_text("This is not a photo.")
+    shutil.copy(folder / "test" / "room.jpg", train / "room-2.jpg")
+    shutil.copy(train / "fig.jpg", train / "fig-2.jpg")
+
+
+# %% [markdown]
+# The prepared arrays go into the temporary folder, too (`G2G_CACHE`), so that nothing is left behind.
 
 # %%
 with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, G2G_CACHE=f"{folder}/cache"):
-    (Path(folder) / "photos").mkdir()
     fill(Path(folder) / "photos")
     own = dataclasses.replace(profile, source="folder", data_dir=Path(folder) / "photos")
-    manifest = prepare(own, progress=False).manifest
+    with contextlib.redirect_stdout(io.StringIO()):  # it would print the folder's name
+        manifest = prepare(own, progress=False).manifest
 manifest[["file", "split", "chroma", "skipped"]]
 
 # %% [markdown]
-# Each file that was found has a row, and the last column says why it was not used. The copy is left out of
-# *training*, never out of the test set. What the manifest cannot tell: files without a photo's suffix are
-# not looked at, and a copy that was saved anew (other bytes, same picture) is not recognized.
+# Nearly the whole story. Every file that was found has a row, and the last column says why it is not used. The copy of the
+# test photo is left out of *training* and never out of the test set, because a model must not be tested on photos that it
+# has learned from. One photo became a validation photo, because the folder has none.
+#
+# Three things are missing. The copy of a training photo stays in: it harms no score, but that photo counts twice, and no
+# column says so. A photo that was saved again as another JPEG has other bytes and is not recognized as a copy. And files
+# without the suffix of a photo are not looked at, so they have no row.
+#
+# Back to [chapter 1](../01_data_prep.ipynb) · Next: [chapter 2](../02_cnn_baseline.ipynb)

@@ -14,12 +14,13 @@
 # ---
 
 # %% [markdown]
-# # 3 · Solutions: the U-Net
+# # Solutions 3 · A pretrained U-Net: features and resolution
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/03_solutions.ipynb)
 #
-# One way through the exercises of notebook 03. It uses the trained U-Net (and trains it if there is none). In the
-# `smoke` profile the code runs within a minute or so and its numbers mean nothing.
+#
+# Answers to the exercises of [chapter 3](../03_unet_finetune.ipynb). The first one looks at the published U-Net; the trainings
+# of the other two are short and use photos of 64 px, as the study of section 3.6 did. In `smoke` their numbers mean nothing.
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -55,7 +56,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from g2g import runs
+from g2g import evaluation
 from g2g.data import batches, dataloaders, prepare
 from g2g.models import predict, unet
 from g2g.profiles import get_recipe
@@ -65,115 +66,124 @@ from g2g.training import TrainingDiverged, get_device
 # %%
 SEED = 42
 DEVICE = get_device()
-STEPS = 8 if profile.name == "smoke" else 100  # of each training in exercises 2 and 3
-BATCH = 4 if profile.name == "smoke" else 16
-
-# %% [markdown]
-# The trained U-Net. If there is none yet, it is trained now.
-
-# %%
-photos = prepare(profile)
+STEPS = 8 if profile.name == "smoke" else 200  # of each training
+photos, small = prepare(profile), prepare(replace(profile, size=64))
 recipe = get_recipe("unet", profile)
-run = load_or_train("unet", profile, recipe=recipe, photos=photos)
-print("run:", run.id)
 
 # %% [markdown]
-# ## 1 · Which skip matters?
+# ## 1. Which skip matters?
 #
-# The network of notebook 03 with the weights that lie in the repository, its switch, and a mean over all validation
-# photos.
+# > *Switch the skips off one at a time for all validation photos and compare the L1 with gray's. Which one would you keep, if
+# > you could keep only one?*
+#
+# A skip that is off carries only the mean of each channel, so it still says *what* is in the photo and no longer *where*. The
+# library's U-Net has a method `features` that hands over the skips, the finest first. We replace it.
 
 # %%
 model, _, sentence = pretrained_model("unet")
+model, features = model.to(DEVICE), model.features
 print(sentence)
 
 
-every = model.features  # the library's: L to the skips, the finest first, and the deepest features
-
-
-def predict_without(L, off):
-    """ab for L; the skips whose numbers are in `off`, from the deepest up, carry only the mean of each channel."""
+def without(off):
+    """The U-Net whose skips with the numbers in `off` carry only means; 1 is the finest, 3 the coarsest."""
     def with_means(L):
-        skips, deepest = every(L)
-        for number in off:
-            skip = skips[-1 - number]
-            skips[-1 - number] = skip.mean((2, 3), keepdim=True).expand_as(skip)
+        skips, deepest = features(L)
+        for i in off:
+            skips[i - 1] = skips[i - 1].mean((2, 3), keepdim=True).expand_as(skips[i - 1])
         return skips, deepest
 
     model.features = with_means
-    return model(L)
+    return model
 
 
 # %%
-def valid_l1(off):
+def valid_l1(network):
     """Mean L1 over all validation photos."""
-    losses = [F.l1_loss(predict(lambda x: predict_without(x, off), L), ab).item() * len(L) for L, ab in batches(photos.valid)]
-    return sum(losses) / len(photos.valid)
+    sums = [F.l1_loss(predict(network, L), ab).item() * len(L) for L, ab in batches(photos.valid)]
+    return sum(sums) / len(photos.valid)
 
 
 # %% [markdown]
-# Each skip off alone, and each on alone.
+# Each skip off alone, and each on alone. The stride says how many pixels of the photo one cell of its grid stands for.
 
 # %%
-rows = {"all skips": valid_l1(()), "gray": run.record["gray_valid_loss"]}
-for i in range(3):
-    rows[f"without skip {i + 1}"] = valid_l1({i})
-    rows[f"only skip {i + 1}"] = valid_l1({0, 1, 2} - {i})
-pd.Series(rows).to_frame("L1").round(4)
+print(f"all skips {valid_l1(without(())):.4f}, no skips {valid_l1(without({1, 2, 3})):.4f}")
+print(f"gray      {valid_l1(evaluation.gray()):.4f}")
+each = {f"stride {2 ** (i + 1)}": (valid_l1(without({i})), valid_l1(without({1, 2, 3} - {i}))) for i in (1, 2, 3)}
+pd.DataFrame(each, ["without this skip", "with this one alone"]).T.round(4)
 
 # %% [markdown]
-# "Without" and "only" need not name the same winner: what one skip brings, its neighbor may bring as well. On the quoted
-# run's validation photos they agree on the third, the finest, which has the resolution of the answer: without it L1 rises
-# from 0.0749 to 0.0792, and with it alone L1 is 0.0776. (A network that was trained with only one skip would do better
-# than ours with the others cut off.)
+# The skip to keep is the one with the lowest L1 in the last column. The two columns need not name the same skip, since its
+# neighbor may carry part of what one skip brings.
 #
-# ## 2 · The report's three learning rates
+# <!-- look: which skip is it in either column? (the previous run: the finest in both) -->
 #
-# Three edited recipes, short ones, make three runs with names of their own.
+# A network that had been *trained* with a single skip would do better than ours with the others cut off, as section 3.6
+# explains.
+#
+# ## 2. The report's three learning rates
+#
+# > *Train one epoch each at 0.01, 0.001 and 0.0001 with a constant schedule. Which ends lowest? Does it agree with `lr_find`?*
+#
+# Our epoch is short. The field `frozen_epochs`, which freezes the encoder in the last epochs, must be 0 for it, or the encoder
+# would be frozen all the time.
 
 # %%
 rows = {}
 for lr in (1e-2, 1e-3, 1e-4):
-    tried = replace(recipe, lr=lr, epochs=1, steps_per_epoch=STEPS, schedule="constant")
+    tried = replace(recipe, lr=lr, epochs=1, steps_per_epoch=STEPS, schedule="constant", frozen_epochs=0)
     try:
-        rows[lr] = load_or_train("unet", profile, recipe=tried, photos=photos).record
-    except TrainingDiverged as error:  # NaN: that, too, is an answer
-        print(f"lr {lr:g}: {error}")
+        record = load_or_train("unet", profile, recipe=tried, photos=small).record
+        rows[lr] = record["best_valid_loss"], record["gray_valid_loss"]
+    except TrainingDiverged as error:  # that, too, is an answer
+        print(f"learning rate {lr:g}: {error}")
 
 # %%
-pd.DataFrame(rows, ["run", "best_valid_loss", "gray_valid_loss"]).T.rename_axis("lr")
+pd.DataFrame(rows, ["validation L1", "gray"]).T.rename_axis("learning rate").round(4)
 
 # %% [markdown]
-# In so short a training 0.001 gets furthest: in profile `cpu` to 0.0797, against 0.0827 with 0.0001, which is too slow,
-# and 0.0834 with 0.01, hardly the rate that "avoids irregularities". That does not make 0.0001 a bad choice for **20** epochs: a learning
-# rate is always one for a length of training. All three are listed by `runs.list_runs(profile)`.
+# <!-- look: which rate ends lowest, and does it lie where the curve of section 3.5 falls? -->
 #
-# ## 3 · Is the encoder worth training?
+# After so few steps a low rate is at a disadvantage, because it has hardly moved. The best learning rate therefore depends on
+# how long one trains: the report's 0.0001 may be a good choice for its 20 epochs and still come last here.
+#
+# ## 3. Is the encoder worth training?
+#
+# > *Freeze it and train the decoder alone for the same steps. In `class` or `report`, do it with ImageNet weights and with
+# > random ones: four cases.*
+#
+# The steps are so few that all four can be done in every profile. Each case sees the same photos in the same order.
 
 # %%
 def train(frozen, weights):
-    """L1 of the last quarter of STEPS steps; `frozen`: the encoder stays as it is."""
+    """The mean training L1 over the last quarter of the steps."""
     torch.manual_seed(SEED)
-    net = unet(recipe.resolution, recipe.encoder, weights, photos.size).to(DEVICE)
+    net = unet(recipe.resolution, recipe.encoder, weights, small.size).to(DEVICE)
     net.encoder.requires_grad_(not frozen)
-    opt = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-3)
-    dls, losses = dataloaders(photos, BATCH, seed=SEED, device=DEVICE), []
+    optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-3)
+    dls, losses = dataloaders(small, 16, seed=SEED, device=DEVICE), []
     for L, ab in islice(chain.from_iterable(repeat(dls.train)), STEPS):
         loss = F.l1_loss(net(L), ab)
-        opt.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        opt.step()
+        optimizer.step()
         losses.append(loss.item())
     return sum(losses[-STEPS // 4:]) / len(losses[-STEPS // 4:])
 
 
 # %%
-choices = dict.fromkeys([recipe.weights, None])  # ImageNet and random, or random alone
-rows = {f"{w or 'random'} encoder, {'frozen' if f else 'trained'}": train(f, w) for w in choices for f in (True, False)}
-pd.Series(rows).to_frame("training L1").round(4)
+weights = {"ImageNet": recipe.weights, "random": None}
+rows = {name: [train(frozen, start) for frozen in (True, False)] for name, start in weights.items()}
+pd.DataFrame(rows, ["encoder frozen", "encoder trained"]).T.rename_axis("weights of the encoder").round(4)
 
 # %% [markdown]
-# What ImageNet's weights bring is larger than what freezing takes: in profile `cpu`, 100 steps of 16 photos and one seed,
-# the loss is 0.0795 frozen and 0.0801 trained, against 0.0827 and 0.0824 from random weights. The features are good as they
-# are, and so few steps hardly improve them. A subtlety: freezing weights does not freeze the means and variances of the encoder's batch norm, which still follow
-# our photos in training mode; and they should, since L is not scaled as ImageNet's photos were.
+# Compare the rows first and the columns second: is more gained by pretraining the encoder, or by training it on?
+#
+# <!-- look: the gap between the rows, and the sign of the gap between the columns -->
+#
+# One detail matters when you freeze an encoder. Without gradients its weights stay as they are, but the means and variances of
+# its batch norm still follow our photos as long as the network is in training mode. Here that helps, since $L$ is not scaled
+# as ImageNet's photos were. Where they must not move either, put the layers in `eval()`; chapter 4 does so.
+#
+# Back to [chapter 3](../03_unet_finetune.ipynb) · Next: [chapter 4](../04_cgan.ipynb)

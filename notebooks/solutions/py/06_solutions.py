@@ -18,7 +18,9 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/06_solutions.ipynb)
 #
-# Answers to the exercises of notebook 06.
+#
+# Answers to the exercises of [chapter 6](../06_qualitative_grids.ipynb), with the published models and three photographs of
+# [data/gallery](../../data/gallery/README.md) (authors and licenses there; cut and recolored here).
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -52,86 +54,103 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from g2g import figures, lab
-from g2g.data import prepare
 from g2g.models import predict
-from g2g.runs import load_or_train
-from g2g.training import get_device
-from g2g.photos import gallery_photos
+from g2g.photos import gallery_photo, gallery_photos
+from g2g.runs import pretrained_model
 
-photos = prepare(profile)
-models = {stage: load_or_train(stage, profile, photos=photos).model(device=get_device())
-          for stage in ("cnn", "unet")}
-gallery = np.stack(gallery_photos(photos.size))  # of data/gallery: authors and licenses there, recolored here
-L, ab = lab.photos_to_lab(gallery)
+models = {name: pretrained_model(name)[0] for name in ("cnn", "unet")}
+_, size, sentence = pretrained_model("unet")
+print(sentence)
+
+# %%
+L, _ = lab.photos_to_lab(np.stack(gallery_photos(size)))  # all eight, to measure
+shown = np.stack([gallery_photo(name, size) for name in ("dogs", "fig", "stream")])  # three, to look at
+L_shown, ab_shown = lab.photos_to_lab(shown)
 
 # %% [markdown]
 # ## 1. Left or right?
 #
-# Mirror, color, mirror back, and compare with the coloring of the photo as it is.
+# > *Mirror L, color it, mirror the prediction back. Is it the same coloring?*
 
 # %%
 def mirrored(model, L):
     return predict(model, L.flip(-1)).flip(-1)
 
-differ = {stage: lab.AB_SCALE * (mirrored(m, L) - predict(m, L)).abs().mean().item()
-          for stage, m in models.items()}
-print("mean difference in CIE units:", {stage: round(value, 2) for stage, value in differ.items()})
+
+for name, model in models.items():
+    difference = 110 * (mirrored(model, L) - predict(model, L)).abs().mean()
+    print(f"{figures.title(name)}: the two predictions differ by {difference:.2f} CIE units on average")
 
 # %%
-plain = lab.to_rgb(L[:3], predict(models["unet"], L[:3]))
-turned = lab.to_rgb(L[:3], mirrored(models["unet"], L[:3]))
-figures.qualitative_grid({"as it is": plain, "mirrored, and back": turned, "truth": gallery[:3]})
+plain = predict(models["unet"], L_shown)
+colorings = {"as it is": plain, "mirrored, and back": mirrored(models["unet"], L_shown), "ground truth": ab_shown}
+figures.qualitative_grid({name: lab.to_rgb(L_shown, colors) for name, colors in colorings.items()})
 
 # %% [markdown]
-# Not the same. A convolution treats all *places* alike, but its kernel is not symmetric, so left and right are
-# different to it. Training mirrors half of the photos at random, which teaches symmetry from examples. How well it is
-# learned depends on how long the training lasts. A remedy that costs twice the time: color both and average.
+# No. A convolution treats all *places* alike, but its kernels are not symmetric, so a left edge and a right edge are different
+# things to it. In training half of the photos are mirrored at random, which teaches symmetry by examples and never
+# perfectly.
+#
+# <!-- look: where do the two colorings of the U-Net differ? -->
+#
+# The remedy takes twice the time: predict both and average. `colorize` does so, and the test scores have a row for it.
 #
 # ## 2. How many pairs?
 #
-# A class plays $n$ pairs against a model that fools with 32.3%. It can tell the model from the ideal if the
-# test against 50% comes out below 0.05. How often does it?
+# > *How many pairs must a class play to tell a model of 32.3% from 50%, if 80% of such classes are to succeed?*
+#
+# A class that plays $n$ pairs succeeds if its result differs from 50% with a p-value below 0.05. We simulate 4,000 classes for
+# each $n$.
 
 # %%
 def power(n, rate=0.323):
-    """Share of classes, playing n pairs, that can tell `rate` from 50%."""
-    tells = np.array([binomtest(k, n).pvalue < 0.05 for k in range(n + 1)])
+    """The fraction of classes, playing n pairs each, that can tell `rate` from 50%."""
+    succeeds = np.array([binomtest(k, n).pvalue < 0.05 for k in range(n + 1)])
     fooled = np.random.default_rng(42).binomial(n, rate, 4000)
-    return tells[fooled].mean()
+    return succeeds[fooled].mean()
 
-sizes = (10, 20, 40, 60, 80, 100)
-powers = pd.Series({n: power(n) for n in sizes}, name="can tell").rename_axis("pairs")
+
+powers = pd.Series({n: power(n) for n in (12, 24, 36, 48, 60, 72, 84)}, name="succeed").rename_axis("pairs")
 powers.to_frame().T.map("{:.0%}".format)
 
 # %% [markdown]
-# Ten pairs tell next to nothing; some 60 to 80 are needed: eight students with ten pairs each. To tell
-# Palette's 47.8% from 50% would take thousands.
+# The 12 pairs of one player tell next to nothing. With 72 pairs, of six players, more than 80% of the classes succeed. The number
+# grows with the inverse square of the difference: to tell Palette's 47.8% from 50%, about four thousand pairs are needed.
 #
 # ## 3. Darker
 #
-# Lower L\* by 20 and color again. To compare colors and not lightness, show both answers on the original L.
+# > *Lower L\* by 20 before coloring. Do the colors stay?*
+#
+# To compare colors and not lightness, the last column shows the new colors on the old L.
 
 # %%
-darker = (L[:3] - 20 / 50).clamp(-1, 1)
-answer = predict(models["unet"], darker)
-figures.qualitative_grid({"as it is": plain, "darker": lab.to_rgb(darker, answer),
-                          "its colors, old lightness": lab.to_rgb(L[:3], answer)})
+darker = (L_shown - 20 / 50).clamp(-1, 1)
+from_darker = predict(models["unet"], darker)
+columns = {"as it is": (L_shown, plain), "darker": (darker, from_darker), "its colors, old L": (L_shown, from_darker)}
+figures.qualitative_grid({name: lab.to_rgb(*planes) for name, planes in columns.items()})
 
 # %%
-change = lab.AB_SCALE * (answer - predict(models["unet"], L[:3])).abs().mean()
-print(f"ab changes by {change:.1f} CIE units on average; the photos' own ab are "
-      f"{lab.AB_SCALE * ab[:3].abs().mean():.1f} from gray")
+change, strength = (110 * colors.abs().mean() for colors in (from_darker - plain, plain))
+print(f"ab changes by {change:.1f} CIE units on average; the prediction itself is {strength:.1f} away from gray")
 
 # %% [markdown]
-# The things in the picture are the same, and their colors change. The model judges a surface by its
-# brightness too, so exposure, fading and the film's sensitivity all leak into the colors: old films saw blue
-# as bright and red as dark. Night scenes are rare among the training photos, so there it guesses blindly.
+# The things in the picture are the same, and yet their colors change. Compare the two printed numbers to see by how much.
+#
+# <!-- look: which thing changes most, and in which direction? -->
+#
+# The model judges a surface by its brightness, too. Exposure, fading and the sensitivity of the film therefore all have an
+# influence on the colors: old films recorded blue as bright and red as dark (section 7.5).
 #
 # ## 4. Reading
 #
-# All measures that compare with the *one* true picture (MAE, PSNR, SSIM, CIEDE2000, and to a degree LPIPS)
-# rank a sampling model too low: a red car where the truth was blue costs twice the saturation, while the gray
-# compromise costs it once. Averaged over its samples, a sampler's MAE is never lower than that of the *mean* of these
-# samples (the triangle inequality); if it samples the truth's own distribution, their median is at least as good as
-# that mean.
-# Colorfulness, histograms and people do not have that bias.
+# > *Palette draws one of many possible colorings. Which measures of chapter 5 rank it too low, and why?*
+#
+# All measures that compare with the *one* ground truth: MAE, PSNR, SSIM, CIEDE2000, and to a degree LPIPS. A red car where the
+# ground truth is blue has an error about twice as large as a gray car, although it is the better picture.
+#
+# One can say more about MAE. The mean error of a model's draws is never lower than the error of the *mean* of these draws (by the
+# triangle inequality), so a model that draws loses to its own average, even if it draws from the true distribution.
+#
+# Colorfulness and people do not compare with the one ground truth, so they do not have this bias.
+#
+# Back to [chapter 6](../06_qualitative_grids.ipynb) · Next: [chapter 7](../07_your_photos.ipynb)

@@ -18,7 +18,9 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/07_solutions.ipynb)
 #
-# Answers to the exercises of notebook 07, on the gallery and on a photograph that comes with scikit-learn.
+#
+# Answers to the exercises of [chapter 7](../07_your_photos.ipynb), with the model that `colorize` takes by default and the
+# photographs of [data/gallery](../../data/gallery/README.md) (authors and licenses there; recolored here). Nothing is trained.
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -53,113 +55,134 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from g2g import figures, lab, metrics, sources
-from g2g.colorize import colorize, guided_filter
-from g2g.data import prepare
-from g2g.photos import read_photo
-from g2g.runs import load_or_train
-from g2g.training import get_device
-from g2g.colorize import colorize_all
-from g2g.photos import gallery_photos
+from g2g import figures, lab, metrics
+from g2g.colorize import colorize, colorize_all, guided_filter
+from g2g.photos import gallery_photos, read_photo
+from g2g.runs import pretrained_model
 
-# %%
-path = next(item.path for item in sources.bundled(profile)[1] if item.path.stem == "flower")
-photo = read_photo(path)[0]
-L, ab = lab.photos_to_lab(np.asarray(photo)[None])
-run = load_or_train("unet", profile, photos=prepare(profile))
-net = run.model(device=get_device())
+model, size, sentence = pretrained_model()
+print(sentence)
 
 # %% [markdown]
 # ## 1. How small?
 #
-# The error needs the truth, so this works with photos that were in color: those of
-# [data/gallery](../../data/gallery/README.md) (authors and licenses there; recolored here).
+# > *Measure the error of each gallery photo, its color predicted at 64, 128, 256 and 512 px. Do they agree on a size?*
 
 # %%
-def error(picture, truth):
+def error(picture, photograph):
     """MAE of normalized ab."""
-    _, answer = lab.photos_to_lab(np.asarray(picture)[None])
-    _, ab = lab.photos_to_lab(np.asarray(truth)[None])
-    return (answer - ab).abs().mean().item()
+    planes = [lab.photos_to_lab(np.asarray(x)[None])[1] for x in (picture, photograph)]
+    return metrics.mae_ab(*planes).item()
 
 
 # %%
-gallery = gallery_photos(512)
 names = [path.stem for path in sorted((ROOT / "data" / "gallery").glob("*.jpg"))]
-answers = {f"{size} px": colorize_all(gallery, net, size) for size in (64, 128, 256, 512)}
-answers["gray"] = colorize_all(gallery, net, profile.size, saturation=0)
-errors = pd.DataFrame({at: [error(*pair) for pair in zip(pictures, gallery)] for at, pictures in answers.items()}, names)
-print(f"trained at {profile.size} px")
+photographs = gallery_photos(400)
+by_size = {f"{side} px": colorize_all(photographs, model, side) for side in (64, 128, 256, 512)}
+by_size["gray"] = colorize_all(photographs, model, size, saturation=0)
+errors = {side: list(map(error, pictures, photographs)) for side, pictures in by_size.items()}
+errors = pd.DataFrame(errors, names)
 errors.round(4)
 
+# %%
+print("lowest error at", errors.drop(columns="gray").idxmin(axis=1).value_counts().to_dict())
+print("mean over the photographs", errors.mean().round(4).to_dict())
+
 # %% [markdown]
-# And the lowest error of each:
+# The mountains at the four sizes:
 
 # %%
-print(errors.drop(columns="gray").idxmin(axis=1).value_counts().to_dict())
-figures.image_row([pictures[4] for pictures in answers.values()], list(answers))
+figures.image_row([by_size[f"{side} px"][names.index("mountains")] for side in (64, 128, 256, 512)], list(by_size)[:4])
 
 # %% [markdown]
-# A model knows objects at the size that they had in training. On many more pixels each thing is larger than any it has
-# seen; on far fewer it sees too little. Still the photos do not agree: with the quoted U-Net four of the eight are nearest
-# to the truth at 256 px, twice the size of training, and two at 128. Eight photos are an anecdote, too, if a longer one.
-# The table of notebook 07 has 375, of the cGAN, and there 128 px is best.
+# A network knows things at the size that they had in training, which the sentence above names. On many more pixels each thing is
+# larger than any that it has seen, and on far fewer it sees too little.
+#
+# <!-- look: do the photos agree? Which size wins most often, which by the mean? What does 512 px look like? -->
+#
+# Eight photographs are an anecdote. Before you change a setting on such grounds, repeat the comparison on the validation photos.
 #
 # ## 2. The window
+#
+# > *Give `guided_filter` other radii and `eps`, starting from the true small ab. When is a large window bad?*
+#
+# The fig, its true color reduced to 64 px and enlarged again by lines:
 
 # %%
+photo = read_photo(ROOT / "data" / "gallery" / "fig.jpg")[0].convert("RGB")
+L, ab = lab.photos_to_lab(np.asarray(photo)[None])
+
+
 def enlarged(radius, eps, side=64):
-    few = F.interpolate(torch.cat([L, ab], 1), scale_factor=side / min(L.shape[2:]), mode="bilinear", antialias=True)
+    planes = torch.cat([L, ab], dim=1)
+    few = F.interpolate(planes, scale_factor=side / min(L.shape[2:]), mode="bilinear", antialias=True)
     lines = guided_filter(few[:, :1], few[:, 1:], radius, eps)
     slope, offset = (F.interpolate(x, size=L.shape[2:], mode="bilinear") for x in lines)
     return slope * L + offset
 
 
 # %%
-print("rows: radius, columns: eps", *(choices := (1e-4, 1e-3, 1e-2, 1e-1)))
+choices = (1e-4, 1e-3, 1e-2, 1e-1, 1e3)
+rows = {}
 for radius in (1, 2, 4, 8):
-    print(radius, *(f"{(enlarged(radius, eps) - ab).abs().mean():.4f}" for eps in choices))
+    rows[f"radius {radius}"] = [110 * (enlarged(radius, eps) - ab).abs().mean().item() for eps in choices]
+pd.DataFrame(rows, [f"eps {eps:g}" for eps in choices]).T.round(2)
 
 # %% [markdown]
-# A line "color against lightness" holds within one material. A large window spans several, and its line mixes
-# them. A small `eps` trusts slopes fitted to noise; a large one makes every window flat, and in the limit it is
-# naive enlarging.
+# The numbers are errors of ab in CIE units. The last column is the limit of a large `eps`: every slope is 0, and the color is
+# simply interpolated. Compare the others with it.
+#
+# A line "color against lightness" holds within one material. A large window spans several materials, and its line mixes them; where
+# such a line is worse than none, the filter does harm. A small `eps` trusts slopes that were fitted to noise.
+#
+# <!-- look: which radius and eps are best; is any cell worse than interpolation? -->
 #
 # ## 3. How wrong?
+#
+# > *Draw the CIEDE2000 of each pixel. Where is the model worse than gray?*
 
 # %%
-def distance(picture):
-    """CIEDE2000 of each pixel."""
-    rgb = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None] / 255
+def difference(picture):
+    """CIEDE2000 of each pixel to the fig in its own colors."""
+    rgb = torch.from_numpy(np.array(picture)).movedim(-1, 0)[None] / 255
     return metrics.ciede2000(lab.rgb_to_lab(rgb), lab.denormalize(L, ab))[0]
 
 
 # %%
-gray, answer = distance(colorize(photo, net, saturation=0)), distance(colorize(photo, net, size=profile.size))
-print(f"mean CIEDE2000: gray {gray.mean():.1f}, U-Net {answer.mean():.1f}; "
-      f"the U-Net is nearer on {(answer < gray).float().mean():.0%} of the pixels")
+colored = colorize(photo, model, size=size)
+gray, own = difference(colorize(photo, model, saturation=0)), difference(colored)
+print(f"mean CIEDE2000: gray {gray.mean():.1f}, the model {own.mean():.1f}; "
+      f"the model is closer on {(own < gray).float().mean():.0%} of the pixels")
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(7, 1.9))
-for ax, plane, title in zip(axes, (gray, answer, answer - gray), ("gray", "U-Net", "U-Net − gray"), strict=True):
-    limits = {"cmap": "RdBu_r", "vmin": -20, "vmax": 20} if "−" in title else {"vmin": 0, "vmax": 50}
-    fig.colorbar(figures.show(ax, plane, title, **limits), ax=ax, shrink=0.7)
+fig, cells = plt.subplots(2, 2, figsize=(7, 5))
+figures.show(cells[0, 0], figures.image(colored), "the model")
+for ax, plane, title in zip(cells.flat[1:], (gray, own, own - gray), ("gray", "the model", "the model − gray")):
+    look = {"cmap": "RdBu_r", "vmin": -20, "vmax": 20} if "−" in title else {"cmap": "magma", "vmin": 0, "vmax": 40}
+    fig.colorbar(figures.show(ax, plane, title, **look), ax=ax, shrink=0.7)
 plt.show()
 
 # %% [markdown]
-# Blue: the model is nearer to the truth than gray is. Look for red: there it has invented a color that is worse
-# than none.
+# In the last panel the model is closer to the ground truth than gray where it is blue, and further away where it is red. There the
+# model has invented a color that is worse than none.
 #
-# ## 4. No network needed
+# <!-- look: which parts are red: plate, table, fig? -->
+#
+# ## 4. No network
+#
+# > *Write a "model" that gives a sepia tone, and use it with `colorize`.*
 
 # %%
 def sepia(L):
-    """Warm in the shadows, fading to none in the lights; L (B,1,H,W) in [-1, 1]."""
+    """Warm in the shadows, fading to none in the lights; L (B,1,H,W) in [-1, 1] to ab (B,2,H,W)."""
     warmth = (1 - L) / 2
-    return torch.cat([10 * warmth, 28 * warmth], dim=1) / lab.AB_SCALE
+    return torch.cat([10 * warmth, 28 * warmth], dim=1) / 110
 
 
 figures.image_row([colorize(photo, sepia, saturation=0), colorize(photo, sepia)], ["gray", "sepia"])
 
 # %% [markdown]
-# `colorize` asks nothing of a model but L → ab. A classifier's answer, a hand-painted mask, a color map: all fit.
+# `colorize` asks nothing of a model but a function from L to ab. It can be a classifier that colors by category, a mask painted
+# by hand, or a color map.
+#
+# Back to [chapter 7](../07_your_photos.ipynb) · Next: [chapter 8](../08_parameter_analysis.ipynb)

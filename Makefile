@@ -3,7 +3,7 @@
 # Both set up .venv first, when it is absent or the requirements changed.
 
 PY := .venv/bin/python
-NOTEBOOKS = $(sort $(wildcard notebooks/[0-9A]*.ipynb)) $(sort $(wildcard notebooks/solutions/[0-9]*.ipynb))
+NOTEBOOKS = $(sort $(wildcard notebooks/[0-9A]*.ipynb)) $(sort $(wildcard notebooks/solutions/[0-9A]*.ipynb))
 TEST = G2G_PROFILE=smoke G2G_PLAIN=1 G2G_DATA= G2G_OUTPUTS=$(CURDIR)/outputs/test G2G_CACHE=$(CURDIR)/outputs/test/cache
 unexport MPLBACKEND
 export OMP_WAIT_POLICY = PASSIVE  # threads that spin while they wait starve each other on a busy machine

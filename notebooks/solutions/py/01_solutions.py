@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/01_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 1](../01_data_prep.ipynb). Try them yourself first; each takes a few lines.
 
 # %% tags=["setup"]

@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/02_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 2](../02_cnn_baseline.ipynb). To keep the trainings short, they are made on photos of
 # 64 px. In `smoke` they last seconds, and their numbers mean nothing.
 

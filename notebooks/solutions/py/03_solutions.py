@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/03_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 3](../03_unet_finetune.ipynb). The first one looks at the published U-Net; the trainings
 # of the other two are short and use photos of 64 px, as the study of section 3.6 did. In `smoke` their numbers mean nothing.
 

@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/04_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 4](../04_cgan.ipynb). They start from the trained U-Net and cGAN (which are trained if
 # there are none). In `smoke` the trainings last seconds, and their numbers mean nothing.
 

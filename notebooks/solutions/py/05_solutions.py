@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/05_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 5](../05_evaluation.ipynb). Where something is chosen or only tried out, validation
 # photos serve, so that the test photos stay unseen; they are fewer, too. In `smoke` all numbers mean nothing.
 

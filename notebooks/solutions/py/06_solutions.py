@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/06_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 6](../06_qualitative_grids.ipynb), with the published models and three photographs of
 # [data/gallery](../../data/gallery/README.md) (authors and licenses there; cut and recolored here).
 

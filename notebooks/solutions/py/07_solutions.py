@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/07_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 7](../07_your_photos.ipynb), with the model that `colorize` takes by default and the
 # photographs of [data/gallery](../../data/gallery/README.md) (authors and licenses there; recolored here). Nothing is trained.
 

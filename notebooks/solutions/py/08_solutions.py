@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/08_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 8](../08_parameter_analysis.ipynb). Three networks are trained on photos of 64 px. The
 # first, with batches of 8, takes about four minutes on two CPU cores and the others one minute each. In `smoke` they are cut to
 # seconds, and their numbers mean nothing.

@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/09_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 9](../09_color_as_distribution.ipynb). The first two look at the published palette; the third
 # trains two short ones. In `smoke` the validation photos are crops of a few photographs, and the numbers mean nothing.
 

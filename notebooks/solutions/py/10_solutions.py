@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/10_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 10](../10_losses.ipynb). The toy is the same in every profile. One network is trained for
 # about two minutes on photos of 64 px; in `smoke` for seconds, and its numbers mean nothing.
 

@@ -18,7 +18,6 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/11_solutions.ipynb)
 #
-#
 # Answers to the exercises of [chapter 11](../11_diffusion.ipynb), with the published flow. The first one trains two small
 # networks; in `smoke` for seconds, and their numbers mean nothing.
 

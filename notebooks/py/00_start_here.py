@@ -95,7 +95,8 @@ show_large({"what the model sees": gray, "what it predicts": colored})
 # %% [markdown]
 # Compare the sky, the wooded slope and the meadow in front.
 #
-# <!-- look: what happened to each, blotches included -->
+# The sky stays nearly white, and the mountains below it are blue. The slope is gray at the left and straw-colored at the
+# right. The meadow has blotches: gray-green at the left and olive elsewhere, with nothing in the photo between them.
 #
 # **Predict.** Next comes the original. Which part of it could no model have known?
 #
@@ -110,6 +111,9 @@ show_large({"what the model sees": gray, "what it predicts": colored})
 show_large({"what the model predicts": colored, "the original": photograph})
 
 # %% [markdown]
+# The slope is orange, as no model could know. But the prediction is also wrong where there is less doubt: the meadow is a
+# clear and even green, which the model missed.
+#
 # ## 0.2 A photograph whose colors nobody knows
 #
 # scikit-image's test picture `camera` (by Lav Varshney, CC0) was published in gray only. As with old photographs, there
@@ -119,8 +123,9 @@ show_large({"what the model predicts": colored, "the original": photograph})
 #
 # <details><summary>Answer</summary>
 #
-# Grass and sky have usual colors. A dark coat may be black, navy blue or brown, and each model answers from the coats in
-# its training photos. Nobody can say which one errs less.
+# A dark coat may be black, navy blue or brown, and each model answers from the coats in its training photos. Nobody can
+# say which one errs less. Grass and sky have usual colors, so there one would expect two models to agree. In the saved
+# run they do so about the sky only.
 #
 # </details>
 
@@ -133,9 +138,10 @@ for name in ("unet", "palette"):
 show_large(colorings)
 
 # %% [markdown]
-# Compare the coat, the face and the lawn. Such colors show what things often look like, not what this thing looked like.
-#
-# <!-- look: where the two agree; stains on coat or sky -->
+# Compare the coat, the face and the lawn. Both models paint a blue sky and a brown face, although the U-Net's cheek is
+# red-orange. The coat is black for the U-Net and navy blue for the palette. They differ most on the lawn: the U-Net leaves it
+# nearly gray, and the palette makes it green at the right, with a blue stain between coat and tripod. It also stains the
+# trousers red and violet. Such colors show what things often look like, not what this thing looked like.
 #
 # ## 0.3 The course as one picture
 #

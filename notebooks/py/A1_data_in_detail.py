@@ -87,9 +87,9 @@ for model, run in runs.published().items():
     print(f"published {figures.title(model)}: {record['train']:,} training and {record['valid']:,} validation photos")
 
 # %% [markdown]
-# The larger part of these training photos is from Flickr8k, not from COCO; the cards in
-# [results/weights](../results/weights/unet.md) name the sets. Whoever trains the same recipe on the COCO sample has other
-# photos, so the run gets another name and other numbers.
+# In the saved run the source is a folder, because the published runs were trained on photos named by `G2G_DATA`, of which
+# the larger part is from Flickr8k and not from COCO. The cards in [results/weights](../results/weights/unet.md) name the
+# sets. Whoever trains the same recipe on the COCO sample has other photos, so the run gets another name and other numbers.
 #
 # ## A1.2 Decoded once
 #
@@ -120,6 +120,9 @@ figures.show(cells[1], pixels, "as a network sees it")
 plt.show()
 
 # %% [markdown]
+# The square is three quarters as wide as the photo, so the peak looks steeper. A network of `cpu` is given 192 px of it,
+# and only their lightness.
+#
 # `prepare` does this for all photos of the profile and writes plain bytes into one file for each split. The first call
 # may take minutes; the next one only opens the files. They are *memory-mapped*: a file looks like an array, and a photo is
 # read from disk when it is asked for.
@@ -137,7 +140,8 @@ print(f"all files: {sum(file.stat().st_size for file in photos.folder.iterdir())
 # ## A1.3 The manifest
 #
 # Beside the files lies a table with a row for each photo: its size, the hash of its file, its mean chroma, its split,
-# and, if it could not be used, the reason. Validation photos are 5% of the training photos, chosen by seed.
+# and, if it could not be used, the reason. Validation photos are 5% of the training photos, chosen by seed, unless
+# a folder of your own holds them apart, in a subfolder `valid`. The saved run had such a folder.
 
 # %%
 words = {"count": "photos", "mean": "mean chroma", "min": "lowest", "50%": "median", "max": "highest"}
@@ -153,9 +157,9 @@ for _, row in skipped.head(5).iterrows():
 # Skipped are broken files, exact copies of a test or validation photo, which a model could learn by heart, and pictures
 # that this course colored.
 #
-# Photos whose mean chroma is below 5 are called *near-gray*: black-and-white pictures, fog, snow. They teach a model to
-# predict gray. The report keeps them, and so do we; `MIN_CHROMA = 5` at the top leaves them out of training and
-# validation, never out of the test set.
+# Photos whose mean chroma is below 5 are called *near-gray*: fog, snow, black-and-white pictures (of which the saved run
+# has none, for its lowest mean chroma is 2.0). They teach a model to predict gray. The report keeps them, and so do we;
+# `MIN_CHROMA = 5` at the top leaves them out of training and validation, never out of the test set.
 
 # %%
 for split in ("train", "valid", "test"):
@@ -175,9 +179,10 @@ print("L ", tuple(L.shape), f"{L.min():.2f} … {L.max():.2f}", L.device)
 print("ab", tuple(ab.shape), f"{ab.min():.2f} … {ab.max():.2f}", ab.dtype)
 
 # %% [markdown]
-# A training photo changes a little each time it is seen. Half of the time it is mirrored, and a recipe may ask
-# for random crops (`min_crop_side`) and softness: the copies that we train on are often soft, because they were saved
-# small, while a large photo made small is sharp, and a network should know both.
+# A training photo changes a little each time it is seen. Half of the time it is mirrored, and a recipe may ask for
+# random crops (`min_crop_side`), for softness (`softness`) and for sharpening (`sharpen`). The copies that we train on are
+# often soft, because they were saved small, while a large photo made small is sharp, and a network should know both. The
+# recipes of `cpu` therefore sharpen half of the photos.
 
 # %%
 photo = torch.from_numpy(pixels.copy())[None]
@@ -186,6 +191,8 @@ crop = cropped(photo.movedim(-1, 1) / 255, sides=torch.tensor([0.6]), places=tor
 figures.image_row([photo[0], soft[0], crop[0]], ["as prepared", "softened to a quarter", "cropped to 60%"])
 
 # %% [markdown]
+# In the middle the texture of rock and grass is gone while the large shapes remain; at the right they are larger.
+#
 # ## A1.5 The same batches again
 #
 # **Predict.** Order and flips follow from the seed and the number of the epoch. Which of these begin with the same batch:

@@ -139,9 +139,9 @@ show_large(colorings)
 
 # %% [markdown]
 # Compare the coat, the face and the lawn. Both models paint a blue sky and a brown face, although the U-Net's cheek is
-# red-orange. The coat is black for the U-Net and navy blue for the palette. They differ most on the lawn: the U-Net leaves it
-# nearly gray, and the palette makes it green at the right, with a blue stain between coat and tripod. It also stains the
-# trousers red and violet. Such colors show what things often look like, not what this thing looked like.
+# red-orange. The coat is black for the U-Net and navy blue for the palette. They differ most on the lawn: the U-Net
+# leaves it nearly gray, and the palette makes it green at the right, with a blue stain between coat and tripod. It also
+# stains the trousers red and violet. Such colors show what things often look like, not what this thing looked like.
 #
 # ## 0.3 The course as one picture
 #

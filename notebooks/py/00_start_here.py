@@ -180,7 +180,7 @@ ax.axis("off")
 for words, (x, y, picture) in pictures.items():
     figures.show(ax.inset_axes((x, y, 1, 1), transform=ax.transData), figures.image(picture), words)
 for words, place in boxes.items():
-    ax.text(*place, words, ha="center", va="center", bbox={"boxstyle": "round", "fc": "#EEF3F7", "ec": "#777777"})
+    ax.text(*place, words, ha="center", va="center", fontsize=7, bbox={"boxstyle": "round,pad=0.4", "fc": "#EEF3F7", "ec": "#777777"})
 for x, y, to_x, to_y in arrows:
     ax.annotate("", (to_x, to_y), (x, y), arrowprops={"arrowstyle": "->", "color": "#444444"})
 

@@ -155,12 +155,12 @@ class Patches(nn.Module):
 # then 7, and 16 px of what D is given.
 
 # %%
-@figures.figure("Patches of 16 and of 70 px of the prediction, on a photo of 400 px.")
+@figures.figure("Patches of 16 and of 34 px of the prediction, as wide on a photo as on those that D sees.")
 def patches_on(photograph):
     fig, ax = plt.subplots(figsize=(3.4, 3.4))
     figures.show(ax, photograph)
-    for side in CHAINS:
-        edge = CELL * side
+    for side in (16, 34):
+        edge = 400 * CELL * side / photos.size
         ax.add_patch(Rectangle((200 - edge / 2, 200 - edge / 2), edge, edge, fill=False, color="white", lw=2))
     return fig
 
@@ -168,8 +168,9 @@ def patches_on(photograph):
 patches_on(meadow)
 
 # %% [markdown]
-# D never compares colors that are further apart than the side of its square, 16 px of the prediction or 70. The saved run
-# sees photos of 192 px, not 400: there the small square is as wide as a third of the photo, and the large one exceeds it.
+# D never compares colors that are further apart than the side of its square. The small one is our 16 px of the prediction, or
+# 64 px of the photo; in the saved run, with photos of 192 px, that is a third of their width. The large one belongs to a
+# patch of 34. One of 70, as in pix2pix, would not fit into the photo.
 #
 # ## 4.3 One training step by hand
 #
@@ -312,7 +313,9 @@ four_pictures(mountains)
 published_run = published()["cgan"]
 print(published_run.id, "·", published_score(published_run))
 lines = (published_run.folder.parent / "table1.md").read_text(encoding="utf-8").splitlines()
-print(*[line for line in lines if " of cGAN, " in line], sep="\n")
+lines = [line for line in lines if " of cGAN, " in line]  # of the test photos, then of the external set
+half = len(lines) // 2
+print("test photos", *lines[:half], "external test set", *lines[half:], sep="\n")
 
 # %% [markdown]
 # <!-- look: does the cGAN beat both, by both judges? Which intervals exclude zero? Second seed? -->

@@ -109,7 +109,8 @@ gray = colorize(photo, model, saturation=0)
 side_by_side({"gray": gray, "colored": colored}, 3.6 * photo.height / photo.width)
 
 # %% [markdown]
-# <!-- look: what is right, what is wrong in the colored stream? -->
+# Without a photo of yours, this is the stream. Its trees are brown, the leaves at the upper right and the moss below them green, and the
+# rocks beige. That is what such a place often looks like. The water is as brown as the rocks, so nothing marks it as water but its shine.
 #
 # `colorize_files` writes it at full size, with metadata that say that the colors are a guess, and with `compare` gray and color side by side,
 # too. `python -m g2g colorize holiday/*.jpg -o colored --compare` does the same, and `python -m g2g demo` opens a page for it.
@@ -149,7 +150,8 @@ shown = {"as it is": as_it_is, "mirrored, and back": mirrored, "mean of both": a
 side_by_side({name: colors_alone(ab) for name, ab in shown.items()}, 1.9)
 
 # %% [markdown]
-# Compare the colors of the fig in the three panels. <!-- look: where do the two predictions differ? -->
+# Compare the colors of the fig and of the plate left of it. The first prediction has a pink stain there and a red fig; from the mirror
+# image the plate is more orange and the stain is gone. In the mean it is weaker.
 #
 # **Predict first.** What happens if color is predicted on many more pixels?
 #
@@ -164,7 +166,8 @@ by_size = {f"{side} px": colorize(fig_photo, model, size=side) for side in (size
 side_by_side(by_size, 1.9)
 
 # %% [markdown]
-# <!-- look: which of the three is best, and how do the others fail? -->
+# At 64 px the plate is evenly red, and the wall has pink and green patches, because the network saw no detail. At 576 px the plate turns
+# orange brown and the lower left corner of the wall bluish. At 192 px the wall is calm, and the plate is red only in part.
 #
 # ## 7.3 Enlarging color along the edges
 #
@@ -282,7 +285,8 @@ side_by_side({"lightness L*": gray} | {name: steps[name] for name in ("blind to 
 #
 # <details><summary>Answer</summary>
 #
-# The table below says it. <!-- look: say it here -->
+# On the gallery grain costs most, and the film's blindness to red comes second; a scratch costs next to nothing. Stretching the contrast
+# brings the lightness nearer to the true one, but not the colors.
 #
 # </details>
 
@@ -291,7 +295,8 @@ chosen = ("as photographed", "blind to red", "+ scratch")
 side_by_side({name: colorize(steps[name], model, size=size) for name in chosen}, 1.9)
 
 # %% [markdown]
-# <!-- look: what color does the plate get on the film that is blind to red? --> The mean over the gallery:
+# On this film the plate stays black, since color needs some lightness. Grain and fading make it lighter, and it gets a dark red. The wall
+# gets stains of blue and yellow. The mean over the gallery:
 
 # %%
 rows = []
@@ -305,7 +310,7 @@ columns = ["step", "error of ab, CIE units", "error of L*", "error of ab if gray
 pd.DataFrame(rows, columns=columns).groupby("step", sort=False).mean().round(2)
 
 # %% [markdown]
-# <!-- look: which step costs most; what restoring the contrast gives back; whether the model is better than gray at the end -->
+# All defects together bring the error of the colors most of the way up to the last column, which is what no color at all would cost.
 #
 # ## 7.6 Is predicted color a compression?
 #

@@ -60,12 +60,12 @@ import torch
 from PIL import Image
 
 from g2g import figures, runs
-from g2g.data import cropped, dataloaders, prepare, softened
+from g2g.data import cropped, dataloaders, prepare, sharpened
 from g2g.photos import Item, decode
 from g2g.profiles import get_recipe, repo_root
 from g2g.training import get_device
 
-SEED = 42  # of order, flips, softness and crops
+SEED = 42  # of order, flips, sharpness and crops
 MIN_CHROMA = 0.0  # training photos of lower mean chroma are left out; 0 keeps all
 
 # %% [markdown]
@@ -116,7 +116,7 @@ with Image.open(path) as original:
 # %%
 _, cells = plt.subplots(1, 2, figsize=(6, 2.8), width_ratios=(4, 3))
 figures.show(cells[0], whole, "as it is")
-figures.show(cells[1], pixels, "as a network sees it")
+figures.show(cells[1], pixels, "squashed to a square")
 plt.show()
 
 # %% [markdown]
@@ -186,12 +186,12 @@ print("ab", tuple(ab.shape), f"{ab.min():.2f} … {ab.max():.2f}", ab.dtype)
 
 # %%
 photo = torch.from_numpy(pixels.copy())[None]
-soft = softened(photo, torch.tensor([0.25]))
+sharp = sharpened(photo, torch.tensor([2.0]))
 crop = cropped(photo.movedim(-1, 1) / 255, sides=torch.tensor([0.6]), places=torch.tensor([[0.2, 0.5]]))
-figures.image_row([photo[0], soft[0], crop[0]], ["as prepared", "softened to a quarter", "cropped to 60%"])
+figures.image_row([photo[0], sharp[0], crop[0]], ["as prepared", "sharpened by 2", "cropped to 60%"])
 
 # %% [markdown]
-# In the middle the texture of rock and grass is gone while the large shapes remain; at the right they are larger.
+# In the middle the edges of rock and grass are harsher; at the right everything is larger and a little softer.
 #
 # ## A1.5 The same batches again
 #

@@ -185,6 +185,7 @@ RECIPES = {
         "unet_full": Recipe(
             "unet_full",
             epochs=2,
+            steps_per_epoch=200,  # in all about as many minutes as the U-Net
             frozen_epochs=1,
             sharpen=2,
             encoder="efficientnet_lite0",

@@ -106,7 +106,7 @@ def lighten(output: nbformat.NotebookNode) -> None:
     del output.data["image/png"]
     shown_at = output.metadata.pop("image/png", None)
     drawing, photo = io.BytesIO(), io.BytesIO()
-    picture.quantize(256).save(drawing, "png", optimize=True)
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE).save(drawing, "png", optimize=True)
     if shown_at:
         picture = picture.resize([3 * side // 4 for side in picture.size])
     picture.save(photo, "jpeg", quality=80, optimize=True)

@@ -162,6 +162,7 @@ _QUARTER = {"resolution": "quarter", "encoder": "efficientnet_lite0"}
 # Chosen on validation photos (docs/training.md): against overfitting, and the same for all that start untrained
 _REGULARIZED = {"schedule": "one_cycle", "weight_decay": 0.05, "min_crop_side": 0.6, "ema_decay": 0.998}
 _PRETRAINED = {"lr": 1e-3, "weights": "imagenet", "encoder_lr_mult": 0.3}
+_ENDS_WHOLE = _PRETRAINED | _REGULARIZED | {"frozen_epochs": 1, "sharpen": 2}
 # A gentle adversary for a U-Net that is good already; its first 40 steps are D's alone
 _SHORT = _PIX2PIX | {"steps_per_epoch": 40, "batch_size": 16, "lr": 1e-4, "encoder_lr_mult": 0, "ema_decay": 0.98}
 _GENTLE = _SHORT | {"lambda_l1": 30, "d_lr_mult": 2, "receptive_field": 16, "r1": 1, "d_epochs": 1}
@@ -181,17 +182,9 @@ RECIPES = {
     },
     "cpu": {
         "cnn": Recipe("cnn", epochs=5, lr=2e-3, width=32, sharpen=2, **_REGULARIZED),
-        "unet": Recipe("unet", epochs=6, frozen_epochs=1, sharpen=2, **_QUARTER, **_PRETRAINED, **_REGULARIZED),
-        "unet_full": Recipe(
-            "unet_full",
-            epochs=2,
-            steps_per_epoch=200,  # in all about as many minutes as the U-Net
-            frozen_epochs=1,
-            sharpen=2,
-            encoder="efficientnet_lite0",
-            **_PRETRAINED,
-            **_REGULARIZED,
-        ),
+        "unet": Recipe("unet", epochs=6, **_QUARTER, **_ENDS_WHOLE),
+        # As many minutes as the U-Net on the same two cores
+        "unet_full": Recipe("unet_full", epochs=2, steps_per_epoch=200, encoder="efficientnet_lite0", **_ENDS_WHOLE),
         "unet_long": Recipe("unet_long", epochs=41, sharpen=2, **_QUARTER, **_SHORT),
         "cgan": Recipe("cgan", epochs=41, sharpen=2, **_QUARTER, **_GENTLE),
         "palette": Recipe("palette", epochs=5, sharpen=2, **_QUARTER, **_PALETTE),

@@ -453,7 +453,7 @@ print(f"palette minus the equally colorful U-Net, PSNR with a 95% interval, {len
 # %%
 photographs = [gallery_photo(name, 400) for name in ("stream", "fig")]
 unet, *_ = pretrained_model("unet")
-colored = painted(("stream", "fig"), palette.TEMPERATURE, palette.DEFAULT_REBALANCING)
+colored = painted(("stream", "fig"), palette.TEMPERATURE, palette.REBALANCING)
 figures.qualitative_grid({"U-Net": colorize_all(photographs, unet, SIZE), "palette": colored, "ground_truth": photographs})
 
 # %% [markdown]

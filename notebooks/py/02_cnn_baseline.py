@@ -80,7 +80,7 @@ from g2g.profiles import get_recipe, repo_root
 from g2g.runs import load_or_train, pretrained_model, published_score
 
 SEED = 42
-HAND_STEPS = 24  # training steps by hand, rounded up to whole epochs
+HAND_STEPS = 24 if profile.name == "smoke" else 80  # training steps by hand, rounded up to whole epochs
 
 # %% [markdown]
 # ## 2.1 One gray, several colors
@@ -247,7 +247,7 @@ pd.Series(dataclasses.asdict(recipe))[["epochs", "lr", "schedule", "batch_size",
 
 # %%
 photos, device = prepare(profile), training.get_device()
-dls = dataloaders(photos, recipe.batch_size, seed=SEED, device=device)
+dls = dataloaders(photos, recipe.batch_size, seed=SEED, device=device, steps_per_epoch=HAND_STEPS)
 L_valid, ab_valid = (torch.cat(planes) for planes in zip(*batches(photos.valid), strict=True))
 
 # %%
@@ -356,8 +356,9 @@ by_hand = CNN(pretrained.latent[0].out_channels // 8).eval()
 by_hand.load_state_dict(pretrained.state_dict())
 L_any = torch.rand(2, 1, size, size) * 2 - 1
 torch.testing.assert_close(predict(by_hand, L_any), predict(pretrained, L_any))
-options = {"schedule": "constant", "min_crop_side": 1, "softness": 1, "weight_decay": 0, "ema_decay": 0}
-learn = runs.learner(dataclasses.replace(recipe, seed=SEED, epochs=hand_epochs, lr=1e-3, **options), photos)
+options = {"schedule": "constant", "lr": 1e-3, "epochs": hand_epochs, "steps_per_epoch": HAND_STEPS}
+options |= {"min_crop_side": 1, "sharpen": 0, "weight_decay": 0, "ema_decay": 0}
+learn = runs.learner(dataclasses.replace(recipe, seed=SEED, **options), photos)
 with tempfile.TemporaryDirectory() as folder:
     training.fit(learn, folder)
 print(f"largest difference of ab: {(predict(model, L_valid) - predict(learn.model, L_valid)).abs().max():.1e}")

@@ -156,7 +156,9 @@ difference_maps()
 
 # %% [markdown]
 # Compare the first map with the last, both of the cGAN. Bright is a large difference.
-# <!-- look: where is LPIPS bright and the error of ab dark, and the other way round? -->
+# Both are bright on the orange part of the path and on the slope at the left. The sky, too blue near the clouds and above the ridge, is bright in
+# the first map and dark in the last. LPIPS is brighter where the path ends and on the rocks at the right. To LPIPS, a gray sky is far worse than one
+# of a wrong blue.
 #
 # ## 5.3 What the measures hide
 #
@@ -182,8 +184,10 @@ pd.DataFrame(rows, ["MAE", "PSNR", "SSIM", "LPIPS", "CIEDE2000", "colorfulness"]
 
 # %% [markdown]
 # Among the four, PSNR finds the tint nearest to the ground truth and the doubled colors furthest. LPIPS and CIEDE2000 find the doubled colors
-# nearest; to LPIPS gray is about as wrong as noise. SSIM, made to find blur and noise, prefers the tint to all. No measure is neutral.
-# <!-- look: where does each place the cGAN? -->
+# nearest, LPIPS by little; to LPIPS gray is about as wrong as noise. SSIM, made to find blur and noise, prefers the tint to all.
+#
+# In the saved run the cGAN is first of the five by PSNR and second by CIEDE2000, but to LPIPS the doubled colors and the tint are much nearer. By
+# SSIM it is no better than gray. No measure is neutral.
 #
 # A number also depends on choices that a paper may leave out. Divided by 128 in place of 110, every MAE is smaller by a factor of 0.86 and nothing
 # is better. The report does not say which it took; with 128, its cGAN's 0.0807 would be 0.0939 in our units. And our MAE is taken before a color
@@ -201,12 +205,12 @@ print(f"{table.loc['gray', 'photos']:,} test photos; colorfulness of the ground 
 print(f"gray is off by {110 * table.loc['gray', 'mae']:.1f} CIE units; the U-Net takes {1 - table.loc['unet', 'mae'] / table.loc['gray', 'mae']:.0%} off that")
 
 # %% [markdown]
-# **Gray stands first**, and it is not far behind: most colors in the world are weak (sky, walls, asphalt, skin in shade). *Constant* paints every
-# pixel in the one color that is best on the training photos. The report's table has neither row.
+# **Gray stands first**, and it is not far behind: most colors in the world are weak (sky, walls, asphalt, skin in shade). *Best constant color*
+# paints every pixel in the one color that is best on the training photos. The report's table has neither row.
 #
 # On average all models but the flow are better than gray by MAE, PSNR and LPIPS. The palette has only 0.08 dB over gray, less than the best
-# constant color. The mirrored U-Net is first by all three measures. Below the U-Nets the judges differ: by PSNR the CNN is level with the cGAN
-# and far above the palette; by LPIPS the cGAN is better than the CNN, and the palette is level with it.
+# constant color. The U-Net, averaged with its mirror image, is first by all three. PSNR and LPIPS order the models nearly alike but disagree about
+# the CNN: by PSNR it is about level with the cGAN and well above the palette, by LPIPS worse than the cGAN and level with the palette.
 #
 # The report's photos have 256 px. At that size, with color predicted small as `colorize` does:
 
@@ -252,7 +256,8 @@ for first, second in (("unet", "cnn"), ("cgan", "unet"), ("cgan", "unet_long")):
         print(compare(scores[first], scores[second], measure_name, (TITLES[first], TITLES[second]))["sentence"])
 
 # %% [markdown]
-# <!-- look: which differences exclude zero; do MAE and LPIPS agree about the cGAN? -->
+# In the saved run all six intervals exclude zero. The U-Net is better than the CNN by both measures, and the cGAN is worse than the U-Net and than
+# the control, also by both. But its colors are stronger, and a stronger color that is wrong costs more.
 #
 # ## 5.6 A model is a curve
 #
@@ -276,7 +281,9 @@ print("LPIPS of", "the published runs" if lpips_csv.is_file() else "your runs; o
 display(frontier(curves, level, "lpips"))
 
 # %% [markdown]
-# <!-- look: which curve is best by each judge? Does LPIPS prefer some color to none? Where is every model below gray? -->
+# By PSNR the U-Net and the control are best up to a colorfulness of about 30. From there on the cGAN lies next to them, and soon the palette. At the
+# colorfulness of the ground truth every curve is below gray. By LPIPS the U-Net and the control are best throughout. All curves first fall, so LPIPS
+# prefers some color to none, and at the colorfulness of the ground truth the U-Net, the control and the cGAN are still better than gray.
 #
 # At equal colorfulness, photo by photo, with intervals:
 
@@ -320,7 +327,10 @@ def disagreements(count=2):
 disagreements()
 
 # %% [markdown]
-# Which of the two colored pictures would you rather show? <!-- look: which judge agrees, on each of the two? -->
+# Which of the two colored pictures would you rather show? In the saved run they are the dandelions and the astronaut, and PSNR prefers the palette
+# on both. Its large dandelion is warmer, as in the ground truth, but the grass is too green, and two small ones are stained red and yellow: LPIPS
+# prefers the U-Net. The palette's suit is red in place of orange, with bluish patches on the sleeve; the U-Net's is a dull brown. To LPIPS the two
+# are equally wrong (0.145 and 0.144).
 #
 # And these are the two best and the two worst photographs of the cGAN by MAE:
 
@@ -330,8 +340,9 @@ planes = [lab.photos_to_lab(np.stack(squares))[1] for squares in (pictures, phot
 best_and_worst(photographs, {"cgan": pictures.__getitem__}, {"cgan": metrics.mae_ab(*planes).numpy()}, n=2)
 
 # %% [markdown]
-# The photo with the lowest MAE is often a dull one, and the one with the highest is vivid, in a color that nobody could guess.
-# <!-- look: is that so here? -->
+# The photo with the lowest MAE is often a dull one, and the one with the highest is vivid, in a color that nobody could guess. In the saved run that
+# holds for the white and gray boards around the dogs and for the red plate. The second best, the mountains, are not dull: their sky is blue, as
+# skies are, but the rocks are stained green. The room misses its yellow light.
 #
 # ## 5.8 Claims need rules
 #

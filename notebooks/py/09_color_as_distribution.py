@@ -130,7 +130,7 @@ names = ["ground truth", "a quarter of the resolution", "and the nearest bin"]
 figures.image_row([lab.to_rgb(L, picture)[0] for picture in pictures], names)
 
 # %% [markdown]
-# The lower resolution lets the red of the plate run into its rim. The bins add a few flat patches of stronger orange.
+# The lower resolution blurs the color along the rim of the plate. The bins add a few flat patches of a brighter red.
 #
 # ## 9.2 Few colors are frequent
 #
@@ -278,12 +278,14 @@ figures.qualitative_grid({title: shown[title] for title in list(settings)[3:]})
 
 # %% [markdown]
 # Look at the dogs' fur and the planks, first across the temperatures and then across the values of rebalancing.
-# <!-- look: how much T changes (least/most), what rebalancing 1 adds (stains?), which is palest; then write the answer below -->
+# With rebalancing 1, the planks at the lower right are stained red, and blue in places. T = 0.05 makes these stains hard and
+# bright, T = 1 blurs them into a warm tint; the fur hardly changes. From rebalancing 1 to 0 the stains fade and the boards turn
+# gray, as most of them are (9.7 shows the photograph), but the fur turns pale, too. The mountains change little with either.
 #
 # <details><summary>Answer</summary>
 #
-# <!-- look: fill in from the two figures --> The temperature chooses how to sum up one distribution. Rebalancing changes the
-# distribution itself.
+# Rebalancing: it takes the dogs from orange and red to nearly gray. The temperature chooses how to sum up one distribution.
+# Rebalancing changes the distribution itself.
 #
 # </details>
 #
@@ -329,8 +331,9 @@ for (upper, lower), (name, place) in zip(cells.T, places.items()):
 plt.show()
 
 # %% [markdown]
-# How far do the dots spread? Where is the cross?
-# <!-- look: which pixel is the most uncertain; do the circles lie on sky, grass, and fur? move `places` if not -->
+# How far do the dots spread? Where is the cross? The dog is the most uncertain and the sky the least, but the three are close
+# to each other. In the sky the cross lies within the largest dots. In the meadow and on the dog it lies beside them, at a more
+# vivid color than the likeliest ones.
 #
 # The same number for every pixel is a map of what the network does not know:
 
@@ -346,7 +349,10 @@ plt.show()
 
 # %% [markdown]
 # Compare each map with its photograph: bright is uncertain.
-# <!-- look: where is entropy high and low in each of the three -->
+# It is low in clouds, in snow, and in what is nearly black: the edge of the path, the bottle, the body of the drum. So light or
+# dark a pixel has little room for color. The sky and the white boards lie in between. It is highest on the planks at the lower
+# right of the dogs and on the cloth below the upper one, which could be painted or dyed in any color. In the other two photos it
+# is high on the path, the skin of the drum, and the cushion.
 #
 # ## 9.8 Several colorings of one photo
 #
@@ -408,7 +414,9 @@ figures.qualitative_grid({f"draw {number + 1}": [row[number] for row in rows.val
 
 # %% [markdown]
 # Look down the rows: the noise becomes smoother, and the areas of one color grow with it.
-# <!-- look: speckle in row 1; in row 3 name what is plausible and what is a stain (earlier run: red, blue, yellow stains) -->
+# In the first row, blue and orange specks cover the boards. In the third, the left side of the house is brown in two draws and
+# teal in one, as painted wood might be. But the planks keep stains of red, pink, and blue, a green or blue strip runs down the
+# wall, and orange patches lie on the white boards. The dogs are brown in all nine.
 #
 # The appendix [A2](A2_conditional_vae.ipynb) measures such draws beside those of another model, with a latent variable.
 #
@@ -445,10 +453,13 @@ print(f"palette minus the equally colorful U-Net, PSNR with a 95% interval, {len
 
 # %% [markdown]
 # Only an interval above zero would mean better colors, and not merely stronger ones.
-# <!-- look: read the counts and both panels: is the palette above its rivals at equal colorfulness by PSNR? by LPIPS? -->
+# Of the 20 settings one is above zero, by a hair, and six are below: by PSNR the dots lie on the U-Net's curve or just beside
+# it. (Multiplied up to the colorfulness of the ground truth, some settings are ahead of the U-Net, by up to 0.16 dB:
+# `results/cpu/palette.csv`.) By LPIPS the U-Net is clearly better at equal colorfulness, and the palette is about level with
+# the cGAN. Its colors are stronger, and hardly better.
 #
 # A score averages over photos full of things that could have any color, such as shirts and cars. A gallery of landscapes
-# favors a bold model. The palette as `colorize` uses it, beside the U-Net:
+# may favor a bold model. The palette as `colorize` uses it, beside the U-Net:
 
 # %%
 photographs = [gallery_photo(name, 400) for name in ("stream", "fig")]
@@ -457,8 +468,9 @@ colored = painted(("stream", "fig"), palette.TEMPERATURE, palette.REBALANCING)
 figures.qualitative_grid({"U-Net": colorize_all(photographs, unet, SIZE), "palette": colored, "ground_truth": photographs})
 
 # %% [markdown]
-# Look at trees and water, plate and table.
-# <!-- look: what the palette gets right that the U-Net leaves gray, and its stains -->
+# Look at trees and water, plate and table. The palette's plants are a little greener than the U-Net's and its water a little
+# bluer, but both pictures of the stream are mostly brown, and its rocks turn orange. The palette paints the plate, which the U-Net leaves gray brown, in
+# patches of orange and red. It also turns the gray table beige and the shadow reddish, and the fig stays brown in both.
 #
 # ## 9.10 The library does the same
 

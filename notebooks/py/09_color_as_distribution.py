@@ -469,8 +469,8 @@ figures.qualitative_grid({"U-Net": colorize_all(photographs, unet, SIZE), "palet
 
 # %% [markdown]
 # Look at trees and water, plate and table. The palette's plants are a little greener than the U-Net's and its water a little
-# bluer, but both pictures of the stream are mostly brown, and its rocks turn orange. The palette paints the plate, which the U-Net leaves gray brown, in
-# patches of orange and red. It also turns the gray table beige and the shadow reddish, and the fig stays brown in both.
+# bluer, but both pictures of the stream are mostly brown, and the palette's rocks turn orange. The plate, which the U-Net leaves
+# gray brown, gets patches of orange and red. But the gray table turns beige and the shadow reddish, and the fig is brown in both.
 #
 # ## 9.10 The library does the same
 

@@ -24,8 +24,8 @@ MINUTES = {
         "measured on 2 CPU cores, November 2026",
     ),
     "cpu": (
-        (1, 2, 30, 32, 45, 150, 140, 60, 1, 60, 6, 80, 2, 35, 70),
-        200,
+        (1, 2, 34, 32, 45, 220, 76, 1, 1, 61, 3, 98, 1, 12, 10),
+        270,
         "estimate from the published runs, 2 CPU cores",
     ),
     "class": ((1, 2, 4, 5, 8, 14, 13, 11, 2, 6, 3, 8, 2, 4, 6), 55, "estimate, L4 or T4"),

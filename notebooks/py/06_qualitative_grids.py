@@ -172,7 +172,7 @@ pd.DataFrame({"real": real_side, "the rule": by_rule} | ({"you": played} if play
 #
 # Often stains. In pair 4 the coffee is greenish gray, the saucer is gray with patches of green and violet, and the cup is yellow inside.
 # In pair 5 the orange suit turns pink at the shoulder, and the straps turn yellow. In pair 12 the cushion has a pink spot and a green one.
-# Pair 1 has no loud stain; its bowl is brown instead of red.
+# Pair 1 has no loud stain; its plate is brown instead of red.
 #
 # </details>
 #

@@ -149,7 +149,7 @@ def of_notebook(name):
     """The function of that name as notebook 09 defines it."""
     source = (repo_root() / "notebooks" / "py" / "09_color_as_distribution.py").read_text(encoding="utf-8")
     (found,) = [node for node in ast.parse(source).body if getattr(node, "name", "") == name]
-    scope = {"torch": torch, "F": F, "math": math, "DEVICE": "cpu", "bins": bins}
+    scope = {"torch": torch, "F": F, "math": math, "DEVICE": "cpu", "bins": bins()}
     exec(ast.unparse(found), scope)
     return scope[name]
 

@@ -172,9 +172,9 @@ plt.show()
 # In the last panel the model is closer to the ground truth than gray where it is blue, and further away where it is red. There the
 # model has invented a color that is worse than none.
 #
-# Red are the wall and the shadow on it: they are almost neutral, and the model makes them beige and reddish brown. Blue are the
-# plate and the flesh of the fig. The blue is palest toward the lower right of the plate, where the model's color is a dull
-# brown. Each takes up about half of the picture, and the mean error is only a little below gray's.
+# The wall and the shadow on it are red in this panel: they are almost neutral, and the model makes them beige and reddish
+# brown. The plate and the flesh of the fig are blue, palest toward the lower right of the plate, where the model's color is a
+# dull brown. The model is closer on only half of the pixels, and its mean error is only a little below gray's.
 #
 # ## 4. No network
 #

@@ -121,7 +121,9 @@ print(f"interaction {interaction:+.4f}, margin {studies.margin(base['mae'], 1, 1
 # If the interaction exceeds the margin, no plan that changes one factor at a time could have predicted the fourth corner,
 # because it never goes there. If it does not, the question stays open at this number of seeds.
 #
-# <!-- look: sign of the interaction; does it exceed the margin? (compare only with a study trained on the same photos) -->
+# The first four rows were measured on the 375 validation photos of the profile `cpu`. In `smoke` the last one is measured on
+# two crops after a single step, so its interaction means nothing, even though it exceeds the margin in the saved run. Look at
+# the sign of the interaction, and compare it with the margin, in the profile `cpu` only.
 #
 # An interaction is to be expected here. Adam's steps have about the length of the learning rate, whatever the batch is. A
 # smaller batch takes more of them for as many photos, so it acts somewhat like a larger rate and should do less harm where the
@@ -155,7 +157,8 @@ figures.qualitative_grid(pictures | {"ground_truth": gallery})
 # different colorings satisfy it, and no term of the loss asks for the one of *this* photo. A row whose MAE is above gray's has
 # colors that are worse than none.
 #
-# <!-- look: which colors appear at λ = 0, and what do the two rows of the table say? -->
+# In `smoke` both networks made one step. They paint nearly the same faint reddish gray, and their numbers mean nothing. In a
+# larger profile, compare both rows with gray's, and look for strong colors in the wrong places at λ = 0.
 #
 # ## 3. How many seeds?
 #
@@ -180,6 +183,8 @@ ax.axhline(0.001, color="#777777", ls="--", lw=1)
 plt.show()
 
 # %% [markdown]
+# With the spread of the study, three seeds of the recipe are enough for a difference of 0.001, or two seeds of both.
+#
 # More seeds of the recipe alone do not help beyond a point: the single run of the other setting still scatters by $s$, so the
 # margin never falls below $1.96\,s$. It is better to share the seeds. Four runs in all have a margin of $5.0\,s$ as three and one,
 # and of $4.3\,s$ as two and two.

@@ -19,7 +19,8 @@
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/solutions/09_solutions.ipynb)
 #
 # Answers to the exercises of [chapter 9](../09_color_as_distribution.ipynb). The first two look at the published palette; the third
-# trains two short ones. In `smoke` the validation photos are crops of a few photographs, and the numbers mean nothing.
+# trains two short ones. In `smoke` there are only two validation photos, crops of bundled photographs, and the numbers mean
+# nothing.
 
 # %% tags=["setup"]
 # @title Setup, the same in every notebook: find the course, say what will run and how long { display-mode: "form" }
@@ -116,7 +117,8 @@ pd.DataFrame(rows, ["L1", "1000 × L2", "colorfulness"]).T.round(4)
 # the lowest L2. The median ignores how far away the rarer colors are, and where gray is frequent that makes it the grayer of the
 # two. This is what the caution of L1 means.
 #
-# <!-- look: does each win by its own loss, and is the median grayer? -->
+# In the saved run, of `smoke`, the median is the grayer one, but the mean has both the lower L1 and the lower L2. Two crops
+# decide nothing; in a larger profile, see whether the median has the lower L1.
 #
 # ## 2. Honest probabilities?
 #
@@ -140,7 +142,8 @@ ax.set(xlabel="probability of the likeliest bin", ylabel="how often it is right"
 plt.show()
 
 # %% [markdown]
-# Read off the height of the curve above 0.3. <!-- look: about how often is it right there; above or below the diagonal? -->
+# Read off the height of the curve above 0.3, in a larger profile than `smoke`: the two crops of `smoke` leave only two points,
+# both to the left of 0.3. Above the diagonal the bin is right more often than the network says, and below it less often.
 #
 # Even a perfect network would not lie on the diagonal, because its targets are *soft*. Each color is spread over five bins, so the
 # nearest one never gets more than $1 / (1 + 4 e^{-2}) = 65\%$, which happens where the color lies exactly on a bin. A network that
@@ -184,7 +187,8 @@ pd.DataFrame(rows, [f"rebalancing {value:g}" for value in values]).T.round(1)
 # `rebalancing` does nothing. Compare this row with the last number of the first: both networks are asked for the distribution
 # in real photos there.
 #
-# <!-- look: is the second row the paler one, and close to the first row at rebalancing 0? -->
+# In `smoke` both networks made eight steps, and their numbers mean nothing. In a larger profile, see whether the second row is
+# close to the last number of the first, that is, paler than the first row with its weights left in.
 #
 # The colors need not stay pale. We can multiply the probabilities by the first model's weights *afterwards*:
 
@@ -197,6 +201,6 @@ print(f"weights in training, all left in:                 {colorfulness_of(weigh
 # In theory both lines describe the same distribution. What the weights change beyond that is where the network spends its effort:
 # on rare colors, or on getting the frequent ones right by a little more.
 #
-# <!-- look: are the two numbers close? -->
+# How close the two numbers are means nothing in `smoke`. Compare them in a larger profile.
 #
 # Back to [chapter 9](../09_color_as_distribution.ipynb) · Next: [chapter 10](../10_losses.ipynb)

@@ -127,7 +127,8 @@ pd.DataFrame(rows, ["t = 0.1", "t = 0.5", "t = 0.9"]).T.round(3)
 # The second way draws times in the middle more often and those near 0 and 1 less often, so expect it to gain in the middle column
 # and to lose in the outer ones.
 #
-# <!-- look: does it gain at 0.5 and lose at 0.1 or 0.9? How large are the differences? -->
+# In `smoke` each network makes ten steps and is asked about two crops, so the numbers mean nothing. In a larger profile, look
+# at the sign of the difference in each column, and at its size.
 #
 # This is one seed, a narrow network and a short training. A difference in the third digit may be chance, and only more seeds would
 # tell.
@@ -172,12 +173,14 @@ rows |= {f"g = {g:g}": measured(g=g) for g in (0.5, 2.0)}
 pd.DataFrame(rows, ["MAE", "colorfulness", "two draws apart"]).T.round(4)
 
 # %% [markdown]
-# (Up to 32 validation photos. τ = 1 is also g = 1.)
+# (Up to 32 validation photos, in `smoke` two crops. τ = 1 is also g = 1.)
 #
 # Noise multiplied by τ begins closer to the middle of all possible colorings. Expect all three numbers to fall with τ: it is the
 # temperature of a flow, which trades bold colors and variety for a smaller error.
 #
-# <!-- look: do all three fall with τ? What does g = 2 do to each, and do its draws come closer together? -->
+# In the saved run all three fall with τ: from τ = 1 to 0.6 the MAE halves, colorfulness falls from 37.8 to 10.8, and the
+# distance between two draws from 24.8 to 6.0. With g = 2 colorfulness rises to 44.0, and the draws come hardly any closer
+# together (24.6). The MAE falls a little, but these are two crops of `smoke`; in a larger profile, see whether it still does.
 #
 # Guidance works in another direction. It strengthens what the condition says, and it leaves the first noise as it is. Compare a row
 # of τ with a row of g of about the same colorfulness, not rows that are unequally bold.
@@ -226,7 +229,9 @@ for name in ("as drawn", "one place fixed"):
     print(f"{name}: error elsewhere {error:.1f} CIE units")
 
 # %% [markdown]
-# <!-- look: does the rest of the plate follow? Its rim, its far side; do the numbers agree with the eye? -->
+# The rest does not follow. The fixed place is an orange square with a soft edge, which runs over the rim of the plate into the
+# shadow. The plate around it and its far side stay grayish brown, as they were drawn. The numbers agree: elsewhere the error
+# falls only from 26.9 to 26.4, and most of what changes is the soft edge of the square.
 #
 # The network was never trained on pictures of which a part is known, and a few places of several hundred have little weight against
 # the features of the photo. [Lugmayr et al. 2022](https://arxiv.org/abs/2201.09865), "RePaint", therefore go back and forth between

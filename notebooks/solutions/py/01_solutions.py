@@ -108,7 +108,9 @@ figures.image_row(list(shown.values())[:3], list(shown)[:3])
 figures.image_row(list(shown.values())[3:], list(shown)[3:])
 
 # %% [markdown]
-# Look at the rim of the plate, where two strong colors meet. <!-- look: from which factor on is the loss of detail visible? -->
+# Look at the rim of the plate, where a strong red meets gray. At 1/2 no change is visible, and at 1/4 the rim is slightly
+# duller. At 1/8 the rim is a brownish red in places, and there is a trace of pink on the table beside it. At 1/16 the loss
+# is obvious: the rim is grayish and the white of the fig pink. At 1/32 a red glow surrounds the whole plate.
 #
 # The number rises from the first step on, but the eye notices later. Two uniform patches side by side look different from a ΔE
 # of about 1 on. Here most of the difference is concentrated at edges, where the sharp L\* hides that the color next to it is

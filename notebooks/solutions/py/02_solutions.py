@@ -121,8 +121,9 @@ plt.show()
 #   on how far away the others are.
 # - **51 to 49** gives red. One photo in a hundred can decide the vote, so where two colors are nearly as frequent, a model
 #   trained with L1 may change from one to the other between neighboring regions. This is one source of blotches.
-# - **Half and half**: the line is flat. On each axis every value between the two colors has the same expected loss, so the
-#   optimizer stays where it first enters that range. There is no single best answer.
+# - **Half and half**: the line is flat. On each axis every value between the two colors has the same expected loss, so
+#   nothing pulls at the guess once it is in that range. It starts at (0, 0), where b\* is inside already and stays; a\* enters
+#   at 5, and Adam's momentum carries it on to 21. There is no single best answer.
 #
 # ## 2. Train with L2
 #
@@ -164,7 +165,9 @@ figures.qualitative_grid(columns | {"ground_truth": gallery})
 # %% [markdown]
 # Compare the two rows of the table, and each with gray's. Expect each network to be ahead by its own measure: MAE is what L1
 # minimizes, so it is no neutral judge between the two.
-# <!-- look: is L1 lower in MAE and L2 more colorful? Does either beat gray? How do the two pictures differ? -->
+# In `smoke` the networks have seen too little: both are far worse than gray, their pictures have large blue stains (with L2
+# a red one, too), and which of the two is ahead means nothing. In a larger profile, first check that both beat gray, and then
+# compare their MAE and colorfulness.
 #
 # Neither loss cures dull colors, because the mean of many possible colors lies about as close to gray as their median. The
 # remedies of later chapters are a loss that asks for plausible colors (chapter 4), a distribution over colors in place of one
@@ -192,7 +195,8 @@ pd.DataFrame(rows, ["run", "parameters", "validation L1", "gray"]).T
 # Half the width leaves about a quarter of the parameters, because a convolution has one set of weights for each *pair* of an
 # input and an output channel. The two runs have different names, so neither has overwritten the other.
 #
-# <!-- look: which of the two is lower after these steps, and how far is each below gray? -->
+# In `smoke` neither network beats gray, so the difference between them means nothing. In a larger profile, compare how far each
+# is *below* gray.
 #
 # So short a training says which network learns *faster* at this learning rate. Which of them ends lower is another question,
 # and only the full recipe (`dataclasses.replace(recipe, width=...)`) with several seeds would answer it.

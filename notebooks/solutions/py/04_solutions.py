@@ -140,7 +140,8 @@ figures.qualitative_grid({name: lab.to_rgb(L, colors) for name, colors in predic
 # does. A prediction is therefore pulled to the *mean* of the possible colors and not to their median (chapter 2). After
 # a hundred steps expect small differences; chapter 10 trains both with three seeds.
 #
-# <!-- look: is there a visible difference between the two pictures, and which numbers differ? -->
+# In `smoke`, after four steps, both pictures are a brownish gray that is hard to tell apart, and the numbers mean nothing. In a
+# larger profile, compare the L1, in which the first should be ahead, and the mean |ab|, which says whose colors are stronger.
 #
 # ## 2. Perceptual loss
 #
@@ -174,9 +175,11 @@ with torch.no_grad():
 pd.DataFrame(rows, ["L1", "difference of D's features"]).T.round(4)
 
 # %% [markdown]
-# L1 cannot tell the three apart, and the features can. <!-- look: which error do the features punish most, which least? -->
-# Where D judges a picture of a quarter of the resolution, it sees only a quarter of the noise, because averaging over 4 × 4
-# pixels removes the rest.
+# Look at the pictures first: the tint is even, the noise makes speckles, and the blur takes the orange from the trees. L1 cannot
+# tell the three apart, and the features can. In the saved run they punish tint and blur about equally and the noise least. Its D
+# has hardly been trained, so compare the three again in a larger profile. One reason does not depend on the training: where D
+# judges a picture of a quarter of the resolution, it sees only a quarter of the noise, because averaging over 4 × 4 pixels
+# removes the rest.
 #
 # As a loss for G one would add a weight times this difference, without `no_grad`, to the terms of exercise 1. Features of VGG-16
 # can be used in the same way (chapter 10). They need RGB, and the library's conversion has a gradient.
@@ -263,12 +266,13 @@ rows = {name: {words: preferred(D, colors) for words, colors in others.items()} 
 pd.DataFrame(rows).T.rename_axis("real colors preferred to")
 
 # %% [markdown]
-# The column to read is *mirrored*: 50% is guessing, and a D that compares the colors with L is well above. The row *taught as
-# before* is the control, which shows what more training alone would have done.
+# The column to read is *mirrored*: 50% is guessing, and a D that compares the colors with L should be well above. The row
+# *taught as before* is the control, which shows what more training alone would have done.
 #
-# <!-- look: mirrored and another photo in the three rows; is anything lost against the cGAN (first column)? -->
+# `smoke` has two validation photos, so each number is 0%, 50% or 100% and means nothing. In a larger profile, compare the
+# last two rows in the columns *mirrored* and *of another photo*, and check in the first that D still recognizes the cGAN's colors.
 #
-# Colors of another photo remain harder to reject than one might think: patches are small, and many photos have a sky above and
+# Colors of another photo can be harder to reject than one might think: patches are small, and many photos have a sky above and
 # a meadow below.
 #
 # Would a G that learns from such a D paint better? That is an experiment of its own. Train the cGAN with wrong pairs from the

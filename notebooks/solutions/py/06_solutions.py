@@ -90,7 +90,9 @@ figures.qualitative_grid({name: lab.to_rgb(L_shown, colors) for name, colors in 
 # things to it. In training half of the photos are mirrored at random, which teaches symmetry by examples and never
 # perfectly.
 #
-# <!-- look: where do the two colorings of the U-Net differ? -->
+# The clearest difference is at the top right of the stream: without mirroring the leaves are a brownish gray, and with it they
+# are green, which is closer to the truth. On the plate the brown sheen shifts a little, and a bluish patch on the white wall
+# beside the dogs is gone. Neither coloring finds the red of the plate.
 #
 # The remedy takes twice the time: predict both and average. `colorize` does so, and the test scores have a row for it.
 #
@@ -135,7 +137,9 @@ print(f"ab changes by {change:.1f} CIE units on average; the prediction itself i
 # %% [markdown]
 # The things in the picture are the same, and yet their colors change. Compare the two printed numbers to see by how much.
 #
-# <!-- look: which thing changes most, and in which direction? -->
+# In the last column the shadows change most: that of the plate and that of the fig turn from brown to a neutral gray, and
+# the dogs' fur loses brown, too. Brighter things become warmer: the rim of the fig turns from white to cream, and light rocks by
+# the stream from gray to a yellowish brown.
 #
 # The model judges a surface by its brightness, too. Exposure, fading and the sensitivity of the film therefore all have an
 # influence on the colors: old films recorded blue as bright and red as dark (section 7.5).

@@ -61,7 +61,11 @@ def test_arithmetic_is_that_of_the_library(tmp_path):
         "lightness": {"rgb": colors.reshape(-1, 3).tolist(), "L": L.flatten().tolist()},
         "gamut": [{"lab": values, "rgb": painted} for values, painted in pairs],
         "saturation": SATURATION,
-        "photos": [fixture_photo("dogs.jpg", 333, 201, 64), fixture_photo("fig.jpg", 150, 1301, 96)],
+        "photos": [
+            fixture_photo("dogs.jpg", 333, 201, 64),
+            fixture_photo("fig.jpg", 150, 1301, 96),
+            fixture_photo("dandelion.jpg", 320, 180, 192),  # 4.5 times 32 px high: halves are rounded to even
+        ],
     }
     path = tmp_path / "fixtures.json"
     path.write_text(json.dumps(fixtures))

@@ -5,10 +5,16 @@ import { lightness, writeGamutRgb } from "./lab.js";
 
 const STRIP = 2 ** 20; // pixels read at a time, so that memory does not grow with the photo
 
+/** Halves go to the even neighbor, as in Python: photos of 16:9 are such a case. */
+function roundToEven(x) {
+  const up = Math.round(x);
+  return up - x === 0.5 && up % 2 ? up - 1 : up;
+}
+
 /** Width and height on which color is predicted: multiples of 32, about `size`² pixels. */
 export function predictionSize(width, height, size) {
   const scale = Math.min(size / Math.sqrt(width * height), (16 * size) / Math.max(width, height));
-  return [width, height].map((side) => Math.max(32, 32 * Math.round((side * scale) / 32)));
+  return [width, height].map((side) => Math.max(32, 32 * roundToEven((side * scale) / 32)));
 }
 
 /** Rows of a strip: multiples of `step`, about `STRIP` pixels. */

@@ -463,9 +463,9 @@ walks = [walk("mountains"), walk("fig")]
 figures.qualitative_grid({f"t = {step / 40:.1f}": [pictures[step] for pictures in walks] for step in (0, 16, 24, 40)})
 
 # %%
-frames = F.interpolate(torch.cat(walks, dim=3)[::4], size=(160, 320), mode="area")
+frames = F.interpolate(torch.cat(walks, dim=3)[::4], size=(128, 256), mode="area")
 frames = (255 * frames).byte().movedim(1, -1).numpy()
-palette = Image.fromarray(frames.reshape(-1, 320, 3)).quantize(128)
+palette = Image.fromarray(frames.reshape(-1, 256, 3)).quantize(64)
 frames, file = [Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.NONE) for pixels in frames], io.BytesIO()
 frames[0].save(file, "png", save_all=True, append_images=frames[1:], duration=[180] * 10 + [1500], loop=0)
 Animation(data=file.getvalue(), format="png")  # an animated PNG

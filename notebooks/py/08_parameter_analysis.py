@@ -99,12 +99,11 @@ plt.show()
 
 # %% [markdown]
 # Compare the distance between the rows with the distances within the upper row.
-# The run with β1 = 0.9 lies above all three seeds, but by only 0.0001, and the seeds themselves span 0.0003.
+# The run with β1 = 0.9 lies above all three seeds, but by less than the three are apart.
 #
 # <details><summary>Answer</summary>
 #
-# The seeds do lie closer together than the two runs of 8.1, but not by much: 0.0003 against 0.0004. With one run of each you
-# cannot choose. Their difference mixes the effect of β1 with that of the seed, whose size the upper
+# The seeds do lie closer together than the two runs of 8.1, but not by much. With one run of each you cannot choose. Their difference mixes the effect of β1 with that of the seed, whose size the upper
 # row shows. A table with one run for each setting hides this.
 #
 # </details>
@@ -220,7 +219,7 @@ pd.DataFrame(rows, columns=columns).fillna("").set_index("factor").round(4)
 #   The report speaks of stability, which was not measured.
 # - Batch size: from 8 to 32 the MAE falls from 0.0819 to 0.0808, more than the margin, so the claim held.
 # - Patch: fine detail and the MAE of large areas both fall as claimed, but by less than their margins.
-# - β1: from 0.5 to 0.9 the MAE rises by 0.0003, less than the margin. This, too, says nothing about stability.
+# - β1: from 0.5 to 0.9 the MAE rises by less than the margin. This, too, says nothing about stability.
 # - λ: from 10 to 1,000 the MAE and the colorfulness fall, both by more than their margins, so our expectation held.
 #
 # "Not decidable" is a result, too: seeds, photos, or epochs are missing.

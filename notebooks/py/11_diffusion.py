@@ -595,8 +595,9 @@ plt.show()
 #
 # </details>
 #
-# Guidance does something else, too. With g = 2 the stains of g = 0.5 are gone from slope, plate, and table. The blue of the sky
-# becomes stronger, but so do wrong colors: the rocks, which are gray in truth, turn bright green. The fig's colors hardly become stronger.
+# Guidance does something else, too. With g = 2 most of the stains of g = 0.5 are gone from slope, plate, and table. The blue of
+# the sky becomes stronger, but so do wrong colors: the rocks, which are gray in truth, turn bright green. The colors of the fig
+# hardly become stronger.
 #
 # ## 11.9 The published run, and the library
 

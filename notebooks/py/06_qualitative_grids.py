@@ -74,7 +74,7 @@ from scipy.stats import binomtest
 
 from g2g import figures, lab, metrics
 from g2g.colorize import colorize_all
-from g2g.photos import gallery_photos, read_photo
+from g2g.photos import gallery_photos
 from g2g.profiles import get_profile
 from g2g.runs import load_or_train, pretrained_model
 from g2g.sources import bundled
@@ -97,7 +97,7 @@ if live:
 files = {item.path for items in bundled(get_profile("smoke")) for item in items} | {*(ROOT / "data" / "gallery").glob("*.jpg")}
 rng, crops = np.random.default_rng(SEED), []
 for file in rng.permutation(sorted(files, key=lambda path: path.name))[np.arange(PAIRS) % len(files)]:
-    photo = np.asarray(read_photo(file)[0].convert("RGB"))
+    photo = np.asarray(Image.open(file).convert("RGB"))
     top, left = (rng.integers(0, side - 280 + 1) for side in photo.shape[:2])
     crops.append(photo[top:top + 280, left:left + 280])
 
@@ -270,7 +270,7 @@ def recolor(photograph="dogs", saturation=1.0):
 
 if live:
     slider = widgets.FloatSlider(1, min=0, max=3, step=0.1, continuous_update=False)
-    widgets.interact(lambda **chosen: Image.fromarray(recolor(**chosen)), photograph=names, saturation=slider)
+    widgets.interact(lambda **chosen: Image.fromarray(recolor(**chosen)), photograph=widgets.Dropdown(options=names, value="dogs"), saturation=slider)
 else:
     display(figures.image_row([recolor(saturation=s) for s in (0.5, 1, 2, 3)], ["× 0.5", "× 1", "× 2", "× 3"]))
 

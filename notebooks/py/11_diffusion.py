@@ -474,7 +474,7 @@ Animation(data=file.getvalue(), format="png")  # an animated PNG
 # %% [markdown]
 # The U-Net's blue sky is there from the start, under spots of noise. The spots fade; at t = 0.6 a few are left in the sky, and at
 # t = 1 they are gone. Not all of the color is right: a red stain is left on the ridge, the slope is grayish, and the plate
-# stays brown. (The animation has only 128 colors, hence its bands.)
+# stays brown. (The animation has only 64 colors, hence its bands.)
 #
 # ## 11.7 What a draw is worth
 #

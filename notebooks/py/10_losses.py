@@ -281,7 +281,7 @@ facts = runs.iloc[0]
 runs["gain"] = runs["psnr"] - runs["gray_psnr"]
 print(f"{len(runs)} runs, {runs['minutes'].sum():.0f} minutes on {facts['device']}; {facts['photos']:,} photos of {facts['px']} px, "
       f"{facts['valid']} validation photos, gray: MAE {facts['gray_mae']:.4f}")
-names = {"mae": "MAE", "gain": "PSNR over gray, dB", "lpips": "LPIPS", "colorfulness": "colorfulness"}
+names = {"mae": "MAE", "gain": "PSNR over gray, dB", "colorfulness": "colorfulness"}
 runs.reindex(columns=["value", *names]).groupby("value", sort=False).agg(["mean", "std"]).rename(columns=names).rename_axis("loss").round(4)
 
 # %% [markdown]

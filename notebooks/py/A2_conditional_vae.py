@@ -215,14 +215,14 @@ figures.across({name: lab.to_rgb(L.expand(3, -1, -1, -1), draw(L, count=3)) for 
 # %% [markdown]
 # (*aitzgorri* by Aitzol Berasategi, CC BY 4.0, recolored.) Look at what changes from draw to draw: single places above, the light
 # of the whole picture below.
-# In the saved run (`smoke`), the mountains above turn from blue to violet, and all three draws leave the left of the meadow blue,
-# which is a blotch. Below, the CVAE of 30 steps tints the whole picture gray blue, pink, or orange.
+# In the saved run, the mountains above turn from blue to violet, the woods from green to orange, and all three draws leave the left of
+# the meadow blue, which is a blotch. Below, the meadow is grayish green, paler still, or golden, and the sky follows it.
 #
 # ## A2.5 Which draws are better?
 #
-# **Predict.** Which model comes closest to the ground truth with the *best* of eight draws? The lower half of the table answers
-# it. It comes from an earlier run of profile `cpu`: 100 validation photos of 128 px, a CVAE trained for 600 steps, and that run's
-# palette, with full rebalancing and without.
+# **Predict.** Which model comes closest to the ground truth with the *best* of eight draws? The table answers
+# it. Its lower part comes from an earlier run of profile `cpu`: 100 validation photos of 128 px, a CVAE trained for 600 steps, and
+# that run's palette, with full rebalancing and without.
 
 # %%
 def judge(draw, L, ab):
@@ -245,9 +245,9 @@ published = pd.read_csv(repo_root() / "results" / "cpu" / "cvae.csv", index_col=
 pd.concat({"here": table, "an earlier run, at 128 px": published}).round(4)
 
 # %% [markdown]
-# Compare *best of eight* and *apart* in the lower half. The CVAE comes closest, with 0.0718 against 0.0949, although its draws lie
-# about as far apart as the palette's (6.8 and 6.5). Without rebalancing the palette comes down to 0.0778, but its draws lie only
-# half as far apart. A likely reason: draws made place by place err in one place or another, while one $z$ describes the light of a
+# Compare *best of eight* and *apart*. In the saved run, on 100 validation photos of 192 px, the CVAE comes closest, with 0.0703 against
+# 0.1045, although its draws lie about as far apart as the palette's (6.5 and 6.4). It was so in the earlier run, too, where the
+# palette without rebalancing came down to 0.0778, with draws half as far apart. A likely reason: draws made place by place err in one place or another, while one $z$ describes the light of a
 # whole picture.
 #
 # ## Takeaways

@@ -183,7 +183,7 @@ RECIPES = {
     "cpu": {
         "cnn": Recipe("cnn", epochs=5, lr=2e-3, width=32, sharpen=2, **_REGULARIZED),
         "unet": Recipe("unet", epochs=6, **_QUARTER, **_ENDS_WHOLE),
-        # As many minutes as the U-Net on the same two cores
+        # Published after about as many minutes as the U-Net, on one core in bf16 where that had two in fp32
         "unet_full": Recipe("unet_full", epochs=2, steps_per_epoch=200, encoder="efficientnet_lite0", **_ENDS_WHOLE),
         "unet_long": Recipe("unet_long", epochs=41, sharpen=2, **_QUARTER, **_SHORT),
         "cgan": Recipe("cgan", epochs=41, sharpen=2, **_QUARTER, **_GENTLE),

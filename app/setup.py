@@ -16,12 +16,12 @@ SWITCH_GPU = "Runtime > Change runtime type > L4 (or the free T4), then Runtime 
 
 CHAPTERS = [f"{number:02d}" for number in range(12)] + ["A1", "A2", "A3"]
 # Minutes for each notebook alone, with nothing trained before; for all in order; and how that is known.
-# The one place for these numbers; where they are measured it says so: "measured on <device>, <date>".
+# The one place for these numbers; where they are measured it says so, with device and date.
 MINUTES = {
     "smoke": (
         (0.1, 0.2, 0.2, 0.3, 0.2, 0.6, 0.3, 0.2, 0.1, 0.6, 0.6, 1.3, 0.1, 0.1, 0.2),
         3.8,
-        "measured on 2 CPU cores, November 2026",
+        "estimates; in order measured on 2 CPU cores, November 2026",
     ),
     "cpu": (
         (1, 2, 34, 32, 45, 220, 76, 1, 1, 61, 3, 98, 1, 12, 10),

@@ -96,13 +96,18 @@ def test_the_toy_draws_both_jackets_in_their_shares():
 
 
 @torch.no_grad()
-def test_guidance_of_strength_1_is_none(net):
+def test_guidance_of_strength_1_is_none_and_of_0_knows_lightness_alone(net, monkeypatch):
     guided.__globals__["model"] = net
     L = torch.rand(2, 1, 64, 64) * 2 - 1
     noise = net.noise(L)
     torch.testing.assert_close(guided(L, noise, 1), net(L), atol=1e-4, rtol=0)
-    stronger = guided(L, noise, 3) - guided(L, noise, 1)
-    assert stronger.abs().mean() > 1e-5, "a guidance that changes nothing"
+    before = [guided(L, noise, g) for g in (0, 3)]
+    condition, pred_ab = net.condition(L)
+    condition[:, 1:] = torch.randn_like(condition[:, 1:])
+    monkeypatch.setattr(net, "condition", lambda L: (condition, pred_ab))
+    after = [guided(L, noise, g) for g in (0, 3)]
+    torch.testing.assert_close(after[0], before[0])
+    assert not torch.allclose(after[1], before[1], atol=1e-3)
 
 
 @torch.no_grad()

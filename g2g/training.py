@@ -209,7 +209,7 @@ def gray_loss(batches) -> float:
 class Autocast(MixedPrecision):
     """fastai's mixed precision, on a CPU as well: its own autocast is CUDA's alone."""
 
-    name = "mixed_precision"
+    name = "mixed_precision"  # what `learn` knows it by, as fastai's own
 
     def before_fit(self):
         with warnings.catch_warnings():

@@ -86,10 +86,8 @@ def prepare(profile: Profile, *, progress: bool = True) -> Photos:
     photo likewise. The result lies in `cache_root()/prepared/`; changed photos or other settings make another one.
     `progress` shows it, and lists what was skipped.
 
-    Raises:
-        ValueError: a split without a usable photo (with what was there and why not).
-        FileNotFoundError: no photos where they were looked for.
-        RuntimeError: not enough disk.
+    Raises ValueError for a split without a usable photo, FileNotFoundError where there are no photos at all,
+    RuntimeError for too little disk; each with what was there, or what to do.
     """
     train, test, valid = SOURCES[profile.source](profile)
     if not valid:
@@ -222,8 +220,8 @@ def _why_not(row, seen, min_chroma):
 class PhotoLoader:
     """Batches of one split, as fastai's Learner wants them: L (B,1,S,S) and ab (B,2,S,S), normalized, float32.
 
-    With `shuffle`, order, flips, sharpness and crops of an epoch are drawn from (seed, epoch): the same after a resume.
-    `epoch` may be set; it counts up by itself at the end of each epoch. The other arguments as in `dataloaders`.
+    With `shuffle`, all that is random in an epoch is drawn from (seed, epoch): the same after a resume. `epoch` may be
+    set; it counts up by itself at the end of each epoch. The other arguments as in `dataloaders`.
     """
 
     photos: Photos
@@ -232,7 +230,6 @@ class PhotoLoader:
     shuffle: bool = False
     seed: int = 42
     min_crop_side: float = 1.0
-    softness: float = 1.0
     sharpen: float = 0.0
     steps_per_epoch: int | None = None
     epoch: int = 0
@@ -271,15 +268,13 @@ class PhotoLoader:
         self.epoch += 1
 
     def augment(self, photos, rng):
-        """uint8 photos (B,S,S,3), half of them mirrored, softened, sharpened, cropped, to (L, ab), on their device."""
+        """uint8 photos (B,S,S,3), half of them mirrored, sharpened, cropped, to (L, ab), on their device."""
         n, device = len(photos), photos.device
         flips = torch.from_numpy(rng.random(n) < 0.5).to(device)
         places = torch.from_numpy(rng.random((n, 2))).float()
-        scales = torch.from_numpy(rng.uniform(self.softness, 1, n))
+        rng.random(n)  # of an augmentation that is gone: without this draw, published runs would get other crops
         sides = torch.from_numpy(rng.uniform(self.min_crop_side, 1, n)).float()
         photos = torch.where(flips[:, None, None, None], photos.flip(2), photos)
-        if self.softness < 1:
-            photos = softened(photos, scales)
         if self.sharpen:
             amounts = rng.uniform(-self.sharpen, self.sharpen, n).clip(min=0)  # half of the photos stay as they are
             photos = sharpened(photos, torch.from_numpy(amounts).float().to(device))
@@ -290,25 +285,11 @@ class PhotoLoader:
         return L, ab
 
 
-def softened(photos: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-    """uint8 photos (B,S,S,3), each as if enlarged from `scales` (B,) of its side, to the nearest eighth.
-
-    Copies of training photos are soft, a large photo made small is sharp, and a network that knows one sharpness only
-    colors the others less well (docs/training.md).
-    """
-    size = photos.shape[1]
-    planes = photos.movedim(-1, 1).float()
-    sides = (scales * 8).round().clamp(min=1) * size / 8
-    for side in sides.int().unique().tolist():
-        chosen = sides.int() == side
-        if side < size:
-            small = F.interpolate(planes[chosen], size=(side, side), mode="bilinear", antialias=True)
-            planes[chosen] = F.interpolate(small, size=(size, size), mode="bilinear")
-    return planes.round().byte().movedim(1, -1)
-
-
 def sharpened(photos: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
-    """uint8 photos (B,S,S,3) plus `amounts` (B,) times what a small blur would take from them: an unsharp mask."""
+    """uint8 photos (B,S,S,3) plus `amounts` (B,) times what a small blur would take from them: an unsharp mask.
+
+    A large photo made small is sharper than a crop enlarged again; a network has to know both (docs/training.md).
+    """
     planes = photos.movedim(-1, 1).float()
     triangle = torch.tensor([0.25, 0.5, 0.25], device=photos.device)
     kernel = (triangle[:, None] * triangle).expand(3, 1, 3, 3)
@@ -337,10 +318,9 @@ def dataloaders(photos: Photos, batch_size=32, seed=42, device=None, **augmentat
     Args:
         seed: order, flips, sharpness and crops are drawn from it and `dls.train.epoch`.
         device: None is CUDA where there is one, else the CPU.
-        augmentation: `min_crop_side`, the least fraction of the side that a random crop keeps; `softness`, the least
-            scale from which photos are enlarged again, see `softened`; `sharpen`, the largest amount of `sharpened`;
-            `steps_per_epoch`, so many batches of photos drawn anew make an epoch. By default photos are whole and as
-            they are, and an epoch has all of them.
+        augmentation: `min_crop_side`, the least fraction of the side that a random crop keeps; `sharpen`, the largest
+            amount of `sharpened`; `steps_per_epoch`, so many batches of photos drawn anew make an epoch. By default
+            photos are whole and as they are, and an epoch has all of them.
 
     Raises:
         ValueError: no photos.

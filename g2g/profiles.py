@@ -35,7 +35,6 @@ class Profile:
     score_size: int | None = None  # side at which test photos are scored, predicted at `size`; None is `size`
     min_chroma: float = 0.0  # photos of lower mean CIE chroma are left out of training and validation; 5: near-gray
     data_dir: Path | None = None  # the folder of one's own photos when source is `folder`
-    outputs_name: str | None = None  # the folder below outputs/; None is `name`
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -45,8 +44,7 @@ class Profile:
     @property
     def outputs(self) -> Path:
         """Folder of this profile's runs, tables and figures (`G2G_OUTPUTS` moves the root, to Drive say)."""
-        root = os.environ.get("G2G_OUTPUTS") or repo_root() / "outputs"
-        return Path(root) / (self.outputs_name or self.name)
+        return Path(os.environ.get("G2G_OUTPUTS") or repo_root() / "outputs") / self.name
 
 
 _SMOKE = "shows that everything runs, on two CPU cores and without network; its scores mean nothing"
@@ -67,8 +65,8 @@ def get_profile(profile: Profile | str | None = None) -> Profile:
     """
     if isinstance(profile, Profile):
         return profile
-    name = profile or "auto"
-    if name == "auto":
+    name = profile
+    if name in (None, "auto"):
         name = os.environ.get("G2G_PROFILE") or "auto"
     if name == "auto":
         import torch  # late: `python -m g2g --help` need not wait for it
@@ -87,7 +85,6 @@ def get_profile(profile: Profile | str | None = None) -> Profile:
 
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[float, Field(ge=0.05, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e9)]
 
@@ -96,8 +93,8 @@ Weight = Annotated[float, Field(ge=0, le=1e9)]
 class Recipe:
     """All that decides what a run learns, beside its photos. Edit with `dataclasses.replace(recipe, lr=1e-3)`.
 
-    Values are coerced to their field's type, so equal recipes are one run: a run's id is made of the fields that
-    differ from these defaults. A wrong value, or a field that the model does not use, raises ValueError by name.
+    A run's id is made of the fields that differ from these defaults. Values are coerced to their field's type, so equal
+    recipes are one run. A wrong value, or a field that the model does not use, raises ValueError by name.
     """
 
     model: Literal[MODELS]
@@ -108,8 +105,7 @@ class Recipe:
     seed: Annotated[int, Field(ge=0, lt=2**32)] = SEED
     steps_per_epoch: Count | None = None  # None: as many as there are photos for
     loss: Literal["l1", "mse", "huber", "perceptual", "feature_matching"] = "l1"  # see `g2g.losses`
-    min_crop_side: Side = 1.0  # photos are cropped at random, to squares of this fraction of the side or more
-    softness: Side = 1.0  # photos are softened at random, as if enlarged from this fraction of the side or more
+    min_crop_side: Annotated[float, Field(ge=0.05, le=1)] = 1.0  # random crops keep this fraction of the side or more
     sharpen: Annotated[float, Field(ge=0, le=10)] = 0.0  # half of the photos are sharpened, by amounts up to this
     jitter: Fraction = 0.0  # lightness and contrast of L change at random by up to this much
     weight_decay: Fraction = 0.0  # of AdamW; 0: Adam
@@ -119,9 +115,7 @@ class Recipe:
     resolution: Literal["full", "quarter"] = "full"  # of the U-Net's prediction, see `g2g.models.unet`
     encoder: Literal["resnet18", "efficientnet_lite0"] = "resnet18"  # of the U-Net
     weights: str | None = None  # of the encoder: imagenet, None (random) or a path
-    encoder_lr_mult: Annotated[float, Field(ge=0, le=100)] = (
-        1.0  # the encoder's rate over lr; 0 freezes batch norm, too
-    )
+    encoder_lr_mult: Annotated[float, Field(ge=0, le=100)] = 1.0  # its rate over lr; 0 freezes batch norm, too
     frozen_epochs: Annotated[int, Field(ge=0)] = 0  # the last epochs: whole photos, encoder and batch norm frozen
     init_from: Literal["unet", "palette"] | None = None  # the model whose trained U-Net the run starts from
     lambda_l1: Weight = 100.0  # weight of `loss` beside the adversarial term
@@ -143,16 +137,11 @@ class Recipe:
         return self
 
 
-_UNETS = tuple(name for name in MODELS if name != "cnn")
-_ONLY_FOR = dict.fromkeys(("lambda_l1", "adversarial", "d_lr_mult", "receptive_field", "r1", "d_epochs"), ("cgan",))
-_ONLY_FOR |= dict.fromkeys(
-    ("resolution", "encoder", "weights", "encoder_lr_mult", "frozen_epochs", "init_from"), _UNETS
-)
-_ONLY_FOR |= {
-    "width": ("cnn", "flow"),
-    "uniform": ("palette",),
-    "loss": ("cnn", "unet", "unet_full", "unet_long", "cgan"),
-}
+_OF_CGAN = ("lambda_l1", "adversarial", "d_lr_mult", "receptive_field", "r1", "d_epochs")
+_OF_UNETS = ("resolution", "encoder", "weights", "encoder_lr_mult", "frozen_epochs", "init_from")
+_ONLY_FOR = dict.fromkeys(_OF_CGAN, ("cgan",)) | dict.fromkeys(_OF_UNETS, MODELS[1:])  # all but cnn
+_ONLY_FOR |= {"width": ("cnn", "flow"), "uniform": ("palette",)}
+_ONLY_FOR["loss"] = ("cnn", "unet", "unet_full", "unet_long", "cgan")
 
 # 2e-4, β1 = 0.5 and λ = 100 as in pix2pix (Isola et al. 2017), the decay as in its authors' later PyTorch code;
 # the report names β1 only. unet_long, the control, is the cGAN's recipe without the adversary.

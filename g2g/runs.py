@@ -227,9 +227,8 @@ def learner(recipe: Recipe, photos, init_run: Run | None = None):
     from g2g.data import dataloaders
 
     torch.manual_seed(recipe.seed)
-    augmentation = {"min_crop_side": recipe.min_crop_side, "softness": recipe.softness, "sharpen": recipe.sharpen}
-    options = augmentation | {"steps_per_epoch": recipe.steps_per_epoch, "device": training.get_device()}
-    dls = dataloaders(photos, recipe.batch_size, recipe.seed, **options)
+    augmentation = {name: getattr(recipe, name) for name in ("min_crop_side", "sharpen", "steps_per_epoch")}
+    dls = dataloaders(photos, recipe.batch_size, recipe.seed, **augmentation)
     if init_run:
         model = _extend(init_run.model(), recipe)
     else:
@@ -237,7 +236,7 @@ def learner(recipe: Recipe, photos, init_run: Run | None = None):
     if recipe.model == "palette":
         model.class_weights = class_weights(prior(photos.train), recipe.uniform)
     if recipe.model == "flow":
-        model.residual_std = residual_std(model.to(training.get_device()), photos.train[:512])
+        model.residual_std = residual_std(model.to(dls.device), photos.train[:512])
     if recipe.model == "cgan":
         return training.GANLearner(dls, model, PatchGAN(recipe.receptive_field), recipe)
     return training.LossLearner(dls, model, recipe)

@@ -22,9 +22,7 @@ from report import publish
 def world(tmp_path_factory):
     """A profile of 10 crops at 32 px and its CNN run of one epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("G2G_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("G2G_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
-        patch.delenv("G2G_DATA", raising=False)
         profile = dataclasses.replace(get_profile("smoke"), size=32, n_train=10, n_test=2)
         photos = prepare(profile, progress=False)
         recipe = dataclasses.replace(get_recipe("cnn", "smoke"), epochs=1, width=8, batch_size=4)
@@ -170,12 +168,6 @@ def test_encoder_weights_of_the_table_can_be_named(asked, expected, monkeypatch)
     assert [get_recipe("unet", name).weights for name in ("class", "report")] == [expected, expected]
     assert get_recipe("unet", "smoke").weights == "imagenet", "which lie in the repository, for another encoder"
     assert get_recipe("cgan", "class").weights is None
-
-
-def test_a_profile_may_keep_its_outputs_elsewhere_and_has_its_recipes_still():
-    profile = dataclasses.replace(get_profile("smoke"), outputs_name="smoke/sweep", size=32)
-    assert profile.outputs.parts[-2:] == ("smoke", "sweep")
-    assert get_recipe("cgan", profile) == RECIPES["smoke"]["cgan"]
 
 
 def test_a_new_field_renames_no_run_and_weights_count_by_content(tmp_path):

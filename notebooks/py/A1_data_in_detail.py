@@ -180,7 +180,7 @@ print("ab", tuple(ab.shape), f"{ab.min():.2f} … {ab.max():.2f}", ab.dtype)
 
 # %% [markdown]
 # A training photo changes a little each time it is seen. Half of the time it is mirrored, and a recipe may ask for
-# random crops (`min_crop_side`), for softness (`softness`) and for sharpening (`sharpen`). The copies that we train on are
+# random crops (`min_crop_side`) and for sharpening (`sharpen`). The copies that we train on are
 # often soft, because they were saved small, while a large photo made small is sharp, and a network should know both. The
 # recipes of `cpu` therefore sharpen half of the photos.
 

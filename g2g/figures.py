@@ -75,7 +75,7 @@ def save(fig, name: str, folder, caption: str | None = None) -> Path:
 
 def title(name: str) -> str:
     """`cnn` -> `CNN`, `ground_truth` -> `ground truth`; any other name stays."""
-    return TITLES.get(name, str(name).replace("_", " "))
+    return (TITLES | {"ground_truth": "ground truth"}).get(name, str(name))
 
 
 def color(name: str) -> str:

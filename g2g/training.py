@@ -31,8 +31,6 @@ from g2g.lab import to_rgb
 from g2g.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty
 from g2g.metrics import colorfulness
 
-# ---------------------------------------------------------------------------------------------- hardware
-
 
 def get_device() -> torch.device:
     """The CUDA GPU if there is one, else the CPU (fastai's own choice would take an untested MPS)."""
@@ -75,9 +73,6 @@ def fast_kernels():
         torch.backends.cudnn.allow_tf32 = before[1]
 
 
-# ---------------------------------------------------------------------------------------------- learners
-
-
 def _adam(recipe):
     """torch's AdamW, without decay the same as Adam, as a function of parameters; the fused kernel on CUDA."""
     options = {"betas": (recipe.beta1, 0.999), "weight_decay": recipe.weight_decay}
@@ -118,14 +113,10 @@ class LossLearner(Learner):
         if not self.training:
             return super()._do_one_batch()
         (L,), (ab,) = self.xb, self.yb
-        if hasattr(self.model, "loss"):
-            self.pred = self.model.loss(L, ab)
-            self("after_pred")  # mixed precision makes it float32
-            self.loss_grad = self.pred
-        else:
-            self.pred = self.model(L)
-            self("after_pred")
-            self.loss_grad = LOSSES[self.recipe.loss](self.pred, ab, L)
+        has_own_loss = hasattr(self.model, "loss")
+        self.pred = self.model.loss(L, ab) if has_own_loss else self.model(L)
+        self("after_pred")  # mixed precision makes it float32
+        self.loss_grad = self.pred if has_own_loss else LOSSES[self.recipe.loss](self.pred, ab, L)
         self.loss = self.loss_grad.clone()
         self("after_loss")
         self._do_grad_opt()
@@ -148,23 +139,18 @@ def _encoder_and_rest(model):
 
 
 class GANLearner(LossLearner):
-    """A conditional GAN as pix2pix trains it: per batch one step of D, then one step of G against the new D.
+    """A conditional GAN as pix2pix trains it: per batch one step of D, then one step of G, `self.model`.
 
-    `self.model` is the generator, so saving, prediction and validation (L1) work as for any `Learner`. The
-    discriminator, `(L, ab) -> logits`, judges, and the loss is computed, at the resolution at which G predicts: a D
-    that sees finer color than G can paint wins by that alone.
+    D, `(L, ab) -> logits`, judges, and the loss is computed, at the resolution at which G predicts: a D that sees finer
+    color than G can paint wins by that alone.
     """
 
     def __init__(self, dls, generator, discriminator, recipe):
         super().__init__(dls, generator, recipe)
-        self.discriminator = discriminator.to(dls.device, memory_format=torch.channels_last)
+        self.discriminator = discriminator.to(dls.device, memory_format=torch.channels_last).train()
         self.epoch = 0  # a single step, without `fit`, counts as of epoch 0
         self.d_opt = _adam(recipe)(discriminator.parameters())
         self.d_scaler = torch.amp.GradScaler("cuda", enabled=precision(dls.device) == "fp16")
-
-    def _do_fit(self):
-        self.discriminator.train()
-        super()._do_fit()
 
     def _discriminator_step(self, L, ab, pred_ab):
         for group in self.d_opt.param_groups:
@@ -201,9 +187,6 @@ def gray_loss(batches) -> float:
     """Mean |ab| over batches of (L, ab): the L1 of a model that predicts gray, to read a loss against."""
     by_photo = [ab.abs().mean((1, 2, 3)) for _, ab in batches]
     return float(torch.cat(by_photo).mean())
-
-
-# --------------------------------------------------------------------------------------------- callbacks
 
 
 class Autocast(MixedPrecision):
@@ -246,10 +229,9 @@ class FreezeLastEpochs(Callback):
 
 
 class AverageWeights(Callback):
-    """Averages the weights over the training steps; validation sees the average, which is what a run keeps.
+    """An exponential moving average of weights and batch norm's statistics, which is validated and kept.
 
-    An exponential moving average, batch norm's statistics included. At the beginning it forgets faster, so that the
-    untrained weights are soon gone.
+    At the beginning it forgets faster, so that the untrained weights are soon gone.
     """
 
     def __init__(self, model, decay):
@@ -345,10 +327,9 @@ class Checkpoint(Callback):
             old.unlink()
 
     def _keep_weights(self):
-        averaged = hasattr(self.learn, "average_weights")
-        model = self.learn.average_weights.average.module if averaged else self.learn.model
-        losses = [row["valid_loss"] for row in self.rows]
-        if losses[-1] == min(losses):
+        parts = _parts(self.learn)
+        model = parts["average"].module if "average" in parts else self.learn.model
+        if self.rows[-1]["valid_loss"] == min(row["valid_loss"] for row in self.rows):
             save_weights(model, self.folder / "weights.safetensors")
         if self.epoch + 1 == self.n_epoch:
             save_weights(model, self.folder / "last.safetensors")
@@ -421,22 +402,20 @@ class TimeLeft(Callback):  # not Progress: fastai would know it as `learn.progre
             print("  D is hardly ever wrong now (loss < 0.02), so G learns little: lower D's learning rate or raise λ")
 
 
-# --------------------------------------------------------------------------------------------------- fit
-
-# What fastai's ParamScheduler makes of a learning rate; one_cycle with the numbers of its own `fit_one_cycle`
-_MOMENTUM = combined_cos(0.25, 0.95, 0.85, 0.95)
+# What fastai's ParamScheduler makes of a learning rate, the maximum of one_cycle (Smith 2018), whose numbers are those
+# of fastai's own `fit_one_cycle`. linear_decay: CycleGAN (Zhu et al. 2017), and its authors' code for pix2pix.
 SCHEDULES = {
     "constant": lambda lr: {"lr": SchedNo(lr, lr)},
-    "one_cycle": lambda lr: {"lr": combined_cos(0.25, lr / 25, lr, lr / 1e5), "mom": _MOMENTUM},
+    "one_cycle": lambda lr: {
+        "lr": combined_cos(0.25, lr / 25, lr, lr / 1e5),
+        "mom": combined_cos(0.25, 0.95, 0.85, 0.95),
+    },
     "linear_decay": lambda lr: {"lr": combine_scheds([0.5, 0.5], [SchedNo(lr, lr), SchedLin(lr, 0)])},
 }
 
 
 def fit(learn, folder) -> pd.DataFrame:
     """Train a `LossLearner` by its recipe, going on from the newest whole checkpoint in `folder` if there is one.
-
-    The schedules: `constant`; `one_cycle` (Smith 2018; the recipe's `lr` is the maximum); `linear_decay`, constant for
-    half of the epochs, then linear to 0 (CycleGAN, Zhu et al. 2017, and its authors' code for pix2pix).
 
     Returns the history, one row per epoch (mean losses over the epoch's photos).
 
@@ -466,9 +445,9 @@ def fit(learn, folder) -> pd.DataFrame:
 
 @contextmanager
 def _breaking_cleanly(learn):
-    """Around training: says what to do when the GPU's memory is too small, and leaves autocast when a step breaks.
+    """Says what to do when the GPU's memory is too small, and leaves autocast when a step breaks.
 
-    fastai would stay in autocast after an exception, whose cache of half-precision weights then never gets renewed.
+    fastai would stay in it after an exception, and its cache of half-precision weights would never be renewed.
     """
     try:
         yield

@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed (the message names cause and remedy), 2 wrong argum
 
 import argparse
 import dataclasses
-import math
 import signal
 import sys
 from pathlib import Path
@@ -41,16 +40,13 @@ def _edited(recipe, changes):
 def _number(low, high, kind=float):
     """A reader for argparse of numbers from `low` to `high`; NaN is none."""
 
-    def read(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
+    def number(text):  # its name stands in argparse's own message on what is no number
+        value = kind(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text}: expected a number from {low:g} to {high:g}")
         return value
 
-    return read
+    return number
 
 
 def _path(text):
@@ -85,9 +81,10 @@ def _train(args):
 
 
 def _evaluate(args):
-    from report.pipeline import evaluate_profile
+    from report.pipeline import measure
 
-    print(evaluate_profile(_profile(args), external_test_set=args.external_test_set))
+    measured = measure(_profile(args), args.external_test_set)
+    print(measured.write(measured.profile.outputs / "results"))
 
 
 def _colorize(args):
@@ -154,24 +151,6 @@ def add_command(commands, function, name, text, profile=True):
     return command
 
 
-def _parser():
-    parser = argparse.ArgumentParser("python -m g2g", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    prepare = add_command(commands, _prepare, "prepare", "decode and resize the photos once")
-    train = add_command(commands, _train, "train", "train one model, going on where it was interrupted")
-    train.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
-    train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
-    evaluate = add_command(commands, _evaluate, "evaluate", "score all models on the test photos and write table 1")
-    evaluate.add_argument("--external-test-set", metavar="FOLDER", help="photos that are a second test set")
-    for command in (prepare, train, evaluate):
-        near_gray = "leave photos of lower mean chroma out of training; 5: near-gray ones"
-        command.add_argument("--min-chroma", type=_number(0, 140), default=0.0, help=near_gray)
-    _add_colorize(commands)
-    demo = add_command(commands, _demo, "demo", "open a page that colors a photo, on this machine only", profile=False)
-    demo.add_argument("--port", type=_number(1024, 65535, int), help="of the page (default: the first free from 7860)")
-    return parser
-
-
 def _add_colorize(commands):
     text = "color photos of any size; nothing is ever overwritten"
     option = add_command(commands, _colorize, "colorize", text, profile=False).add_argument
@@ -208,7 +187,21 @@ def run(parser, argv=None) -> int:
 
 def main(argv=None) -> int:
     """Run one subcommand; returns its exit code."""
-    return run(_parser(), argv)
+    parser = argparse.ArgumentParser("python -m g2g", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    prepare = add_command(commands, _prepare, "prepare", "decode and resize the photos once")
+    train = add_command(commands, _train, "train", "train one model, going on where it was interrupted")
+    train.add_argument("model", metavar="MODEL", choices=MODELS, help=", ".join(MODELS))
+    train.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="edit the recipe: epochs=5 seed=1")
+    evaluate = add_command(commands, _evaluate, "evaluate", "score all models on the test photos and write table 1")
+    evaluate.add_argument("--external-test-set", metavar="FOLDER", help="photos that are a second test set")
+    for command in (prepare, train, evaluate):
+        near_gray = "leave photos of lower mean chroma out of training; 5: near-gray ones"
+        command.add_argument("--min-chroma", type=_number(0, 140), default=0.0, help=near_gray)
+    _add_colorize(commands)
+    demo = add_command(commands, _demo, "demo", "open a page that colors a photo, on this machine only", profile=False)
+    demo.add_argument("--port", type=_number(1024, 65535, int), help="of the page (default: the first free from 7860)")
+    return run(parser, argv)
 
 
 if __name__ == "__main__":

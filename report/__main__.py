@@ -39,7 +39,8 @@ def _study(args):
     print(run_study(args.study, args.profile, args.seeds)[["factor", "value", *SHOWN]].to_string(index=False))
 
 
-def _parser():
+def main(argv=None) -> int:
+    """Run one subcommand; returns its exit code."""
     parser = argparse.ArgumentParser("python -m report", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_command(commands, _build, "build", "train what is missing, measure, write the report page")
@@ -54,12 +55,7 @@ def _parser():
     study.add_argument("study", choices=["losses", "photos", "parameters"])
     seeds = "seeds of the repeated runs; all others take the first (default: 42 43 44)"
     study.add_argument("--seeds", type=int, nargs="+", default=(42, 43, 44), metavar="N", help=seeds)
-    return parser
-
-
-def main(argv=None) -> int:
-    """Run one subcommand; returns its exit code."""
-    return run(_parser(), argv)
+    return run(parser, argv)
 
 
 if __name__ == "__main__":

@@ -14,33 +14,35 @@ LEAST_PHOTOS = 100  # fewer test photos decide nothing
 CLAIMS = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
 
 
-def verdicts(scores: dict, colors: dict, runs: dict, profile, test_sets: int = 1) -> pd.DataFrame:
+def verdicts(measured) -> pd.DataFrame:
     """One row per claim: `claim` (the report's words), `rule`, `verdict`, `why` (the numbers).
 
-    Only a 95% interval over photos that lies on one side decides; else, on fewer than 100 test photos and
-    always in the smoke profile, the verdict is "cannot be told here".
-
-    Args:
-        scores: row -> result of `evaluation.score`, of cnn, unet, unet_long, cgan as far as they are there.
-        colors: row or "ground_truth" -> counts over a* and b*, of `report.figures.count_colors`.
-        runs: model -> `runs.Run`.
-        test_sets: how many sets of photos, of different origin, the models were tested on.
+    Only a 95% interval over photos that lies on one side decides; else, on fewer than 100 test photos and always in the
+    smoke profile, the verdict is "cannot be told here". `measured`: a `report.pipeline.Measured`.
     """
-    photos = len(next(iter(scores.values())))
+    test, is_smoke = measured.test, measured.profile.name == "smoke"
+    test_sets = 2 if measured.external else 1
+    photos = len(next(iter(test.scores.values())))
     rows = []
-    for name, judge in JUDGES.items():
+    for judge in JUDGES:
         try:
-            verdict, why = judge(scores=scores, colors=colors, runs=runs, test_sets=test_sets)
+            verdict, why = judge(scores=test.scores, colors=test.colors, runs=measured.runs, test_sets=test_sets)
         except KeyError as error:
             if error.args[0] not in TITLES:
                 raise
             verdict, why = UNKNOWN, f"nothing was evaluated for {error.args[0]}"
-        if profile.name == "smoke" or photos < LEAST_PHOTOS:
-            training = ", and a training of seconds," if profile.name == "smoke" else ""
+        if is_smoke or photos < LEAST_PHOTOS:
+            training = ", and a training of seconds," * is_smoke
             why = f"{photos} test photos{training} decide nothing; the rule would look at: {why}"
             verdict = UNKNOWN
-        rows.append(CLAIMS[name] | {"verdict": verdict, "why": why})
+        rows.append(CLAIMS[judge.__name__] | {"verdict": verdict, "why": why})
     return pd.DataFrame(rows)
+
+
+def claims_text(measured) -> str:
+    """The claims with their verdicts, numbers and rules as Markdown."""
+    judged = verdicts(measured).itertuples()
+    return "".join(f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n" for row in judged)
 
 
 def all_positive(intervals) -> str:
@@ -84,7 +86,7 @@ def brown_fraction(counts):
     return colored[(hue >= 30) & (hue <= 90)].sum() / max(1, colored.sum())
 
 
-def _brown(scores, colors, **_):
+def brown(scores, colors, **_):
     (_, low, high), words = vividness(scores["cnn"])
     cnn, ground_truth = brown_fraction(colors["cnn"]), brown_fraction(colors["ground_truth"])
     verdict = UNKNOWN
@@ -95,12 +97,12 @@ def _brown(scores, colors, **_):
     return verdict, f"{words}; orange to yellow are {cnn:.0%} of its colored pixels (ground truth: {ground_truth:.0%})"
 
 
-def _gray(scores, **_):
+def gray(scores, **_):
     fraction, words = vividness(scores["unet"])
     return all_positive([below(0.5, fraction)]), words
 
 
-def _converged(scores, runs, **_):
+def converged(scores, runs, **_):
     before, more = runs["unet"].recipe.epochs, runs["unet_long"].recipe.epochs
     unet, longer = scores["unet"]["mae"], scores["unet_long"]["mae"]
     mean, low, high = bootstrap((unet - longer) / unet.mean())
@@ -110,12 +112,12 @@ def _converged(scores, runs, **_):
     return verdict, f"after {before} epochs, {more} more{of} lower the test MAE by {mean:.1%} ({low:.1%} to {high:.1%})"
 
 
-def _artifacts(scores, **_):
+def artifacts(scores, **_):
     better, words = gains(scores, ("ssim", "cgan", "unet_long"), ("lpips", "cgan", "unet_long"))
     return all_positive(better), words
 
 
-def _most_realistic(scores, **_):
+def most_realistic(scores, **_):
     gap = {row: (table["colorfulness"] - table["colorfulness_ground_truth"]).abs() for row, table in scores.items()}
     others = [row for row in ("cnn", "unet", "unet_long") if row in scores]
     better, words = gains(scores, *[("lpips", "cgan", row) for row in others])
@@ -124,18 +126,18 @@ def _most_realistic(scores, **_):
     return all_positive(narrower + better), f"mean gap in colorfulness: {names}. {words}"
 
 
-def _complexity(scores, **_):
+def complexity(scores, **_):
     better, words = gains(scores, ("mae", "unet", "cnn"), ("mae", "cgan", "unet"))
     return all_positive(better), words
 
 
-def _several_test_sets(scores, test_sets, **_):
+def several_test_sets(scores, test_sets, **_):
     if test_sets > 1:
         return HELD, f"{test_sets} sets of test photos"
     return FAILED, f"{len(next(iter(scores.values()))):,} test photos of one source"
 
 
-def _storage(scores, **_):
+def storage(scores, **_):
     errors = {row: bootstrap(scores[row]["delta_e"]) for row in TITLES if row in scores}
     best = min(errors, key=errors.get)
     mean, low, high = errors[best]
@@ -143,13 +145,5 @@ def _storage(scores, **_):
     return all_positive([below(2, errors[best])]), words
 
 
-JUDGES = {  # by the names in claims.toml
-    "brown": _brown,
-    "gray": _gray,
-    "converged": _converged,
-    "artifacts": _artifacts,
-    "most_realistic": _most_realistic,
-    "complexity": _complexity,
-    "several_test_sets": _several_test_sets,
-    "storage": _storage,
-}
+# Each judges the claim of its name in claims.toml
+JUDGES = brown, gray, converged, artifacts, most_realistic, complexity, several_test_sets, storage

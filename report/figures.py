@@ -1,55 +1,60 @@
 """The figures of the report alone; `g2g.figures` has those that more than one notebook draws."""
 
-from itertools import pairwise
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 
 from g2g.evaluation import bootstrap
-from g2g.figures import color, figure, grid, title
+from g2g.figures import ab_histograms, color, figure, grid, loss_curves, title
 from g2g.profiles import TITLES
 
-CHROMA_EDGES = (0, 5, 10, 15, 20, 30, 140)  # CIE units
+CHROMA_EDGES = [0, 5, 10, 15, 20, 30, 140]  # CIE units
 BINS = 44  # of the histograms over a* and b*, each 5 CIE units wide
 FRONTIERS = {"gain": "PSNR over gray, dB", "lpips": "LPIPS (lower is better)"}
 
 
+def measured_figures(measured) -> dict:
+    """The figures of a `report.pipeline.Measured` that its page and `results/` share, by name."""
+    test, models = measured.test, ["ground_truth", *measured.runs]
+    level = test.scores["gray"]["colorfulness_ground_truth"].mean()
+    return {
+        "loss_curves": loss_curves(measured.runs),
+        "ab_histograms": ab_histograms({model: test.colors[model] for model in models}),
+        "frontier": frontier(test.tables["frontier"], level),
+        "frontier_lpips": frontier(test.tables["frontier_lpips"], level, "lpips"),
+    }
+
+
 @figure("For each model the photographs of lowest and of highest error: its prediction above the ground truth.")
-def best_and_worst(ground_truth, predictions: dict, scores: dict, n: int = 3, lower_is_better: bool = True):
+def best_and_worst(ground_truth, predictions: dict, errors: dict, n: int = 3):
     """The n best and the n worst photos of each model.
 
     Args:
         ground_truth: N images.
         predictions: name -> function from a photo's number to its image.
-        scores: name -> N numbers, at least 2n.
+        errors: name -> N numbers, at least 2n.
     """
-    rows, errors, left = [], [], []
+    rows, below, left = [], [], []
     for name, predicted in predictions.items():
-        order = np.argsort(scores[name]).tolist()
-        if not lower_is_better:
-            order.reverse()
+        order = np.argsort(errors[name]).tolist()
         chosen = order[:n] + order[-n:]
         rows.append([predicted(i) for i in chosen])
         rows.append([ground_truth[i] for i in chosen])
-        errors += [f"{scores[name][i]:.3f}" for i in chosen]
-        errors += [""] * len(chosen)  # below the ground truth
+        below += [f"{errors[name][i]:.3f}" for i in chosen] + [""] * len(chosen)  # nothing below the ground truth
         left += [title(name), "ground truth"]
     fig = grid(rows, ["best"] * n + ["worst"] * n, left)
-    for ax, error in zip(fig.axes, errors, strict=True):
-        ax.set_xlabel(error)
+    for ax, words in zip(fig.axes, below, strict=True):
+        ax.set_xlabel(words)
     return fig
 
 
-def error_by_chroma(scores, column="mae") -> pd.DataFrame:
-    """Mean of `column` by the photos' chroma: from, to (CIE units), photos, mean, low, high."""
-    rows = []
-    for low, high in pairwise(CHROMA_EDGES):
-        inside = scores["chroma"].between(low, high, inclusive="left")
-        mean, lower, upper = bootstrap(scores.loc[inside, column])
-        rows.append({"from": low, "to": high, "photos": inside.sum(), "mean": mean, "low": lower, "high": upper})
-    return pd.DataFrame(rows)
+def error_by_chroma(scores) -> pd.DataFrame:
+    """Mean MAE by the photos' chroma: from, to (CIE units), photos, mean, low, high."""
+    bins = pd.cut(scores["chroma"], CHROMA_EDGES, right=False)
+    groups = scores["mae"].groupby(bins, observed=False)
+    rows = [(inside.left, inside.right, len(errors), *bootstrap(errors)) for inside, errors in groups]
+    return pd.DataFrame(rows, columns=["from", "to", "photos", "mean", "low", "high"])
 
 
 @figure("Error against the mean chroma of the photograph, in bins of CIE units; bands: 95% bootstrap intervals.")

@@ -14,9 +14,9 @@ from g2g.evaluation import compare
 from g2g.profiles import TITLES, Profile, get_profile, repo_root
 from g2g.runs import load_or_train
 from report.claims import verdicts
-from report.figures import best_and_worst, error_against_chroma, frontier
+from report.figures import best_and_worst, error_against_chroma, measured_figures
 from report.pipeline import Measured, measure
-from report.tables import formatted, notes, runs_table, write_scored, write_texts
+from report.tables import formatted, notes, runs_table, write_texts
 
 # Which rows of the table are set against which others, in words
 PAIRS = [("cnn", "gray"), ("unet", "gray"), ("cgan", "gray"), ("unet", "cnn")]
@@ -30,7 +30,7 @@ def build(profile: Profile | str | None = None) -> Path:
     """
     profile = get_profile(profile)
     measured = measure(profile, runs={model: load_or_train(model, profile) for model in profile.models})
-    write_scored(measured.test, profile.outputs / "results")
+    measured.write(profile.outputs / "results")
     drawn = draw(measured)
     for name, fig in drawn.items():
         figures.save(fig, name, profile.outputs / "figures")
@@ -49,14 +49,15 @@ def build(profile: Profile | str | None = None) -> Path:
         notes=notes(table),
         runs_table=as_html(runs_table(measured.runs)),
         comparisons=[sentence(scores, row, other, column) for column in ("mae", "lpips") for row, other in PAIRS],
-        verdicts=verdicts(scores, measured.test.colors, measured.runs, profile),
+        verdicts=verdicts(measured),
     )
-    return write_texts({"index.html": text}, profile.outputs / "report")[0]
+    write_texts({"index.html": text}, profile.outputs / "report")
+    return profile.outputs / "report" / "index.html"
 
 
 def draw(measured: Measured) -> dict:
     """Every figure of the page, by its fixed name."""
-    photos, scores, tables = measured.test.photos, measured.test.scores, measured.test.tables
+    photos, scores = measured.test.photos, measured.test.scores
     models = {name: measured.runs[name].model() for name in ("cnn", "unet", "cgan")}
     columns = {name: colorize_all(photos.test[:5], model, photos.size) for name, model in models.items()}
     columns = {"gray": colorize_all(photos.test[:5], None, photos.size, saturation=0)} | columns
@@ -68,18 +69,12 @@ def draw(measured: Measured) -> dict:
     predictions = {name: predicted(model) for name, model in models.items()}
     teaser = figures.image_row([images[0] for images in columns.values()], list(columns))
     teaser.caption = "One photograph as the models see it and as they color it."
-    level = scores["gray"]["colorfulness_ground_truth"].mean()
-    errors = {name: scores[name]["mae"] for name in models}
-    return {
+    return measured_figures(measured) | {
         "teaser": teaser,
         "preprocessing": figures.preprocessing(photos.test[0]),
-        "loss_curves": figures.loss_curves(measured.runs),
         "qualitative_grid": figures.qualitative_grid(columns),
-        "ab_histograms": figures.ab_histograms(measured.test.painted),
         "error_against_chroma": error_against_chroma({row: scores[row] for row in ("gray", *models)}),
-        "best_and_worst": best_and_worst(photos.test, predictions, errors),
-        "frontier": frontier(tables["frontier"], level),
-        "frontier_lpips": frontier(tables["frontier_lpips"], level, "lpips"),
+        "best_and_worst": best_and_worst(photos.test, predictions, {name: scores[name]["mae"] for name in models}),
     }
 
 

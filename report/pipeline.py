@@ -36,17 +36,9 @@ class Scored:
 
     photos: Photos
     scores: dict[str, pd.DataFrame]  # of `evaluation.score`, and `psnr_gain_matched`
-    curves: dict[str, pd.DataFrame]  # of `evaluation.saturated`
-    lpips_curves: dict[str, pd.DataFrame]  # the same with LPIPS, of the first photos
     colors: dict[str, np.ndarray]  # of `report.figures.count_colors`; "ground_truth" too
     tables: dict[str, pd.DataFrame]  # name of the csv -> table: table1, frontier, frontier_lpips, palette
     notes: list[str]  # for below table 1
-
-    @property
-    def painted(self) -> dict[str, np.ndarray]:
-        """The colors of the ground truth and of the trained models."""
-        baselines = ("gray", "constant", "unet_mirrored")
-        return {row: counts for row, counts in self.colors.items() if row not in baselines}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +50,13 @@ class Measured:
     models: dict  # row -> (id, function that loads the model)
     test: Scored
     external: Scored | None
+
+    def write(self, folder: Path) -> str:
+        """`tables.write_scored` of both sets, of the external one into a folder of its own; returns both tables 1."""
+        text = tables.write_scored(self.test, folder)
+        if self.external:
+            text += "\n" + tables.write_scored(self.external, folder / "external_test_set")
+        return text
 
 
 def measure(profile: Profile | str | None = None, external_test_set=None, runs=None) -> Measured:
@@ -104,18 +103,6 @@ def at_size(profile: Profile, size: int | None) -> Photos:
     if size in (None, profile.size):
         return prepare(profile)
     return prepare(dataclasses.replace(profile, size=size, n_train=0))
-
-
-def check(run: Run, profile: Profile, photos: Photos) -> None:
-    """Raise ValueError, naming the run, if it is of another profile, size or set of photos."""
-    expected = {"profile": profile.name, "photos_hash": photos.hash, "size": photos.size}
-    for what, here in expected.items():
-        found = run.record.get(what, here)
-        if found != here:
-            raise ValueError(
-                f"run {run.id} has {what} {found}, here it is {here}: it is not evaluated; train "
-                f"one here with `python -m g2g train {run.recipe.model}`"
-            )
 
 
 def _external(folder, photos, profile):
@@ -242,9 +229,8 @@ def score_models(models: dict, photos: Photos, inputs: Photos, notes) -> Scored:
     if {"palette", "unet"} <= set(models):
         points = joined("palette", "palette")
         found["palette"] = tables.palette_parameters(points, scores["gray"], curves["unet"])
-    notes = [*notes, *tables.equally_colorful(scores, curves)]
-    notes += tables.equally_colorful(scores, lpips_curves, "lpips")
-    return Scored(photos, scores, curves, lpips_curves, colors, found, notes)
+    compared = tables.equally_colorful(scores, curves) + tables.equally_colorful(scores, lpips_curves, "lpips")
+    return Scored(photos, scores, colors, found, notes + compared)
 
 
 def measure_at_report_size(measured: Measured) -> pd.DataFrame:
@@ -257,7 +243,7 @@ def measure_at_report_size(measured: Measured) -> pd.DataFrame:
     count = min(REPORT_PHOTOS, len(photos.files("test")))
     models = {row: model for row, model in measured.models.items() if row != "unet_mirrored"}  # as all are, here
     blocks = in_blocks(_measure_picture, models, photos, inputs, count)
-    return tables.table_256({row: pd.concat(parts, ignore_index=True) for row, parts in blocks.items()})
+    return tables.with_intervals({row: pd.concat(parts, ignore_index=True) for row, parts in blocks.items()})
 
 
 def _measure_picture(name, photos_hash, numbers, version, load, block) -> pd.DataFrame:
@@ -266,16 +252,3 @@ def _measure_picture(name, photos_hash, numbers, version, load, block) -> pd.Dat
     pred_rgb, _, pred_ab = Block(colored, block.inputs).planes
     measures = {"mae": metrics.mae_ab(pred_ab, ab).cpu(), "lpips": block.lpips(pred_rgb)}
     return pd.DataFrame({name: values.double().numpy() for name, values in measures.items()})
-
-
-def evaluate_profile(profile: Profile | str | None = None, external_test_set=None) -> str:
-    """`measure`, and the tables in the profile's `results/`, those of the external test set in a folder of their own.
-
-    Returns table 1 as Markdown, of both sets.
-    """
-    measured = measure(profile, external_test_set)
-    folder = measured.profile.outputs / "results"
-    text = tables.write_scored(measured.test, folder)
-    if measured.external:
-        text += "\n" + tables.write_scored(measured.external, folder / "external_test_set")
-    return text

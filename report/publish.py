@@ -21,10 +21,10 @@ from g2g.photos import gallery_photo, gallery_photos
 from g2g.profiles import MODELS, PUBLISHED, Profile, get_profile, repo_root
 from g2g.runs import PREFERRED, pretrained_path
 from g2g.sources import bundled
-from report.claims import verdicts
-from report.figures import frontier
+from report.claims import claims_text
+from report.figures import measured_figures
 from report.pipeline import Measured, measure, measure_at_report_size
-from report.tables import as_csv, as_markdown, formatted, runs_table, summary, write_scored, write_texts
+from report.tables import as_csv, as_markdown, formatted, runs_table, summary, write_texts
 
 CAPTIONS = {
     "qualitative_grid": "Gray, what each model predicts at the size it was trained at, and the ground truth: "
@@ -38,9 +38,7 @@ FRONT = (  # beside the mountains of data/gallery; the last one as an example of
 )
 
 
-def publish(
-    profile: Profile | str | None = None, name: str | None = None, root=None, note: str = "", external_test_set=None
-) -> Path:
+def publish(profile: Profile | str | None = None, name: str | None = None, note="", external_test_set=None) -> Path:
     """Measure the finished runs of `profile`; put what is published of them into `results/NAME` and return it.
 
     That is table1.*, table_256.* (the report's size), frontier*.csv, palette.csv, runs.md, claims.md, of each model
@@ -56,26 +54,23 @@ def publish(
         FileNotFoundError: no finished run.
     """
     measured = measure(profile, external_test_set)
-    profile, root, name = measured.profile, Path(root or repo_root()), name or measured.profile.name
+    profile, name = measured.profile, name or measured.profile.name
     if not measured.runs:
         raise FileNotFoundError(
             f"nothing to publish: {profile.outputs} has no run of {', '.join(profile.models)} on "
             f"{measured.test.photos}. Train with `python -m g2g train MODEL`, or set G2G_DATA to those photos"
         )
-    measured.test.notes.extend([note] * bool(note))
-    at_256, claims, runs = measure_at_report_size(measured), claims_text(measured), runs_table(measured.runs)
-    folder = root / "results" / name
+    if note:
+        measured.test.notes.append(note)
+    folder, at_256 = repo_root() / "results" / name, measure_at_report_size(measured)
     with tempfile.TemporaryDirectory() as work:
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so
-        table1 = write_scored(measured.test, ready)
-        if measured.external:
-            table1 += "\n" + write_scored(measured.external, ready / "external_test_set")
         texts = {
-            "table1": table1,
+            "table1": measured.write(ready),
             "table_256": as_markdown(formatted(at_256)),
             "summary": summary(measured.test.tables["table1"]),
-            "runs": as_markdown(runs),
-            "claims": claims,
+            "runs": as_markdown(runs_table(measured.runs)),
+            "claims": claims_text(measured),
         }
         files = {f"{marker}.md": f"{text.strip()}\n" for marker, text in texts.items()}
         write_texts(files | {"table_256.csv": as_csv(at_256)}, ready)
@@ -85,30 +80,16 @@ def publish(
         for part in (*MODELS, "external_test_set"):  # nothing of an earlier publication may stay among these
             shutil.rmtree(folder / part, ignore_errors=True)
         shutil.copytree(ready, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("scores_*"))
-    if name == published_name(root):
-        for page in pages(root):
+    if name == published_name():
+        for page in pages():
             for marker, text in texts.items():
                 if f"<!-- g2g:{marker} -->" in page.read_text(encoding="utf-8"):
                     stamp(page, marker, text)
     return folder
 
 
-def claims_text(measured: Measured) -> str:
-    """The claims with their verdicts, numbers and rules as Markdown."""
-    test_sets = 2 if measured.external else 1
-    judged = verdicts(measured.test.scores, measured.test.colors, measured.runs, measured.profile, test_sets)
-    return "".join(f"- “{row.claim}” **{row.verdict}.** {row.why} *{row.rule}*\n" for row in judged.itertuples())
-
-
 def _draw(folder, measured: Measured):
-    level = measured.test.scores["gray"]["colorfulness_ground_truth"].mean()
-    drawn = {
-        "loss_curves": figures.loss_curves(measured.runs),
-        "ab_histograms": figures.ab_histograms(measured.test.painted),
-        "frontier": frontier(measured.test.tables["frontier"], level),
-        "frontier_lpips": frontier(measured.test.tables["frontier_lpips"], level, "lpips"),
-    }
-    for name, fig in drawn.items():
+    for name, fig in measured_figures(measured).items():
         figures.save(fig, name, folder)
     size = measured.profile.size
     models = {"gray": evaluation.gray()}
@@ -195,45 +176,35 @@ def _halved(network, before):
     }
 
 
-@figures.figure(
-    "The photographs of data/gallery: gray, colored by a model at full size, more vividly, and as they were."
-)
 def gallery(model, size: int):
-    """Eight photographs that nothing was trained on, cut square; color is predicted on `size`² pixels."""
+    """The eight photographs of data/gallery, cut square: gray, colored at full size, more vividly, and as they were.
+
+    Nothing was trained on them; color is predicted on `size`² pixels.
+    """
     photos = gallery_photos(400)
     saturations = {"gray": 0, "colored": 1, "× 1.6": 1.6}
     rows = {name: colorize_all(photos, model, size, saturation) for name, saturation in saturations.items()}
-    rows["as it was"] = photos
-    return figures.grid(rows.values(), (), list(rows))
+    return figures.across(rows | {"as it was": photos})
 
 
-def published_name(root: Path | None = None) -> str | None:
+def published_name() -> str | None:
     """Which of the folders in `results/` the course shows; None if there is none."""
-    results = Path(root or repo_root()) / "results"
-    return next((name for name in PUBLISHED if (results / name / "table1.md").is_file()), None)
+    return next((name for name in PUBLISHED if (repo_root() / "results" / name / "table1.md").is_file()), None)
 
 
-def pages(root: Path | None = None) -> list[Path]:
-    """README and docs, as far as they are there."""
-    root = Path(root or repo_root())
-    return [page for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))) if page.is_file()]
+def pages() -> list[Path]:
+    """README and docs."""
+    return [repo_root() / "README.md", *(repo_root() / "docs").glob("*.md")]
 
 
-def stamp(path, name: str, text: str, check: bool = False) -> bool:
+def stamp(path: Path, name: str, text: str) -> None:
     """Replace what stands between `<!-- g2g:NAME -->` and `<!-- /g2g:NAME -->` in a Markdown file by `text`.
-
-    Returns whether the file differed; with `check` nothing is written.
 
     Raises:
         ValueError: the file has no such pair of markers, or one of them alone.
     """
-    path = Path(path)
-    old = path.read_text(encoding="utf-8")
-    begin, end = f"<!-- g2g:{name} -->", f"<!-- /g2g:{name} -->"
-    between = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    old, begin, end = path.read_text(encoding="utf-8"), f"<!-- g2g:{name} -->", f"<!-- /g2g:{name} -->"
+    between = re.compile(f"{begin}.*?{end}", re.DOTALL)
     if not len(between.findall(old)) == old.count(begin) == old.count(end) > 0:
         raise ValueError(f"{path.name} needs {begin} and {end}, in pairs")
-    new = between.sub(lambda _: f"{begin}\n{text.strip()}\n{end}", old)
-    if new != old and not check:
-        save_atomic(lambda part: part.write_text(new, encoding="utf-8"), path)
-    return new != old
+    write_texts({path.name: between.sub(lambda _: f"{begin}\n{text.strip()}\n{end}", old)}, path.parent)

@@ -32,15 +32,13 @@ REPORTED = pd.DataFrame(  # the course report's Table 1
     {"reported_mae": [0.0848, 0.0846, 0.0807], "reported_lpips": [0.148, 0.141, 0.132]},
     index=["cnn", "unet", "cgan"],
 )
-REPORTED_TITLES = ["MAE, reported", "LPIPS, reported"]
+REPORTED_TITLES = {"reported_mae": "MAE, reported", "reported_lpips": "LPIPS, reported"}
 PAIRS = [("unet_long", "unet"), ("cgan", "unet"), ("cgan", "unet_long"), ("palette", "unet_long"), ("flow", "unet")]
 
 
 def table1(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The table of all models from their `evaluation.score`, measured beside reported, in the order of `ROWS`.
+    """The table of all models from their `evaluation.score`, in the order of `ROWS`: `with_intervals`.
 
-    Columns: `row` (the key in `ROWS`), `model`, `photos`; each measure with `_low` and `_high` (95% bootstrap
-    interval over photos); `colorfulness_ground_truth` with its interval; the report's own numbers.
     `colorfulness_gap` is the mean over photos of |prediction - ground truth|.
 
     Raises:
@@ -49,34 +47,43 @@ def table1(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
     if not scores or not set(scores) <= set(ROWS):
         raise ValueError(f"a table of the rows {list(scores)}? Give one or more of: {', '.join(ROWS)}")
     same_photos(scores)
-    rows = []
+    frames = {}
     for row in ROWS:
         if row in scores:
             gap = scores[row]["colorfulness"] - scores[row]["colorfulness_ground_truth"]
-            columns = scores[row].assign(colorfulness_gap=gap.abs())
-            facts = {"row": row, "model": ROWS[row], "photos": len(columns)}
-            rows.append(facts | intervals(columns, (*MEASURES, "colorfulness_ground_truth")))
+            frames[row] = scores[row].assign(colorfulness_gap=gap.abs())
+    return with_intervals(frames)
+
+
+def with_intervals(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """row -> measures by photo, as a table of one row each: their means, and the report's own numbers.
+
+    Columns: `row` (the key in `ROWS`), `model`, `photos`; each measure and `colorfulness_ground_truth`, with `_low` and
+    `_high` (95% bootstrap interval over photos); `reported_mae`, `reported_lpips`.
+    """
+    rows = []
+    for row, frame in frames.items():
+        facts = {"row": row, "model": ROWS[row], "photos": len(frame)}
+        rows.append(facts | intervals(frame.filter([*MEASURES, "colorfulness_ground_truth"])))
     return pd.DataFrame(rows).join(REPORTED, on="row")
 
 
-def intervals(scores: pd.DataFrame, columns) -> dict:
-    """Mean of each column that is there, with `_low` and `_high`, its 95% interval."""
+def intervals(columns) -> dict:
+    """Mean of each column, by its name, with `_low` and `_high`, its 95% interval."""
     found = {}
-    for column in columns:
-        if column in scores:
-            found[column], found[f"{column}_low"], found[f"{column}_high"] = bootstrap(scores[column])
+    for name, values in columns.items():
+        found[name], found[f"{name}_low"], found[f"{name}_high"] = bootstrap(values)
     return found
 
 
 def formatted(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` (of `table1`) for people, all strings: value and interval of each measure, and the report's numbers."""
+    """`table` (of `with_intervals`) for people, all strings: each measure with its interval, the report's numbers."""
     cells = pd.DataFrame({"model": table["model"]})
     for column, (title, digits) in MEASURES.items():
         if column in table:
             cells[title] = [_interval(row, column, digits) for _, row in table.iterrows()]
-    for column, title in zip(REPORTED, REPORTED_TITLES, strict=True):
-        if column in table:
-            cells[title] = ["" if math.isnan(number) else f"{number:.5g}" for number in table[column]]
+    for column, title in REPORTED_TITLES.items():
+        cells[title] = ["" if math.isnan(number) else f"{number:.5g}" for number in table[column]]
     return cells
 
 
@@ -89,11 +96,12 @@ def _interval(row, column, digits):
 
 def summary(table: pd.DataFrame) -> str:
     """The few columns of `table` (of `table1`) that README shows, as Markdown."""
-    gray_psnr = table.set_index("row").loc["gray", "psnr"]
-    cells = formatted(table)[["model", "MAE ↓", "LPIPS (VGG) ↓"]].rename(columns={"model": ""})
-    cells.insert(2, "PSNR over gray, dB ↑", [f"{psnr - gray_psnr:+.2f}" for psnr in table["psnr"]])
-    cells["colorfulness"] = [f"{value:.1f}" for value in table["colorfulness"]]
-    return as_markdown(cells.join(formatted(table)[REPORTED_TITLES]))
+    gain = table["psnr"] - table.set_index("row").loc["gray", "psnr"]
+    cells = formatted(table).rename(columns={"model": ""})
+    cells["PSNR over gray, dB ↑"] = gain.map("{:+.2f}".format)
+    cells["colorfulness"] = table["colorfulness"].map("{:.1f}".format)
+    shown = ["", "MAE ↓", "PSNR over gray, dB ↑", "LPIPS (VGG) ↓", "colorfulness", *REPORTED_TITLES.values()]
+    return as_markdown(cells[shown])
 
 
 def as_markdown(cells: pd.DataFrame) -> str:
@@ -168,21 +176,12 @@ def mean_curves(curves: dict, column) -> pd.DataFrame:
     return pd.concat(means, names=["row"]).reset_index()
 
 
-def table_256(measures: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """`mae` and `lpips` of each row with intervals, and the report's, which were measured at 256 px, too."""
-    rows = [
-        {"row": row, "model": ROWS[row], "photos": len(frame)} | intervals(frame, frame)
-        for row, frame in measures.items()
-    ]
-    return pd.DataFrame(rows).join(REPORTED, on="row")
-
-
 def equally_colorful(scores: dict, curves: dict, column="psnr") -> list[str]:
     """Sentences on models one against the other, the other times the constant that makes it as colorful.
 
     `curves` may be of the first photos only, as those of LPIPS are; the sentences are then on these.
     """
-    sentences = []
+    sentences, unit = [], " dB" if column == "psnr" else ""
     for row, other in PAIRS:
         if row not in scores or other not in curves:
             continue
@@ -190,7 +189,6 @@ def equally_colorful(scores: dict, curves: dict, column="psnr") -> list[str]:
         own = scores[row].head(photos)
         level = own["colorfulness"].mean()
         mean, low, high = bootstrap(own[column].to_numpy() - at_colorfulness(curves[other], level, column))
-        unit = " dB" if column == "psnr" else ""
         sentences.append(
             f"{column.upper()} of {TITLES[row]}, colorfulness {level:.1f}, against {TITLES[other]} times the constant "
             f"that makes it as colorful, on {photos:,} photos: {mean:+.3f}{unit} [{low:+.3f}, {high:+.3f}]."
@@ -206,65 +204,48 @@ def palette_parameters(points: pd.DataFrame, gray_scores: pd.DataFrame, unet_cur
     it as colorful as this row, and as the ground truth.
 
     Args:
-        points: of `report.pipeline.palette_points`. gray_scores: of `evaluation.score`. unet_curve: of
-            `evaluation.saturated`, of the same photos.
+        points, unet_curve: of `evaluation.by_saturation`, `points` with columns for the two parameters. gray_scores: of
+            `evaluation.score`, of the same photos.
     """
     rows = []
     level, gray_psnr = gray_scores["colorfulness_ground_truth"].mean(), gray_scores["psnr"]
-    for (temperature, rebalancing), curve in points.groupby(["temperature", "rebalancing"]):
-        plain = curve[curve["saturation"] == 1].reset_index(drop=True)
-        own_level, matched = plain["colorfulness"].mean(), at_colorfulness(curve, level)
+    unet_matched = at_colorfulness(unet_curve, level)
+    for parameters, curve in points.groupby(["temperature", "rebalancing"]):
+        plain, matched = curve[curve["saturation"] == 1].reset_index(drop=True), at_colorfulness(curve, level)
+        row = dict(zip(("temperature", "rebalancing"), parameters, strict=True)) | {"mae": plain["mae"].mean()}
+        row |= {"gain": (plain["psnr"] - gray_psnr).mean(), "colorfulness": plain["colorfulness"].mean()}
         differences = {
             "psnr_gain_matched": matched - gray_psnr,
-            "against_unet": plain["psnr"] - at_colorfulness(unet_curve, own_level),
-            "matched_against_unet": matched - at_colorfulness(unet_curve, level),
+            "against_unet": plain["psnr"] - at_colorfulness(unet_curve, row["colorfulness"]),
+            "matched_against_unet": matched - unet_matched,
         }
-        row = {"temperature": temperature, "rebalancing": rebalancing, "mae": plain["mae"].mean()}
-        row |= {"gain": (plain["psnr"] - gray_psnr).mean(), "colorfulness": own_level}
-        rows.append(row | intervals(differences, differences))
+        rows.append(row | intervals(differences))
     return pd.DataFrame(rows)
 
 
-def write_table(table: pd.DataFrame, folder, more_notes=(), scores=None) -> list[Path]:
-    """Write `table` (of `table1`) as table1.csv, .md and .tex into `folder`, each whole or not at all.
-
-    The csv has plain numbers, empty where not measured. The .tex has a column for each model and needs booktabs;
-    \\input it in a table environment.
-
-    Args:
-        more_notes: sentences to print below the table, on the profile say.
-        scores: as for `table1`; each is written as scores_ROW.csv beside the table.
-    """
-    cells, sentences = formatted(table), [*notes(table), *more_notes]
-    below = "\n".join(f"- {sentence}" for sentence in sentences)
-    comments = "\n".join(f"% {sentence}" for sentence in sentences)
-    latex = cells.set_index("model").T.to_latex(escape=True)
-    latex = latex.replace("↓", r"$\downarrow$").replace("↑", r"$\uparrow$")
-    texts = {
-        "table1.csv": as_csv(table),
-        "table1.md": f"{as_markdown(cells)}\n\n{below}\n",
-        "table1.tex": f"{comments}\n{latex}",
-    }
-    texts |= {f"scores_{row}.csv": as_csv(frame) for row, frame in (scores or {}).items()}
-    return write_texts(texts, folder)
-
-
 def write_scored(scored, folder) -> str:
-    """Write tables and scores of a `report.pipeline.Scored` into `folder`; returns table 1 as Markdown."""
-    table1 = scored.tables["table1"]
-    paths = write_table(table1, folder, scored.notes, scored.scores)
-    others = {f"{name}.csv": as_csv(table) for name, table in scored.tables.items() if name != "table1"}
-    write_texts(others, folder)
-    return paths[1].read_text(encoding="utf-8")
+    """Write tables and scores of a `report.pipeline.Scored` into `folder`, each file whole; returns table1.md.
+
+    A csv has plain numbers, empty where not measured: scores_ROW.csv a row per photo. table1.md has the notes below the
+    table. table1.tex has a column for each model and needs booktabs; \\input it in a table environment.
+    """
+    tables = scored.tables | {f"scores_{row}": frame for row, frame in scored.scores.items()}
+    texts = {f"{name}.csv": as_csv(table) for name, table in tables.items()}
+    cells, sentences = formatted(tables["table1"]), [*notes(tables["table1"]), *scored.notes]
+    below = "\n".join(f"- {sentence}" for sentence in sentences)
+    texts["table1.md"] = f"{as_markdown(cells)}\n\n{below}\n"
+    comments = "\n".join(f"% {sentence}" for sentence in sentences)
+    latex = cells.set_index("model").T.to_latex(escape=True).replace("↓", r"$\downarrow$").replace("↑", r"$\uparrow$")
+    texts["table1.tex"] = f"{comments}\n{latex}"
+    write_texts(texts, folder)
+    return texts["table1.md"]
 
 
-def write_texts(texts: dict[str, str], folder) -> list[Path]:
-    """Write name -> text into `folder`, each file whole or not at all; returns their paths."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+def write_texts(texts: dict[str, str], folder) -> None:
+    """Write name -> text into `folder`, each file whole or not at all."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        save_atomic(lambda part, text=text: part.write_text(text, encoding="utf-8"), folder / name)
-    return [folder / name for name in texts]
+        save_atomic(lambda part, text=text: part.write_text(text, encoding="utf-8"), Path(folder) / name)
 
 
 def as_csv(frame: pd.DataFrame) -> str:

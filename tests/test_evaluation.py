@@ -15,7 +15,7 @@ from g2g.evaluation import bootstrap, compare, constant, gray, score
 from g2g.lab import photos_to_lab
 from report import figures as report_figures
 from report import tables
-from report.tables import formatted, notes, table1, write_table
+from report.tables import formatted, notes, table1, write_scored
 
 
 def made_photos(array, train=None):
@@ -240,10 +240,14 @@ def test_table_refuses_to_mix():
             table1(scores)
 
 
+def scored(scores, *more_notes):
+    return SimpleNamespace(tables={"table1": table1(scores)}, scores=scores, notes=more_notes)
+
+
 @pytest.fixture
 def written(tmp_path):
     scores = {"gray": frame([0.08, 0.09]), "unet": frame([0.07, 0.09], lpips=[0.1, 0.2])}
-    write_table(table1(scores), tmp_path / "results", ["A note: 5% & more_of_it."], scores)
+    write_scored(scored(scores, "A note: 5% & more_of_it."), tmp_path / "results")
     return tmp_path / "results"
 
 
@@ -298,7 +302,7 @@ def test_a_table_is_written_whole_or_not_at_all(written, monkeypatch):
     before = (written / "table1.csv").read_bytes()
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(RuntimeError, match="table1.csv"):
-        write_table(table1({"gray": frame([0.5])}), written)
+        write_scored(scored({"gray": frame([0.5])}), written)
     assert (written / "table1.csv").read_bytes() == before and len(list(written.iterdir())) == 5
 
 
@@ -351,9 +355,3 @@ def test_the_gain_at_matched_colorfulness_enters_the_table():
         scores[row]["lpips"] = 0.3
     (sentence,) = tables.equally_colorful(scores, curves, "lpips")
     assert "LPIPS of cGAN" in sentence and ": +0.125 [" in sentence  # 0.3 and 0.3 less 0.15 and 0.2
-
-
-def test_the_best_photos_by_psnr_are_those_of_highest_psnr_and_say_it():
-    images = np.zeros((6, 16, 16, 3), np.uint8)
-    fig = report_figures.best_and_worst(images, {"cnn": lambda i: images[i]}, {"cnn": [20, 25, 21]}, 1, False)
-    assert [ax.get_xlabel() for ax in fig.axes[:2]] == ["25.000", "20.000"]

@@ -81,7 +81,8 @@ gpu_check.training_speed("cgan", profile)
 gpu_check.half_precision("flow", profile, data.prepare(profile))
 pipeline.REPORT_PHOTOS = 2
 page.build(profile)
-publish.publish(profile, root=profile.outputs)
+publish.repo_root = lambda: profile.outputs
+publish.publish(profile)
 studies.run_study("losses", profile, seeds=(42,))
 """
 

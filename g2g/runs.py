@@ -54,22 +54,20 @@ class Run:
         last for the models in `LAST` and where the last epochs were on whole photos, else best.
         """
         usual = "last" if self.recipe.model in LAST or self.recipe.frozen_epochs else "best"
-        if not self.is_published:
-            path = self.folder / {"best": "weights.safetensors", "last": "last.safetensors"}[which or usual]
-            return self._load(build_model(self.recipe, self.record["size"]), path, device)
-        path = pretrained_path(self.recipe.model if which in (None, usual) else f"{self.recipe.model}_{which}")
-        return self._load(self._initial_model(), path, device, changes=self.recipe.init_from is not None)
+        if self.is_published:
+            path = pretrained_path(self.recipe.model if which in (None, usual) else f"{self.recipe.model}_{which}")
+            return self._load(self._initial_model(), path, device, changes=self.recipe.init_from is not None)
+        path = self.folder / {"best": "weights.safetensors", "last": "last.safetensors"}[which or usual]
+        return self._load(build_model(self.recipe, self.record["size"]), path, device)
 
     def _initial_model(self):
         """What the published weights change: the model of the run that it starts from, or an untrained one."""
         if self.recipe.init_from is None:
             return build_model(self.recipe, self.record["size"])
         init_run = published().get(self.recipe.init_from)
-        if init_run is None or init_run.id != self.record["init_run"]:
-            there = init_run and init_run.id
-            raise ValueError(
-                f"{self.id} starts from {self.record['init_run']}, published is {there}: publish both anew"
-            )
+        there, needed = init_run and init_run.id, self.record["init_run"]
+        if there != needed:
+            raise ValueError(f"{self.id} starts from {needed}, published is {there}: publish both anew")
         return _extend(init_run.model(), self.recipe)
 
     def discriminator(self, device="cpu") -> torch.nn.Module:
@@ -92,7 +90,7 @@ class Run:
 
 
 def pretrained_path(name: str) -> Path:
-    """Where the published weights of a model lie."""
+    """Where the published weights of that name lie."""
     return repo_root() / "results" / "weights" / f"{name}.safetensors"
 
 
@@ -195,16 +193,16 @@ def published_score(run: Run) -> str:
     return f"{sentence}; the report, on its own photos: {scored.reported_mae:.4f}"
 
 
-def _find_published(run: str) -> Run | None:
-    """The published run of this id, if its weights are there."""
-    found = [model for model, other in published().items() if other.id == run and pretrained_path(model).is_file()]
-    return published()[found[0]] if found else None
-
-
 def pretrained_models() -> list[str]:
     """The models whose trained weights came with the clone: the palette, then the later models first."""
     there = [model for model in published() if pretrained_path(model).is_file()]
     return sorted(there, key=PREFERRED.index)
+
+
+def _find_published(run: str) -> Run | None:
+    """The published run of this id, if its weights are there."""
+    runs = published()
+    return next((runs[model] for model in pretrained_models() if runs[model].id == run), None)
 
 
 def pretrained_model(name: str | None = None) -> tuple[torch.nn.Module, int, str]:
@@ -215,10 +213,11 @@ def pretrained_model(name: str | None = None) -> tuple[torch.nn.Module, int, str
     models = pretrained_models()
     if not models or name not in (None, *models):
         raise ValueError(f"no model {name!r} in results/weights; there are: {', '.join(models) or 'none'}")
-    run = published()[name or models[0]]
-    model, record = run.model(), run.record
-    trained = f"trained on {record['train']:,} photos at {record['size']} px"
-    return model, record["size"], f"{TITLES[run.recipe.model]}, {trained} (results/weights/{run.recipe.model}.md)"
+    name = name or models[0]
+    run = published()[name]
+    size = run.record["size"]
+    trained = f"trained on {run.record['train']:,} photos at {size} px"
+    return run.model(), size, f"{TITLES[name]}, {trained} (results/weights/{name}.md)"
 
 
 def learner(recipe: Recipe, photos, init_run: Run | None = None):
@@ -253,13 +252,11 @@ def load_or_train(
 ) -> Run:
     """The finished run of `model`, from disk if it is there, else the pretrained one, else trained now.
 
-    A run is found by the hash of its recipe, its photos and the run it starts from: an edited recipe is a run of
-    its own. An interrupted run goes on from its last whole epoch. While it trains, it lies in the cache
-    (`G2G_CACHE`); the finished run moves to the profile's outputs.
+    An edited recipe is a run of its own. An interrupted run goes on from its last whole epoch. While it trains, it lies
+    in the cache (`G2G_CACHE`); the finished run moves to the profile's outputs.
 
     Args:
-        recipe: an edited row of the table; by default the table's. photos: a `g2g.data.Photos`; by default the
-            profile's.
+        recipe, photos: by default the table's, and the profile's `g2g.data.Photos`.
         init_run: the run that the recipe starts from; by default the table's, trained if need be.
         pretrained: whether the weights of `results/weights` will do, also for `init_run`; they are in half precision.
 
@@ -290,11 +287,8 @@ def _train(recipe, photos, profile, init_run, folder):
     from g2g import training
 
     epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
-    print(
-        f"{TITLES[recipe.model]}: training {epochs} on {len(photos.train):,} photos "
-        f"at {photos.size} px; after a few steps it says how long this will take",
-        flush=True,
-    )
+    where = f"on {len(photos.train):,} photos at {photos.size} px; after a few steps it says how long this will take"
+    print(f"{TITLES[recipe.model]}: training {epochs} {where}", flush=True)
     learn = learner(recipe, photos, init_run)
     work = cache_root() / "training" / folder.name  # on Drive, every checkpoint of every epoch would be kept
     history = training.fit(learn, work)

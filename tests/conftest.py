@@ -53,6 +53,15 @@ def photos():
     return prepare(profile, progress=False)
 
 
+def raising(error):
+    """A function that raises `error`, whatever it is given."""
+
+    def raises(*_, **__):
+        raise error
+
+    return raises
+
+
 def of_notebook(name, *wanted, **scope):
     """What a notebook defines by the names `wanted`, in their order; `scope` is what its lines need."""
     from g2g.profiles import repo_root

@@ -70,10 +70,11 @@ def test_order_and_flips_are_new_in_each_epoch_and_the_same_for_the_same(photos,
     assert dls.train.epoch == 1, "a look at one batch is no epoch"
 
 
-def test_validation_comes_in_order_unflipped(photos):
-    L, ab = epoch(dataloaders(photos, 4, device="cpu").valid)
+def test_validation_comes_in_order_unflipped_as_batches_do(photos):
     expected = photos_to_lab(np.array(photos.valid))
-    assert torch.equal(L, expected[0]) and torch.equal(ab, expected[1]) and L.dtype == ab.dtype == torch.float32
+    for found in (dataloaders(photos, 4, device="cpu").valid, batches(photos.valid, 4)):
+        L, ab = epoch(found)
+        assert torch.equal(L, expected[0]) and torch.equal(ab, expected[1]) and L.dtype == ab.dtype == torch.float32
 
 
 @pytest.mark.parametrize("size, n, last", [(8, 5, 5), (36, 1, 36), (37, 1, 37), (100, 1, 37), (1, 37, 1), (12, 3, 12)])
@@ -81,26 +82,6 @@ def test_no_batch_of_one_unless_asked_for(photos, size, n, last):
     dls = dataloaders(photos, size, device="cpu")
     found = list(dls.train)
     assert len(found) == len(dls.train) == n and len(found[-1][0]) == last
-
-
-def test_fastai_can_use_them(photos):
-    import fastai.callback.progress  # noqa: F401  gives Learner its no_bar
-    from fastai.learner import Learner
-    from torch import nn
-
-    dls = dataloaders(photos, 8, device="cpu", steps_per_epoch=2)
-    learn = Learner(dls, nn.Conv2d(1, 2, 3, padding=1), loss_func=F.l1_loss)
-    with learn.no_bar(), learn.no_logging():
-        learn.fit(2)
-        predictions, targets = learn.get_preds(dl=dls.valid)
-    assert dls.train.epoch == 2 and predictions.shape == targets.shape == (6, 2, SIZE, SIZE)
-    assert torch.allclose(targets, photos_to_lab(np.array(photos.valid))[1])
-
-
-def test_batches_walk_an_array_in_order(photos):
-    found = list(batches(photos.valid, 4))
-    assert [len(L) for L, _ in found] == [4, 2]
-    assert torch.equal(torch.cat([ab for _, ab in found]), photos_to_lab(np.array(photos.valid))[1])
 
 
 def test_no_photos_is_an_error(photos):

@@ -7,18 +7,12 @@ import torch.nn.functional as F
 from g2g import losses
 from g2g.models import PatchGAN
 
+HUBER = (0.05 * (0.09 - 0.025) + 0.05 * (0.07 - 0.025)) / 2
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("l1", 0.08), ("mse", 0.0082), ("huber", 0.05 * (0.09 - 0.025) / 2 + 0.07 * 0.05 / 2 - 0.05**2 / 4)],
-)
+
+@pytest.mark.parametrize("name, expected", [("l1", 0.08), ("mse", (0.09**2 + 0.07**2) / 2), ("huber", HUBER)])
 def test_pixel_losses_by_hand(name, expected):
-    ab = torch.zeros(1, 2, 1, 1)
-    pred_ab = torch.tensor([0.09, 0.07]).view(1, 2, 1, 1)
-    if name == "mse":
-        expected = (0.09**2 + 0.07**2) / 2
-    if name == "huber":
-        expected = (0.05 * (0.09 - 0.025) + 0.05 * (0.07 - 0.025)) / 2
+    ab, pred_ab = torch.zeros(1, 2, 1, 1), torch.tensor([0.09, 0.07]).view(1, 2, 1, 1)
     assert losses.LOSSES[name](pred_ab, ab).item() == pytest.approx(expected)
 
 
@@ -28,7 +22,7 @@ def test_perceptual_loss_sees_color_and_has_a_gradient_beyond_srgb():
     assert losses.perceptual(ab, ab, L).item() == 0
     vivid = torch.full_like(ab, 0.9, requires_grad=True)
     losses.perceptual(vivid, ab, L).backward()
-    assert vivid.grad.abs().amin() >= 0 and vivid.grad.abs().mean() > 0
+    assert vivid.grad.abs().mean() > 0
     assert [x.shape[1] for x in losses.perceptual_features(L, ab)] == [64, 128, 256, 512]
 
 

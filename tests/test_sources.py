@@ -17,11 +17,7 @@ from g2g import sources
 from g2g.data import prepare
 from g2g.profiles import PROFILES, Profile
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("G2G_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def touch(folder, *names):
@@ -122,9 +118,6 @@ def test_a_missing_folder_is_an_error(tmp_path):
         choose(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="G2G_DATA"):
         choose(None)
-
-
-# --- the COCO archive, with small ones standing in ---
 
 
 def archive(n=40, extra=()):

@@ -1,35 +1,25 @@
 """The flow of chapter 11: its noise, its samplers and its network, on cases whose answers are known."""
 
-import ast
 import math
 from itertools import pairwise
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import of_notebook
 from torch import nn
 
 from g2g import flow, lab, runs, training
 from g2g.flow import FlowUnet, Velocity
 from g2g.models import load_weights, predict, unet
 from g2g.palette import PaletteUnet
-from g2g.profiles import get_recipe, repo_root
+from g2g.profiles import get_recipe
 
-
-def of_notebook(*names):
-    """What notebook 11 defines by these names, in their order."""
-    source = (repo_root() / "notebooks" / "py" / "11_diffusion.py").read_text(encoding="utf-8")
-    scope = {"torch": torch, "F": F, "nn": nn, "math": math, "pairwise": pairwise, "SEED": 1, "DEVICE": "cpu"}
-    for node in ast.parse(source).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else node
-        parts = getattr(target, "elts", [target])
-        if {getattr(part, "name", getattr(part, "id", "")) for part in parts} & set(names):
-            exec(ast.unparse(node), scope)
-    return [scope[name] for name in names]
-
-
-cosine, straight, noised, ddpm, euler, guided = of_notebook("cosine", "straight", "noised", "ddpm", "euler", "guided")
-RED, BLUE, learn, flow_loss, *_ = of_notebook("RED", "BLUE", "learn", "flow_loss", "Toy", "noised", "straight")
+NAMES = "cosine straight noised ddpm euler guided RED BLUE learn flow_loss Toy"
+SCOPE = {"torch": torch, "F": F, "nn": nn, "math": math, "pairwise": pairwise, "SEED": 1, "DEVICE": "cpu"}
+cosine, straight, noised, ddpm, euler, guided, RED, BLUE, learn, flow_loss, _ = of_notebook(
+    "11_diffusion", *NAMES.split(), **SCOPE
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +32,6 @@ def net():
     return model
 
 
-# ---------------------------------------------------------------------- schedules and samplers of the notebook
-
-
 @pytest.mark.parametrize("schedule", [cosine, straight])
 def test_noised_data_have_the_mean_and_variance_of_the_formula(schedule):
     noise = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
@@ -55,12 +42,11 @@ def test_noised_data_have_the_mean_and_variance_of_the_formula(schedule):
         assert x.std().item() == pytest.approx(level.item(), abs=0.01)
 
 
-def test_schedules_begin_with_noise_and_end_with_data():
-    for schedule in (cosine, straight):
-        for t, expected in ((0.0, (0.0, 1.0)), (1.0, (1.0, 0.0))):
-            assert [float(share) for share in schedule(torch.tensor(t))] == pytest.approx(expected, abs=1e-6)
-    signal, level = cosine(torch.linspace(0, 1, 11))
-    torch.testing.assert_close(signal**2 + level**2, torch.ones(11))
+@pytest.mark.parametrize("schedule, power", [(cosine, 2), (straight, 1)])
+def test_schedules_begin_with_noise_end_with_data_and_sum_to_one(schedule, power):
+    signal, level = schedule(torch.linspace(0, 1, 11))
+    assert (signal[0], level[0], signal[-1]) == (0, 1, 1)
+    torch.testing.assert_close(signal**power + level**power, torch.ones(11))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 20])
@@ -76,13 +62,6 @@ def test_samplers_with_a_perfect_predictor_return_the_truth(steps):
     torch.testing.assert_close(euler(lambda x, t: (truth - x) / (1 - t), noise, steps), truth, atol=1e-4, rtol=0)
 
 
-def test_fewer_than_one_step_is_an_error(net):
-    net.steps = 0
-    with pytest.raises(ValueError, match="steps: expected 1 or more, got 0"):
-        net(torch.zeros(1, 1, 32, 32))
-    net.steps = 40
-
-
 def test_the_toy_draws_both_jackets_in_their_shares():
     """Notebook 02's jacket: red in 60% of the photos, blue in 40%; never the purple between them."""
     network = learn(flow_loss, steps=800)
@@ -90,9 +69,6 @@ def test_the_toy_draws_both_jackets_in_their_shares():
     to_red, to_blue = (x - RED).norm(dim=1), (x - BLUE).norm(dim=1)
     assert (to_red < to_blue).double().mean().item() == pytest.approx(0.6, abs=0.06)
     assert (torch.minimum(to_red, to_blue) < 0.5).double().mean() > 0.93
-
-
-# ------------------------------------------------------------------------------------------- the network
 
 
 @torch.no_grad()
@@ -139,12 +115,12 @@ def test_the_noise_is_of_the_seed_and_of_the_photo_alone(net):
     torch.testing.assert_close(alone, together, atol=1e-3, rtol=1e-3)  # a coloring does not depend on its batch
 
 
-def test_features_of_another_network_are_an_error(net, tmp_path):
-    torch.save(net.state_dict(), tmp_path / "w.pth")
-    with pytest.raises(ValueError, match="does not fit FlowUnet"):
-        load_weights(FlowUnet(unet(weights=None), width=32), tmp_path / "w.pth")
+def test_wrong_numbers_are_named(net, monkeypatch):
     with pytest.raises(ValueError, match="width: expected a multiple of 8, got 20"):
         Velocity(67, width=20)
+    monkeypatch.setattr(net, "steps", 0)
+    with pytest.raises(ValueError, match="steps: expected 1 or more, got 0"):
+        net(torch.zeros(1, 1, 32, 32))
 
 
 def test_on_the_palette_its_mean_is_the_prediction():
@@ -180,24 +156,10 @@ def test_it_learns_eight_photos_by_heart():
     assert (predict(model, L) - truth).abs().mean() < 0.25 * truth.abs().mean()
 
 
-class Trained:
-    """A finished run of the U-Net, its weights drawn by seed."""
-
-    def model(self):
-        torch.manual_seed(5)
-        return unet(weights=None)
-
-
-class TrainedPalette:
-    def model(self):
-        torch.manual_seed(5)
-        return PaletteUnet(unet(weights=None))
-
-
 def test_a_flow_on_the_palette_as_class_and_report_train_it_comes_back_from_its_weights(photos, tmp_path):
     recipe = get_recipe("flow", "class")
     assert recipe.init_from == "palette" == get_recipe("flow", "report").init_from
-    learn = runs.learner(recipe, photos, TrainedPalette())
+    learn = runs.learner(recipe, photos, runs.published()["palette"])
     learn.fit(1, 1e-3)
     torch.save(learn.model.state_dict(), tmp_path / "w.pth")
     again = load_weights(runs.build_model(recipe, photos.size), tmp_path / "w.pth").eval()
@@ -206,7 +168,7 @@ def test_a_flow_on_the_palette_as_class_and_report_train_it_comes_back_from_its_
 
 
 def test_training_leaves_the_unet_as_it_was(photos):
-    learn = runs.learner(get_recipe("flow", "smoke"), photos, Trained())
+    learn = runs.learner(get_recipe("flow", "smoke"), photos, runs.published()["unet"])
     assert isinstance(learn, training.LossLearner) and 0.01 < learn.model.residual_std < 1
     before = {name: value.clone() for name, value in learn.model.unet.state_dict().items()}
     trained = learn.model.velocity.last[-1].weight.clone()

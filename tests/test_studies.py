@@ -13,7 +13,6 @@ from g2g.photos import gallery_photos
 from g2g.profiles import get_profile, repo_root
 from g2g.training import TrainingDiverged
 from report import studies
-from report.__main__ import main
 
 
 def changed(recipe, base):
@@ -128,20 +127,6 @@ def test_measure_knows_gray_and_the_ground_truth(photos):
 def test_margin_by_hand():
     assert studies.margin([1, 2, 3], 3, 1) == pytest.approx(4.3027 * 1 * (1 / 3 + 1) ** 0.5, rel=1e-4)
     assert studies.margin(np.array([1.0, 2.0, 3.0]), 3) == pytest.approx(4.3027 / 3**0.5, rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    "wrong, words",
-    [
-        ("loses", "choose from"),
-        ("losses --seeds many", "invalid int value: 'many'"),
-        ("losses --profile huge", "choose from"),
-    ],
-)
-def test_bad_input_is_refused_with_the_known_names(wrong, words, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        main(["study", *wrong.split()])
-    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("study", studies.STUDIES)

@@ -40,9 +40,8 @@ def best_constant(photos) -> tuple[float, float]:
 def predictions(model, photos, split="test", *, batch_size=32, name="model", show=True):
     """Yield (rgb, L, ab, pred_ab) per batch, in order: sRGB in [0, 1] (B,3,H,W), normalized planes; float32.
 
-    `model` is a module (used in eval mode, without gradients, on its own device), a function L -> ab such as `gray()`,
-    or what `predict_photos` returned. `name` is for the progress display, which `show` turns on, and for the ValueError
-    of a prediction that is not as it should be.
+    `model`: as in `models.predict`, or what `predict_photos` returned. `name` is for the progress display, which `show`
+    turns on, and for the ValueError of a prediction that is not as it should be.
     """
     array, files = getattr(photos, split), photos.files(split)
     if isinstance(model, torch.Tensor) and len(model) != len(files):
@@ -73,7 +72,7 @@ def predict_photos(model, photos, split="test", **options) -> torch.Tensor:
 def score(model, photos, split="test", *, lpips=None, **options) -> pd.DataFrame:
     """One row per photo, in the order of the split: `file`, `near_gray` (boolean), and the columns of `measures`.
 
-    `lpips`: a `metrics.LPIPS`, or None. `model`, `options`: as in `predictions`, which says what is raised.
+    `lpips`: as in `measures`. `model`, `options`: as in `predictions`, which says what is raised.
     """
     parts = [measures(*batch, lpips) for batch in predictions(model, photos, split, **options)]
     names = pd.DataFrame({"file": photos.files(split), "near_gray": photos.near_gray(split)})
@@ -110,10 +109,10 @@ def _first_measures(rgb, shown, ab, pred_ab, lpips):
     }
 
 
-def saturated(model, photos, split="test", saturations=SATURATIONS, *, lpips=None, **options) -> pd.DataFrame:
+def saturated(model, photos, split="test", saturations=SATURATIONS, **options) -> pd.DataFrame:
     """`by_saturation` of all photos, `options` as in `predictions`. A model is a curve, for a factor buys color."""
     batches = predictions(model, photos, split, **options)
-    return pd.concat([by_saturation(*batch, saturations, lpips) for batch in batches], ignore_index=True)
+    return pd.concat([by_saturation(*batch, saturations) for batch in batches], ignore_index=True)
 
 
 def by_saturation(rgb, L, ab, pred_ab, saturations=SATURATIONS, lpips=None) -> pd.DataFrame:
@@ -180,9 +179,10 @@ def compare(a, b, column="mae", names=("the first", "the second")) -> dict:
         raise ValueError(f"{column} was not measured for {first} or {second}")
     mean, low, high = bootstrap(difference)
     wins = (difference < 0 if LOWER_IS_BETTER[column] else difference > 0).mean()
+    way = "lower" if mean < 0 else "higher"
+    unclear = ", which cannot be told from zero" if low <= 0 <= high else ""
     sentence = (
-        f"{first} beats {second} on {wins:.1%} of {len(difference):,} photos; its {column} is "
-        f"{'lower' if mean < 0 else 'higher'} by {abs(mean):.3g} on average (95% interval of the difference: "
-        f"{low:.3g} to {high:.3g}{', which cannot be told from zero' * (low <= 0 <= high)})."
+        f"{first} beats {second} on {wins:.1%} of {len(difference):,} photos; its {column} is {way} by {abs(mean):.3g} "
+        f"on average (95% interval of the difference: {low:.3g} to {high:.3g}{unclear})."
     )
     return {"better": float(wins), "difference": mean, "low": low, "high": high, "sentence": sentence}

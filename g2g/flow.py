@@ -72,9 +72,8 @@ def _zeroed(layer):
 class Velocity(nn.Module):
     """A small U-Net with time as a second input: the direction in which noisy ab moves.
 
-    Args:
-        condition: channels of what it sees beside the noisy ab.
-        width: channels at full resolution, a multiple of 8; twice as many at a half and a quarter of it.
+    `condition`: channels of what it sees beside the noisy ab. `width`: channels at full resolution, a multiple of 8;
+    twice as many at a half and a quarter of it.
     """
 
     def __init__(self, condition: int, width: int = 64):
@@ -107,14 +106,12 @@ class Velocity(nn.Module):
 class FlowUnet(nn.Module):
     """A trained quarter U-Net, frozen, and a flow that draws its residual: each seed gives another coloring.
 
-    Args:
-        model: a trained `g2g.models.QuarterUnet`, or a `g2g.palette.PaletteUnet`, whose mean is then the prediction.
-        width: see `Velocity`.
+    `model`: a trained `g2g.models.QuarterUnet`, or a `g2g.palette.PaletteUnet`, whose mean is then the prediction.
 
     Attributes:
         residual_std: standard deviation of the residual, of normalized ab.
-        seed: of the noise, to which each photo adds its own (else a folder of photos would get one tint). steps: of
-            Euler's method.
+        seed: of the noise, to which each photo adds its own (else a folder of photos would get one tint).
+        steps: of Euler's method.
     """
 
     def __init__(self, model: nn.Module, width: int = 64):
@@ -172,10 +169,7 @@ class FlowUnet(nn.Module):
 
     @torch.no_grad()
     def forward(self, L: torch.Tensor) -> torch.Tensor:
-        """L (B,1,H,W) to one of the possible ab (B,2,H,W), not bounded.
-
-        Raises ValueError for another shape, below 32 px, or fewer than one step.
-        """
+        """L (B,1,H,W) to one of the possible ab (B,2,H,W), not bounded. ValueError for other shapes or no step."""
         if self.steps < 1:
             raise ValueError(f"steps: expected 1 or more, got {self.steps}")
         condition, pred_ab = self.condition(L)
@@ -188,6 +182,8 @@ class FlowUnet(nn.Module):
 
 def residual_std(model: FlowUnet, photos) -> torch.Tensor:
     """The standard deviation of the residual that the prediction of `model` leaves of uint8 photos (N,S,S,3)."""
-    parts = [photos[start : start + 32] for start in range(0, len(photos), 32)]
-    residuals = [model.residual(*photos_to_lab(part, model.residual_std.device))[1] for part in parts]
+    residuals = []
+    for start in range(0, len(photos), 32):
+        L, ab = photos_to_lab(photos[start : start + 32], model.residual_std.device)
+        residuals.append(model.residual(L, ab)[1])
     return torch.cat(residuals).std()

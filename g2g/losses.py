@@ -1,6 +1,6 @@
 """What an error costs: the losses of chapters 2, 4 and 10, of normalized L (B,1,H,W) and ab (B,2,H,W).
 
-Each loss is a function of the prediction, the ground truth, and whatever else it needs of L and the discriminator D.
+A loss is a function of the prediction, the ground truth, and whatever else it needs of L and the discriminator D.
 """
 
 import functools
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g2g.lab import denormalize, lab_to_rgb
+from g2g.metrics import LPIPS
 
 
 def l1(pred_ab: Tensor, ab: Tensor, *_) -> Tensor:
@@ -38,16 +39,12 @@ def perceptual_features(L: Tensor, ab: Tensor) -> list[Tensor]:
 
     Colors beyond sRGB are not clipped, for a clipped color has no gradient.
     """
-    network = _vgg16(L.device)
+    network = _lpips(L.device).net
     rgb = lab_to_rgb(denormalize(L.float(), ab.float()), clip=False)
     return list(network.net(network.scaling_layer(2 * rgb - 1)))[:4]
 
 
-@functools.cache
-def _vgg16(device):
-    from g2g.metrics import LPIPS  # here, because only this loss needs its weights
-
-    return LPIPS(device).net
+_lpips = functools.cache(LPIPS)  # whose VGG-16 it is; one for each device
 
 
 def feature_matching(pred_ab: Tensor, ab: Tensor, L: Tensor, D: nn.Module) -> Tensor:
@@ -74,8 +71,7 @@ def discriminator_loss(D: nn.Module, L: Tensor, real_ab: Tensor, fake_ab: Tensor
 
     Detaches `fake_ab`: D's step does not reach G. A D that cannot tell them apart scores ln 2 = 0.693.
     """
-    real = D(L, real_ab)
-    fake = D(L, fake_ab.detach())
+    real, fake = D(L, real_ab), D(L, fake_ab.detach())
     loss_real = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
     loss_fake = F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
     return 0.5 * (loss_real + loss_fake)

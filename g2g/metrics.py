@@ -21,9 +21,9 @@ VGG16_SHA256 = "319e3ceb68521edc49f955b215ae4f3fad44d5441c7799bffbe01cf7213d0cb2
 
 
 def mae_ab(pred_ab, ab, where=None):
-    """Mean absolute error of normalized ab (B,2,H,W), before any clipping; times 110 it is in CIE units.
+    """Mean absolute error of normalized ab (B,2,H,W), before any clipping: (B,); times 110 it is in CIE units.
 
-    `where` (B,H,W), boolean, keeps only these pixels; an image without any gives NaN. Returns (B,).
+    `where` (B,H,W), boolean, keeps only these pixels; an image without any gives NaN.
     """
     _check(pred_ab, ab, 2)
     error = (pred_ab - ab).abs().mean(1)
@@ -121,12 +121,20 @@ class LPIPS:
     `net` is the network of the package lpips with the VGG-16 of `results/weights`; it takes sRGB in [-1, 1]. To compare
     several predictions with one ground truth, compute the `features` of each once and take the `distance`.
 
-    Raises:
-        FileNotFoundError, ValueError: the file is missing, or damaged, or another one; random weights are never used.
+    Raises FileNotFoundError or ValueError if the file is missing, or another one; random weights are never used.
     """
 
     def __init__(self, device="cpu"):
-        state = _vgg16_features()
+        path = repo_root() / VGG16
+        remedy = f"Fetch it again: git checkout -- {VGG16}"
+        if not path.is_file():
+            raise FileNotFoundError(f"LPIPS needs VGG-16's weights, and {path} is missing. {remedy}")
+        data = path.read_bytes()
+        if sha256(data).hexdigest() != VGG16_SHA256:
+            raise ValueError(
+                f"{path} is damaged, or another file than LPIPS's VGG-16 weights (by its sha256). {remedy}"
+            )
+        state = safetensors.torch.load(data)
         # lpips 0.1.4 calls torchvision by old argument names, and draws random weights: replaced just below
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore", UserWarning)
@@ -154,17 +162,6 @@ class LPIPS:
         """LPIPS (B,) of two results of `features`: squared differences, weighted by channel, averaged over pixels."""
         layers = zip(self.net.lins, features, others, strict=True)
         return sum(linear((x - y).square()).mean((1, 2, 3)) for linear, x, y in layers)
-
-
-def _vgg16_features():
-    path = repo_root() / VGG16
-    remedy = f"Fetch it again: git checkout -- {VGG16}"
-    if not path.is_file():
-        raise FileNotFoundError(f"LPIPS needs VGG-16's weights, and {path} is missing. {remedy}")
-    data = path.read_bytes()
-    if sha256(data).hexdigest() != VGG16_SHA256:
-        raise ValueError(f"{path} is damaged, or another file than LPIPS's VGG-16 weights (by its sha256). {remedy}")
-    return safetensors.torch.load(data)
 
 
 def _high_chroma(C):

@@ -72,20 +72,16 @@ def prior(photos) -> torch.Tensor:
 def class_weights(prior: torch.Tensor, uniform: float = 0.5) -> torch.Tensor:
     """What a mistake in each bin costs (Q,): rare colors more; 1 on average over the pixels of the photos.
 
-    Args:
-        prior: (Q,), of `prior`. uniform: fraction of the uniform distribution that is mixed into it first; 1: all bins
-            cost the same.
+    `uniform` of the uniform distribution is mixed into the prior (Q,) first; at 1, all bins cost the same.
     """
-    mixed = (1 - uniform) * prior + uniform / len(prior)
-    weights = 1 / mixed
+    weights = 1 / ((1 - uniform) * prior + uniform / len(prior))
     return weights / (prior * weights).sum()
 
 
 def annealed_mean(logits: torch.Tensor, temperature: float = TEMPERATURE) -> torch.Tensor:
     """Logits (B,Q,H,W) to normalized ab (B,2,H,W): the mean of softmax(logits / T). T = 1 the mean, T → 0 the mode.
 
-    Raises:
-        ValueError: a temperature outside of (0, 1], or not Q logits.
+    Raises ValueError for a temperature outside of (0, 1], or not Q logits.
     """
     if not 0 < temperature <= 1:
         raise ValueError(f"temperature: expected above 0 (the likeliest color) to 1 (the mean), got {temperature}")
@@ -108,11 +104,11 @@ def palette_loss(logits: torch.Tensor, ab: torch.Tensor, class_weights: torch.Te
 class PaletteUnet(nn.Module):
     """A quarter U-Net that predicts a distribution over the bins at each pixel, and paints its annealed mean.
 
-    Args:
-        unet: a `g2g.models.QuarterUnet`; all but its last layer is used, and changed by training.
+    `unet` is a `g2g.models.QuarterUnet`; all but its last layer is used, and changed by training.
 
     Attributes:
-        class_weights: (Q,), those it was trained with. temperature: of the mean.
+        class_weights: (Q,), those it was trained with.
+        temperature: of the mean.
         rebalancing: 1 predicts as trained, as if rare colors were frequent; 0 divides the class weights out again.
     """
 

@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import io
+import itertools
 import logging
 import math
 import os
@@ -62,22 +63,21 @@ def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Ima
         photo: a path, the bytes of a file as `io.BytesIO`, a PIL image, or a uint8 array (H,W), (H,W,3) or (H,W,4).
         max_megapixels: larger files are refused before they are decoded.
 
-    Raises:
-        ValueError: not a photo, too large, or of a layout whose meaning is not known.
-        OSError: a file that is missing, broken or of an unknown format.
+    Raises ValueError for what is no photo, too large, or of a layout whose meaning is not known; OSError for a file
+    that is missing, broken or of an unknown format.
     """
     if isinstance(photo, (str, os.PathLike)):
         with open(photo, "rb") as file:
             return _read_file(file, max_megapixels)
     if isinstance(photo, io.BytesIO):
         return _read_file(photo, max_megapixels)
-    if isinstance(photo, Image.Image):
-        return _standardize(photo, in_place=False)
-    array = np.asarray(photo)
-    if array.dtype != np.uint8 or array.shape[2:] not in ((), (3,), (4,)):
-        expected = "path, PIL image or a uint8 array (H,W), (H,W,3) or (H,W,4)"
-        raise ValueError(f"photo: expected {expected}, got {array.dtype} {array.shape}")
-    return _standardize(Image.fromarray(array), in_place=False)
+    if not isinstance(photo, Image.Image):
+        array = np.asarray(photo)
+        if array.dtype != np.uint8 or array.shape[2:] not in ((), (3,), (4,)):
+            expected = "path, PIL image or a uint8 array (H,W), (H,W,3) or (H,W,4)"
+            raise ValueError(f"photo: expected {expected}, got {array.dtype} {array.shape}")
+        photo = Image.fromarray(array)
+    return _standardize(photo, in_place=False)
 
 
 def decode(item: Item, size: int) -> tuple[dict, np.ndarray | None]:
@@ -124,8 +124,9 @@ def _read_file(file, max_megapixels):
     try:
         image = Image.open(file, formats=READABLE)
     except UnidentifiedImageError as error:
-        heic = "; HEIC: save it as JPEG, with ImageMagick by `magick photo.heic photo.jpg`" * (start[4:8] == b"ftyp")
-        raise UnidentifiedImageError(f"not an image that Pillow can read{heic}") from error
+        remedy = "; HEIC: save it as JPEG, with ImageMagick by `magick photo.heic photo.jpg`"
+        hint = remedy if start[4:8] == b"ftyp" else ""
+        raise UnidentifiedImageError(f"not an image that Pillow can read{hint}") from error
     with image:
         _check_size(*image.size, max_megapixels)
         return _standardize(image, in_place=True)
@@ -295,9 +296,7 @@ def _warn(text):
 def save_photo(image: Image.Image, path: str | Path) -> None:
     """Write a photo with the metadata in its `info`, whole or not at all: as PNG or, by any other suffix, as JPEG.
 
-    Raises:
-        ValueError: a JPEG cannot hold it.
-        RuntimeError: it cannot be written.
+    Raises ValueError where a JPEG cannot hold it, RuntimeError where it cannot be written.
     """
     path, info = Path(path), dict(image.info)
     if path.suffix.lower() == ".png":
@@ -324,9 +323,9 @@ def _fits_jpeg(image):
 
 
 def add_provenance(exif: bytes | None, by: str, source: str = "") -> bytes:
-    """The photo's EXIF with the words that its colors are predicted, its own caption behind them.
+    """The photo's EXIF with the words that its colors are predicted, its own caption behind them, and `source`.
 
-    The name of the file it was made from, `source`, stands in DocumentName: `source_of` reads it.
+    That is the name of the file it was made from, which `source_of` reads.
     """
     tags = Image.Exif()
     if exif:
@@ -369,14 +368,12 @@ def result_name(source: Path, ending: str, image: Image.Image) -> str:
 
 def claim_path(path: Path) -> Path:
     """Make `path` as an empty file, so that it is nobody else's; where it is taken, NAME-2 or a higher number."""
-    claimed, number = path, 1
-    while True:
-        try:
+    claimed = path
+    for number in itertools.count(2):
+        with suppress(FileExistsError):
             claimed.touch(exist_ok=False)
             return claimed
-        except FileExistsError:
-            number += 1
-            claimed = path.with_stem(f"{path.stem}-{number}")
+        claimed = path.with_stem(f"{path.stem}-{number}")
 
 
 def photos_under(folder: str | Path) -> list[Path]:
@@ -425,5 +422,5 @@ def gallery_photo(name: str, side: int) -> np.ndarray:
 
 def gallery_photos(side: int) -> list[np.ndarray]:
     """All eight of them, by name."""
-    names = sorted(file.stem for file in (repo_root() / "data" / "gallery").glob("*.jpg"))
-    return [gallery_photo(name, side) for name in names]
+    files = sorted((repo_root() / "data" / "gallery").glob("*.jpg"))
+    return [gallery_photo(file.stem, side) for file in files]

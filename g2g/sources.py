@@ -139,9 +139,7 @@ def _fetch_coco(home):
     try:
         with disk_full_explained(home.parent):
             download_url_to_file(url, archive)
-            if url == COCO:
-                _check_start(archive)
-            _read_to_end(archive)
+            _check(archive, url)
             shutil.unpack_archive(archive, unpacked, "gztar", filter="data")  # refuses paths that lead out of it
             _find(unpacked)
             os.replace(unpacked, home)
@@ -154,15 +152,11 @@ def _fetch_coco(home):
         shutil.rmtree(unpacked, ignore_errors=True)
 
 
-def _check_start(archive):
-    with open(archive, "rb") as file:
-        start = file.read(1 << 20)
-    if hashlib.md5(start).hexdigest() != COCO_START:
-        raise RuntimeError(f"{COCO} is not the archive it was when this was written. {HINT}")
-
-
-def _read_to_end(archive):
+def _check(archive, url):
     """Raise for an archive that is cut off or changed: gzip's checksum is at its end, where tar does not look."""
+    with open(archive, "rb") as file:
+        if url == COCO and hashlib.md5(file.read(1 << 20)).hexdigest() != COCO_START:
+            raise RuntimeError(f"{COCO} is not the archive it was when this was written. {HINT}")
     with gzip.open(archive) as plain:
         while plain.read(1 << 20):
             pass

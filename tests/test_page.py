@@ -1,6 +1,5 @@
 """The page of `python -m g2g demo`: through HTTP, and (slow) in a browser."""
 
-import base64
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ import psutil
 import pytest
 import requests
 from PIL import Image
+from test_web import needs_node, run_node
 
 from app.__main__ import main
 from g2g.colorize import colorize_files
@@ -27,8 +27,6 @@ from g2g.runs import pretrained_model, pretrained_models
 gradio_client = pytest.importorskip("gradio_client", reason="the page needs Gradio: pip install gradio")
 demo = pytest.importorskip("app.page", reason="the page needs Gradio: pip install gradio", exc_type=ModuleNotFoundError)
 GALLERY = repo_root() / "data" / "gallery"
-
-
 PARAMETERS = 0.38, 0.75, 0  # temperature and rebalancing of the palette, seed of the flow: as in the pretrained models
 
 
@@ -204,104 +202,13 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
     assert "the page needs Gradio" in (said := capsys.readouterr().err) and "pip install gradio" in said
 
 
-class Browser:
-    """Chromium, driven through chromedriver's HTTP interface (W3C WebDriver)."""
-
-    def __init__(self, port, downloads):
-        self.root = f"http://127.0.0.1:{port}/session"
-        # Any name but this machine's is unknown to it: what the page would fetch elsewhere fails
-        flags = ["--headless=new", "--no-sandbox", "--window-size=1280,1000", "--disable-dev-shm-usage"]
-        flags.append("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-        chrome = {"args": flags, "binary": shutil.which("chromium")}
-        chrome["prefs"] = {"download.default_directory": str(downloads)}
-        self.root += "/" + self.ask("", capabilities={"alwaysMatch": {"goog:chromeOptions": chrome}})["sessionId"]
-
-    def ask(self, path, **what):
-        answer = requests.post(f"{self.root}{path}", json=what, timeout=60).json()["value"]
-        assert not (isinstance(answer, dict) and "error" in answer), answer
-        return answer
-
-    def run(self, code):
-        return self.ask("/execute/sync", script=code, args=[])
-
-    def wait(self, code):
-        """Until the JavaScript expression is true."""
-        eventually(lambda: self.run(f"return {code}"), code)
-
-    def find(self, css):
-        return next(iter(self.ask("/element", using="css selector", value=css).values()))
-
-    def click(self, css):
-        self.ask(f"/element/{self.find(css)}/click")
-
-    def drop(self, file):
-        self.ask(f"/element/{self.find('input[type=file]')}/value", text=str(file))
-
-    def screenshot(self, name):
-        path = repo_root() / "outputs" / "page" / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        time.sleep(1)
-        path.write_bytes(base64.b64decode(requests.get(f"{self.root}/screenshot").json()["value"]))
-
-
-def eventually(condition, words, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"never: {words}"
-        time.sleep(0.2)
-
-
-def answers(address):
-    try:
-        return requests.get(address).ok
-    except requests.ConnectionError:
-        return False
-
-
-@pytest.fixture
-def browser(tmp_path):
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("no browser: apt install chromium chromium-driver")
-    port = 9515 + os.getpid() % 1000
-    driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        eventually(lambda: answers(f"http://127.0.0.1:{port}/status"), "chromedriver is ready")
-        browser = Browser(port, tmp_path / "browser")
-        yield browser
-        requests.delete(browser.root)
-    finally:
-        driver.terminate()
-        driver.wait(10)
-
-
+@needs_node
 @pytest.mark.slow
-def test_a_browser_drops_a_photo_and_takes_an_example(page, browser, tmp_path):
-    """Screenshots go to outputs/page; look at them."""
-    browser.ask("/url", url=page.local_url)
-    browser.wait("document.querySelectorAll('.grid-wrap img').length == 8")
-    browser.wait("[...document.images].every(image => image.complete)")
-    browser.screenshot("empty")
-    browser.drop(shutil.copy(GALLERY / "fig.jpg", tmp_path / "mine.jpg"))
-    browser.wait("document.body.innerText.includes('colored by U-Net (palette)')")
-    assert "Trevor" in browser.run("return document.body.innerText"), "known by its contents"
-    browser.screenshot("dropped")
-
-    browser.click("[aria-label='Thumbnail 2 of 8']")
-    browser.wait("document.body.innerText.includes('Aitzol Berasategi, 2018, CC BY 4.0, recolored')")
-    browser.click("input[type=radio][value=unet]")
-    browser.wait("document.body.innerText.includes('colored by U-Net')")
-    browser.screenshot("example")
-    buttons = "[...document.querySelectorAll('button, a')]"
-    browser.run(f"{buttons}.find(button => button.innerText == 'Download at full size').click()")
-    downloaded = tmp_path / "browser" / "mountains-color.jpg"
-    eventually(downloaded.is_file, "downloaded")
-    assert "Colors predicted by U-Net" in Image.open(downloaded).getexif()[0x010E]
-
+def test_a_browser_drops_a_photo_and_takes_an_example(page, tmp_path):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium or not (repo_root() / "web" / "node_modules" / "playwright-core").is_dir():
+        pytest.skip("Chromium or Playwright is not installed: make site")
+    shutil.copy(GALLERY / "fig.jpg", tmp_path / "mine.jpg")
     (tmp_path / "text.jpg").write_text("no photo")
-    browser.click("[aria-label=Clear]")
-    browser.wait("!document.body.innerText.includes('colored by')")
-    browser.drop(tmp_path / "text.jpg")
-    browser.wait('document.body.innerText.includes("not an image that Pillow can read")')
-    browser.screenshot("refused")
-    asked = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)")
-    assert asked and all(address.startswith((page.local_url, "data:", "blob:")) for address in asked)
+    run_node("demo.test.js", ADDRESS=page.local_url, CHROMIUM=chromium, FOLDER=str(tmp_path))
+    assert "Colors predicted by U-Net" in Image.open(tmp_path / "mountains-color.jpg").getexif()[0x010E]

@@ -10,6 +10,7 @@ import pytest
 import skimage.data
 import tifffile
 import torch
+from conftest import raising
 from PIL import Image, PngImagePlugin
 
 from app.__main__ import main
@@ -31,9 +32,6 @@ def read(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return np.asarray(read_photo(path)[0]).astype(int)
-
-
-# ------------------------------------------------------- tags that say what the numbers mean
 
 
 @pytest.mark.parametrize(
@@ -94,9 +92,6 @@ def test_heic_is_told_how_to_convert(tmp_path):
         read_photo(tmp_path / "a.heic")
 
 
-# --------------------------------------------------------------------- limits of a format
-
-
 def test_exif_that_a_jpeg_cannot_hold_is_shortened_and_the_guess_stays(tmp_path, capsys):
     exif = Image.Exif()
     exif[0x013B] = "the photographer"
@@ -129,10 +124,7 @@ def test_only_a_full_disk_is_called_full(tmp_path, monkeypatch):
         save_photo(rgba, tmp_path / "none" / "x.png")
     assert "disk" not in str(missing.value).replace(str(tmp_path), "")
 
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(Image.Image, "save", raising(OSError(28, "No space left on device")))
     with pytest.raises(RuntimeError, match="x.png: the disk is full. Free some space"):
         save_photo(rgba, tmp_path / "x.png")
     assert not list(tmp_path.iterdir())
@@ -161,9 +153,6 @@ def test_a_claimed_name_is_given_back_when_the_program_is_ended(tmp_path, monkey
     assert not list((tmp_path / "out").iterdir())
 
 
-# ------------------------------------------------------------- invisible values, metadata
-
-
 def test_what_transparency_hides_does_not_change_the_colors(tmp_path):
     results = []
     for hidden in (0, 255):
@@ -190,9 +179,6 @@ def test_metadata_that_goes_is_named_and_sizes_that_changed_are_not_kept(tmp_pat
     with Image.open(written[0]) as result:
         details = result.getexif().get_ifd(0x8769)
         assert result.size == (96, 128) and details[0x9003].startswith("2001") and not {0xA002, 0xA003} & set(details)
-
-
-# ------------------------------------------------------------------------ which files count
 
 
 def test_results_are_known_by_their_metadata_not_by_their_names(tmp_path):
@@ -246,9 +232,6 @@ def test_a_pattern_without_a_match_gets_a_hint(tmp_path, capsys):
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_first_photo(tmp_path, monkeypatch):
-    def refused(**_):
-        raise PermissionError(13, "Permission denied", "out")
-
-    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    monkeypatch.setattr("tempfile.TemporaryFile", raising(PermissionError(13, "Permission denied", "out")))
     with pytest.raises(PermissionError):
         colorize_files([tmp_path / "a.jpg"], tmp_path / "out", pytest.fail)

@@ -1,17 +1,17 @@
 """Color as a distribution: bins, soft targets, prior, weights, mean and noise against values worked out by hand."""
 
-import ast
 import dataclasses
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import of_notebook
 
 from g2g import lab, palette, runs, training
 from g2g.models import load_weights, predict, unet
 from g2g.palette import PaletteUnet, annealed_mean, bins, class_weights, palette_loss, soft_targets
-from g2g.profiles import get_recipe, repo_root
+from g2g.profiles import get_recipe
 
 
 def index(a, b):
@@ -28,9 +28,6 @@ def plane(a, b):
 def net():
     torch.manual_seed(0)
     return PaletteUnet(unet(weights=None)).eval()
-
-
-# -------------------------------------------------------------------------------------- bins and targets
 
 
 def test_bins_are_a_grid_over_what_srgb_can_show():
@@ -65,9 +62,6 @@ def test_the_mean_of_the_targets_is_the_color():
     assert (back - ab).abs().mean() * lab.AB_SCALE < 2.0  # five bins are not all around a color; the table is of 2
 
 
-# ------------------------------------------------------------------------------------- prior and weights
-
-
 def test_prior_of_photos_of_one_color_is_its_target():
     photos = torch.zeros(70, 8, 8, 3, dtype=torch.uint8)
     photos[..., 0] = 255  # pure red
@@ -95,9 +89,6 @@ def test_loss_by_hand_and_what_minimizes_it():
     best.requires_grad_()
     (slope,) = torch.autograd.grad(palette_loss(best, ab, weights), best)
     assert slope.abs().max() < 1e-4  # so the weights can be divided out again
-
-
-# ---------------------------------------------------------------------------------- from logits to colors
 
 
 def test_annealed_mean_goes_from_the_mode_to_the_mean():
@@ -142,19 +133,8 @@ def test_any_size_from_32_px(net):
         assert predict(net, torch.rand(1, 1, *size)).shape == (1, 2, *size)
 
 
-# --------------------------------------------------------------------------------------- diverse answers
-
-
-def of_notebook(name):
-    """The function of that name as notebook 09 defines it."""
-    source = (repo_root() / "notebooks" / "py" / "09_color_as_distribution.py").read_text(encoding="utf-8")
-    (found,) = [node for node in ast.parse(source).body if getattr(node, "name", "") == name]
-    scope = {"torch": torch, "F": F, "math": math, "DEVICE": "cpu", "bins": bins()}
-    exec(ast.unparse(found), scope)
-    return scope[name]
-
-
-gumbel_noise = of_notebook("gumbel_noise")
+SCOPE = {"torch": torch, "F": F, "math": math, "DEVICE": "cpu", "bins": bins()}
+(gumbel_noise,) = of_notebook("09_color_as_distribution", "gumbel_noise", **SCOPE)
 
 
 def test_two_thousand_draws_at_a_pixel_match_its_softmax():
@@ -167,38 +147,22 @@ def test_two_thousand_draws_at_a_pixel_match_its_softmax():
     assert (found - shares).abs().max() < 0.035  # three standard errors of a share of one half
 
 
-def test_neighbors_draw_alike_and_distant_pixels_do_not():
-    noise = gumbel_noise(40, 1, 40, 4.0, seed=0)
-    first, second, far = noise[:, :, 0, 0], noise[:, :, 0, 1], noise[:, :, 0, 39]
-    assert torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1] > 0.9
-    assert torch.corrcoef(torch.stack([first.flatten(), far.flatten()]))[0, 1].abs() < 0.05
-    assert (gumbel_noise(1, 8, 8, 2.0, seed=1) == gumbel_noise(1, 8, 8, 2.0, seed=1)).all()
+def test_neighbors_draw_alike_if_the_noise_is_smooth_and_distant_pixels_do_not():
+    smooth, rough = (gumbel_noise(40, 1, 40, smoothness, seed=0) for smoothness in (4.0, 0))
+    pixels = [smooth[:, :, 0, 0], smooth[:, :, 0, 1], smooth[:, :, 0, 39], rough[:, :, 0, 0], rough[:, :, 0, 1]]
+    correlation = torch.corrcoef(torch.stack(pixels).flatten(1))
+    assert correlation[0, 1] > 0.9 and correlation[0, 2].abs() < 0.05 and correlation[3, 4].abs() < 0.05
+    assert rough.mean() == pytest.approx(0.5772, abs=0.01)  # Euler's constant, a Gumbel variable's mean
+    assert torch.equal(smooth, gumbel_noise(40, 1, 40, 4.0, seed=0))
 
 
-def test_without_smoothness_the_noise_is_independent():
-    noise = gumbel_noise(40, 1, 8, 0, seed=0)
-    first, second = noise[:, :, 0, 0], noise[:, :, 0, 1]
-    assert torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1].abs() < 0.05
-    assert noise.mean() == pytest.approx(0.5772, abs=0.01)  # Euler's constant, a Gumbel variable's mean
-
-
-# ---------------------------------------------------------------------------------------------- the stage
-
-
-class Trained:
-    """A finished run of the U-Net, its weights drawn by seed."""
-
-    def model(self):
-        torch.manual_seed(5)
-        return unet(weights=None)
-
-
-def test_the_stage_starts_from_the_unet_and_knows_the_prior(photos):
-    learn = runs.learner(get_recipe("palette", "smoke"), photos, Trained())
+def test_it_starts_from_the_unet_and_knows_the_prior(photos):
+    trained = runs.published()["unet"]
+    learn = runs.learner(get_recipe("palette", "smoke"), photos, trained)
     expected = class_weights(palette.prior(photos.train), 0.5)
     torch.testing.assert_close(learn.model.class_weights, expected)
     started = learn.model.unet.state_dict()
-    for name, weights in Trained().model().state_dict().items():
+    for name, weights in trained.model().state_dict().items():
         if not name.startswith("head."):
             assert torch.equal(started[name], weights), name
     assert started["head.weight"].shape == (260, 64, 1, 1) and isinstance(learn, training.LossLearner)

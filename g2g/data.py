@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +18,9 @@ import torch.nn.functional as F
 
 from g2g import files
 from g2g.files import disk_full_explained, locked, printable
-from g2g.lab import AB_SCALE, NEAR_GRAY, photos_to_lab
+from g2g.lab import AB_SCALE, NEAR_GRAY, batches, photos_to_lab
 from g2g.photos import decode
-from g2g.profiles import Profile, cache_root
+from g2g.profiles import SEED, Profile, cache_root
 from g2g.sources import SOURCES, seeded
 
 SPLITS = ("train", "valid", "test")
@@ -33,19 +32,14 @@ WORDS, NUMBERS = ("file", "sha256", "split", "skipped"), ("width", "height", "ch
 class Photos:
     """Prepared photos, whose attributes `train`, `valid` and `test` are read-only uint8 arrays (N,S,S,3) on disk.
 
-    Attributes:
-        folder: where the arrays and `manifest.csv` lie.
-        size: side S of the square photos in pixels.
-        manifest: one row per photo: file, sha256 (of its bytes), width, height (upright, px), chroma (mean,
-            CIE units), split, skipped (why; "" where used). Used rows are in the order of their array.
-        hash: 16 hex digits of what went in and how: names, contents and splits of the photos used, size;
-            not where they lie.
+    `manifest` has a row per photo: file, sha256 (of its bytes), width, height (upright, px), chroma (mean, CIE units),
+    split, skipped (why; "" where used). Used rows are in the order of their array.
     """
 
-    folder: Path
-    size: int
+    folder: Path  # of the arrays and manifest.csv
+    size: int  # side S of the square photos in pixels
     manifest: pd.DataFrame
-    hash: str
+    hash: str  # 16 hex digits of names, contents and splits of the photos used, and size; not of where they lie
 
     train = property(lambda self: self._open("train"))
     valid = property(lambda self: self._open("valid"))
@@ -228,7 +222,7 @@ class PhotoLoader:
     split: str
     bs: int
     shuffle: bool = False
-    seed: int = 42
+    seed: int = SEED
     min_crop_side: float = 1.0
     sharpen: float = 0.0
     steps_per_epoch: int | None = None
@@ -305,34 +299,25 @@ def cropped(planes: torch.Tensor, sides: torch.Tensor, places: torch.Tensor) -> 
     left (0) and right (1), and between top and bottom.
     """
     theta = torch.zeros(len(planes), 2, 3, device=planes.device)
-    theta[:, 0, 0] = sides
-    theta[:, 1, 1] = sides
+    theta[:, 0, 0] = theta[:, 1, 1] = sides
     theta[:, :, 2] = (2 * places - 1) * (1 - sides[:, None])
     grid = F.affine_grid(theta, planes.shape, align_corners=False)
     return F.grid_sample(planes, grid, padding_mode="border", align_corners=False)
 
 
-def dataloaders(photos: Photos, batch_size=32, seed=42, device=None, **augmentation):
+def dataloaders(photos: Photos, batch_size=32, seed=SEED, device=None, **augmentation):
     """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
 
     Args:
-        seed: order, flips, sharpness and crops are drawn from it and `dls.train.epoch`.
         device: None is CUDA where there is one, else the CPU.
         augmentation: `min_crop_side`, the least fraction of the side that a random crop keeps; `sharpen`, the largest
             amount of `sharpened`; `steps_per_epoch`, so many batches of photos drawn anew make an epoch. By default
             photos are whole and as they are, and an epoch has all of them.
 
-    Raises:
-        ValueError: no photos.
+    Raises ValueError where there are no photos.
     """
     from fastai.data.core import DataLoaders  # here, because `prepare` does not need it
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     train = PhotoLoader(photos, "train", batch_size, shuffle=True, seed=seed, **augmentation)
     return DataLoaders(train, PhotoLoader(photos, "valid", batch_size), path=photos.folder, device=device)
-
-
-def batches(array: np.ndarray, batch_size: int = 32, device="cpu") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """(L, ab) of a uint8 array (N,S,S,3), in order, without flips."""
-    for start in range(0, len(array), batch_size):
-        yield photos_to_lab(array[start : start + batch_size], device)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from g2g.lab import photos_to_lab
+from g2g.lab import batches
 from g2g.palette import annealed_mean
 
 NOISES = 4  # for each photo of a batch: all four together cost as much as computing its condition once
@@ -182,8 +182,5 @@ class FlowUnet(nn.Module):
 
 def residual_std(model: FlowUnet, photos) -> torch.Tensor:
     """The standard deviation of the residual that the prediction of `model` leaves of uint8 photos (N,S,S,3)."""
-    residuals = []
-    for start in range(0, len(photos), 32):
-        L, ab = photos_to_lab(photos[start : start + 32], model.residual_std.device)
-        residuals.append(model.residual(L, ab)[1])
+    residuals = [model.residual(L, ab)[1] for L, ab in batches(photos, device=model.residual_std.device)]
     return torch.cat(residuals).std()

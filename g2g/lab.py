@@ -4,6 +4,8 @@ Formulas: IEC 61966-2-1 for sRGB, CIE 15 for L*a*b*; matrix and white point are 
 Each function raises ValueError for another shape or dtype than its docstring names.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,9 +22,8 @@ _INVERSE = np.linalg.inv(_FORWARD)
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
-    """sRGB in [0, 1] to CIE Lab: L* in [0, 100], a* and b* within about ±110.
+    """sRGB in [0, 1], (B,3,H,W) or (3,H,W), float32 or float64, to CIE Lab: L* in [0, 100], a* and b* within ±110.
 
-    Shapes (B,3,H,W) or (3,H,W), float32 or float64; the result has shape, dtype and device of the input.
     Gradients are finite everywhere, for black and for values outside [0, 1] too.
     """
     _check(rgb, "rgb")
@@ -30,10 +31,10 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
-    """CIE Lab to sRGB; shapes and dtypes as in `rgb_to_lab`, which it inverts.
+    """The inverse of `rgb_to_lab`, with finite gradients.
 
-    With `clip` the result is forced into [0, 1] (gradient 0 outside of the gamut); without, colors that no
-    screen can show come out below 0 or above 1, still with finite gradients.
+    With `clip` the result is forced into [0, 1], gradient 0 outside; without, colors that no screen can show come out
+    below 0 or above 1.
     """
     _check(lab, "lab")
     L, a, b = lab.unbind(-3)
@@ -57,8 +58,7 @@ def normalize(lab: Tensor) -> tuple[Tensor, Tensor]:
 def denormalize(L: Tensor, ab: Tensor) -> Tensor:
     """The inverse of `normalize`: L (…,1,H,W) and ab (…,2,H,W) to CIE Lab (…,3,H,W)."""
     if L.shape[-3:-2] != (1,) or ab.shape != (*L.shape[:-3], 2, *L.shape[-2:]):
-        got = f"{tuple(L.shape)} and {tuple(ab.shape)}"
-        raise ValueError(f"expected L (B,1,H,W) and ab (B,2,H,W) of one size, got {got}")
+        raise ValueError(f"expected L (B,1,H,W) and ab (B,2,H,W) of one size, got {(*L.shape,)} and {(*ab.shape,)}")
     return torch.cat([(L + 1) * 50, ab * AB_SCALE], -3)
 
 
@@ -86,10 +86,16 @@ def photos_to_lab(photos, device=None) -> tuple[Tensor, Tensor]:
     return torch.cat(L), torch.cat(ab)
 
 
+def batches(photos, batch_size: int = 32, device="cpu") -> Iterator[tuple[Tensor, Tensor]]:
+    """(L, ab) of an array of uint8 photos (N,H,W,3), in order, `batch_size` at a time."""
+    for start in range(0, len(photos), batch_size):
+        yield photos_to_lab(photos[start : start + batch_size], device)
+
+
 def _check(x, name):
     if x.ndim not in (3, 4) or x.shape[-3] != 3 or x.dtype not in (torch.float32, torch.float64):
-        got = f"{x.dtype} {tuple(x.shape)}"
-        raise ValueError(f"{name}: expected a float32 or float64 tensor (B,3,H,W) or (3,H,W), got {got}")
+        expected = "a float32 or float64 tensor (B,3,H,W) or (3,H,W)"
+        raise ValueError(f"{name}: expected {expected}, got {x.dtype} {tuple(x.shape)}")
 
 
 def _linear_to_lab(linear):

@@ -62,8 +62,7 @@ def prior(photos) -> torch.Tensor:
     """How often each bin occurs in uint8 photos (N,S,S,3), at a quarter of their resolution: (Q,), sum 1."""
     table = _table()
     counts = torch.zeros(len(table), dtype=torch.float64)
-    for start in range(0, len(photos), 64):
-        _, ab = lab.photos_to_lab(photos[start : start + 64])
+    for _, ab in lab.batches(photos, 64):
         counts += torch.bincount(_row(F.avg_pool2d(ab, 4)).flatten(), minlength=len(table))
     frequencies = counts @ table.double()
     return (frequencies / frequencies.sum()).float()

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from g2g import files
 from g2g.files import disk_full_explained, locked, printable
@@ -279,7 +280,7 @@ class PhotoLoader:
         return L, ab
 
 
-def sharpened(photos: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
+def sharpened(photos: Tensor, amounts: Tensor) -> Tensor:
     """uint8 photos (B,S,S,3) plus `amounts` (B,) times what a small blur would take from them: an unsharp mask.
 
     A large photo made small is sharper than a crop enlarged again; a network has to know both (docs/training.md).
@@ -292,7 +293,7 @@ def sharpened(photos: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
     return planes.clamp(0, 255).round().byte().movedim(1, -1)
 
 
-def cropped(planes: torch.Tensor, sides: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+def cropped(planes: Tensor, sides: Tensor, places: Tensor) -> Tensor:
     """Squares cut out of `planes` (B,C,S,S) and enlarged to S again, bilinearly.
 
     `sides` (B,) are the fractions of the side that are kept, in (0, 1]; `places` (B,2) say where a square lies between

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import stats
+from torch import Tensor
 
 from g2g import lab, metrics
 from g2g.files import progress
@@ -44,7 +45,7 @@ def predictions(model, photos, split="test", *, batch_size=32, name="model", sho
     turns on, and for the ValueError of a prediction that is not as it should be.
     """
     array, files = getattr(photos, split), photos.files(split)
-    if isinstance(model, torch.Tensor) and len(model) != len(files):
+    if isinstance(model, Tensor) and len(model) != len(files):
         raise ValueError(f"{name}: {len(model):,} predictions for {len(files):,} {split} photos")
     weights = model.parameters() if isinstance(model, torch.nn.Module) else iter(())
     device = next(weights, torch.empty(0)).device
@@ -54,14 +55,14 @@ def predictions(model, photos, split="test", *, batch_size=32, name="model", sho
             pixels = torch.from_numpy(np.array(array[batch])).to(device)  # a copy: the memory map is read-only
             L, ab = lab.photos_to_lab(pixels)
             try:
-                pred_ab = model[batch].to(L) if isinstance(model, torch.Tensor) else predict(model, L, batch_size)
+                pred_ab = model[batch].to(L) if isinstance(model, Tensor) else predict(model, L, batch_size)
             except ValueError as error:
                 raise ValueError(f"{name}, photos {files[batch][0]} to {files[batch][-1]}: {error}") from error
             yield pixels.permute(0, 3, 1, 2).float() / 255, L, ab, pred_ab
             bar.update(len(pixels))
 
 
-def predict_photos(model, photos, split="test", **options) -> torch.Tensor:
+def predict_photos(model, photos, split="test", **options) -> Tensor:
     """A model's predictions for all photos of a split, ab (N,2,S,S) on the CPU: made once, scored in several ways.
 
     131 MB for 1,000 photos of 128 px. `options` as in `predictions`.

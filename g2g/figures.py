@@ -56,7 +56,7 @@ def figure(caption: str):
 def save(fig, name: str, folder, caption: str | None = None) -> Path:
     """Writes `name`.png (200 dpi) and .pdf to `folder`, the caption to captions.md; returns the png's path.
 
-    The same figure gives the same bytes. Each file is written aside and then moved into place.
+    The same figure gives the same bytes.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,11 +84,7 @@ def color(name: str) -> str:
 
 
 def image(x) -> np.ndarray:
-    """An image of any kind (see above) as (H,W,3) or (H,W) in [0, 1].
-
-    Raises:
-        ValueError: another shape, NaN or infinite values.
-    """
+    """An image of any kind (see above) as (H,W,3) or (H,W) in [0, 1]. ValueError for other shapes, NaN or infinity."""
     x = np.asarray(x.detach().cpu() if isinstance(x, torch.Tensor) else x)
     if x.ndim == 3 and x.shape[0] in (1, 3):
         x = x.transpose(1, 2, 0)
@@ -123,11 +119,7 @@ def axes(rows: int, columns: int, shape, extra=0.0, side=0.0):
 
 
 def grid(rows, top=(), left=()):
-    """Rows of images; `top` names the columns, `left` the rows.
-
-    Raises:
-        ValueError: no image, or rows of different length.
-    """
+    """Rows of images; `top` names the columns, `left` the rows. ValueError for rows of different length, or empty."""
     rows = [[image(x) for x in row] for row in rows]
     lengths = [len(row) for row in rows]
     if len(set(lengths)) != 1 or 0 in lengths:
@@ -192,16 +184,12 @@ def ab_histograms(colors: dict):
         mean_chroma = np.average(np.hypot(middles[:, None], middles), weights=density)
         shown = ax.imshow(density.T, norm=norm, origin="lower", extent=[-AB_SCALE, AB_SCALE] * 2)
         ax.plot(*_gamut(), color=COLORS["gray"], lw=0.8)
-        words = f"{_in_lines(name)}\nchroma {mean_chroma:.1f}".strip()
+        name_in_lines = title(name).replace(" (", "\n(")
+        words = f"{name_in_lines}\nchroma {mean_chroma:.1f}".strip()
         ax.set(title=words, xlabel="a*", xticks=[-100, 0, 100], ylabel="b*", yticks=[-100, 0, 100])
         ax.label_outer()
     fig.colorbar(shown, ax=cells, shrink=0.7, label="fraction of pixels per unit²")
     return fig
-
-
-def _in_lines(name):
-    """The title of a narrow panel: what stands in brackets below the rest."""
-    return title(name).replace(" (", "\n(")
 
 
 def _density(x):
@@ -240,7 +228,7 @@ def loss_curves(runs):
             ax.plot(history["epoch"], train, ":", label="training", color=color(name), **DOTS)
         ax.plot(history["epoch"], history["valid_loss"], label="validation", color=color(name), **DOTS)
         ax.axhline(run.record["gray_valid_loss"], color=COLORS["gray"], ls="--", label="gray")
-        ax.set(title=_in_lines(name), xlabel="epoch")
+        ax.set(title=title(name).replace(" (", "\n("), xlabel="epoch")
         ax.margins(y=0.15)  # room for the legend
     panels[0].set_ylabel("L1 of ab/110")
     panels[-1].legend(*panels[0].get_legend_handles_labels(), ncols=3 if len(runs) == 1 else 1)

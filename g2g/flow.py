@@ -72,8 +72,9 @@ def _zeroed(layer):
 class Velocity(nn.Module):
     """A small U-Net with time as a second input: the direction in which noisy ab moves.
 
-    `condition`: channels of what it sees beside the noisy ab. `width`: channels at full resolution, a multiple of 8;
-    twice as many at a half and a quarter of it.
+    Args:
+        condition: channels of what it sees beside the noisy ab.
+        width: channels at full resolution, a multiple of 8; twice as many at a half and a quarter of it.
     """
 
     def __init__(self, condition: int, width: int = 64):

@@ -10,7 +10,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from timm.models import load_state_dict
-from torch import nn
+from torch import Tensor, nn
 
 from g2g.profiles import repo_root
 
@@ -43,7 +43,7 @@ class EncoderDecoder(nn.Module):
             self.decoder.append(nn.Sequential(nn.Upsample(scale_factor=2), conv_block(*channels)))
         self.output = nn.Sequential(nn.Conv2d(width // 2, 2, 3, padding=1), nn.Tanh())
 
-    def forward(self, L: torch.Tensor) -> torch.Tensor:
+    def forward(self, L: Tensor) -> Tensor:
         """L (B,1,H,W) to ab (B,2,H,W) in [-1, 1]. Raises ValueError for another shape or below 32 px."""
         height, width = _check(L)
         L = F.pad(L, (0, -width % 16, 0, -height % 16), mode="replicate")  # four poolings need multiples of 16
@@ -97,12 +97,12 @@ class QuarterUnet(nn.Module):
         nn.init.zeros_(self.head.weight)  # the first prediction is gray, from which color is learned quickly
         nn.init.zeros_(self.head.bias)
 
-    def features(self, L: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def features(self, L: Tensor) -> tuple[list[Tensor], Tensor]:
         """What the encoder hands over: the skips, at strides 4, 8 and 16, and the deepest features, at stride 32."""
         _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
         return skips, deepest
 
-    def decode(self, L: torch.Tensor) -> torch.Tensor:
+    def decode(self, L: Tensor) -> Tensor:
         """L (B,1,H,W) to the last features (B,64,H/4,W/4), rounded up, of which the prediction is made."""
         _check(L)
         skips, deepest = self.features(L)
@@ -112,11 +112,11 @@ class QuarterUnet(nn.Module):
             x = block(torch.cat([x, skip], dim=1))
         return x
 
-    def quarter(self, L: torch.Tensor) -> torch.Tensor:
+    def quarter(self, L: Tensor) -> Tensor:
         """L (B,1,H,W) to ab (B,2,H/4,W/4), rounded up, not bounded."""
         return self.head(self.decode(L))
 
-    def forward(self, L: torch.Tensor) -> torch.Tensor:
+    def forward(self, L: Tensor) -> Tensor:
         """L (B,1,H,W) to ab (B,2,H,W), not bounded. Raises ValueError for another shape or below 32 px."""
         return F.interpolate(self.quarter(L), size=L.shape[2:], mode="bilinear")
 
@@ -141,7 +141,7 @@ class FullUnet(nn.Module):
     def encoder(self) -> nn.Module:
         return self.net.layers[0]
 
-    def forward(self, L: torch.Tensor) -> torch.Tensor:
+    def forward(self, L: Tensor) -> Tensor:
         """L (B,1,H,W) to ab (B,2,H,W), not bounded. Raises ValueError for another shape or below 32 px."""
         _check(L)
         ab = self.net(L)
@@ -192,7 +192,7 @@ class PatchGAN(nn.Module):
             else:
                 nn.init.normal_(parameter, 0 if parameter.ndim == 4 else 1, 0.02)  # batch norm scales by about 1
 
-    def forward(self, L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
+    def forward(self, L: Tensor, ab: Tensor) -> Tensor:
         """L (B,1,H,W), ab (B,2,H,W) to logits (B,1,h,w), positive where it looks real. ValueError for other shapes."""
         h, w = _check(L, self.min_size, f"PatchGAN({self.receptive_field})")
         if ab.shape != (L.shape[0], 2, h, w):
@@ -211,13 +211,13 @@ class Mirrored(nn.Module):
         self.model = model
         self.train(getattr(model, "training", False))
 
-    def forward(self, L: torch.Tensor) -> torch.Tensor:
+    def forward(self, L: Tensor) -> Tensor:
         """L (B,1,H,W) to ab (B,2,H,W). Raises what the model raises."""
         return (self.model(L) + self.model(L.flip(-1)).flip(-1)) / 2
 
 
 @torch.no_grad()
-def predict(model, L: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
+def predict(model, L: Tensor, batch_size: int = 32) -> Tensor:
     """The colors that `model` predicts: ab (B,2,H,W), float32, on the device of L, not clipped, without gradients.
 
     `model` is a generator (used in eval mode, on its own device) or any function of L (B,1,H,W) in [-1, 1], which gets

@@ -8,7 +8,7 @@ import functools
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from g2g import lab
 
@@ -20,7 +20,7 @@ REBALANCING = 0.75  # of the pretrained palette, chosen by eye: at 1, surfaces o
 
 
 @functools.cache
-def bins() -> torch.Tensor:
+def bins() -> Tensor:
     """The points of a grid on the ab plane to which some color of sRGB is nearest: (Q,2), a* and b*.
 
     The colors tried are those of a cube of 52³. Zhang et al. list 313 points, some of them beyond what sRGB shows.
@@ -53,12 +53,12 @@ def _row(ab):
     return a * SIDE + b
 
 
-def soft_targets(ab: torch.Tensor) -> torch.Tensor:
+def soft_targets(ab: Tensor) -> Tensor:
     """Normalized ab (B,2,H,W) as fractions of the bins: (B,Q,H,W), sum 1 at each pixel; to the nearest 2 units."""
     return _table(ab.device)[_row(ab)].permute(0, 3, 1, 2)
 
 
-def prior(photos) -> torch.Tensor:
+def prior(photos) -> Tensor:
     """How often each bin occurs in uint8 photos (N,S,S,3), at a quarter of their resolution: (Q,), sum 1."""
     table = _table()
     counts = torch.zeros(len(table), dtype=torch.float64)
@@ -68,7 +68,7 @@ def prior(photos) -> torch.Tensor:
     return (frequencies / frequencies.sum()).float()
 
 
-def class_weights(prior: torch.Tensor, uniform: float = 0.5) -> torch.Tensor:
+def class_weights(prior: Tensor, uniform: float = 0.5) -> Tensor:
     """What a mistake in each bin costs (Q,): rare colors more; 1 on average over the pixels of the photos.
 
     `uniform` of the uniform distribution is mixed into the prior (Q,) first; at 1, all bins cost the same.
@@ -77,7 +77,7 @@ def class_weights(prior: torch.Tensor, uniform: float = 0.5) -> torch.Tensor:
     return weights / (prior * weights).sum()
 
 
-def annealed_mean(logits: torch.Tensor, temperature: float = TEMPERATURE) -> torch.Tensor:
+def annealed_mean(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
     """Logits (B,Q,H,W) to normalized ab (B,2,H,W): the mean of softmax(logits / T). T = 1 the mean, T → 0 the mode.
 
     Raises ValueError for a temperature outside of (0, 1], or not Q logits.
@@ -90,7 +90,7 @@ def annealed_mean(logits: torch.Tensor, temperature: float = TEMPERATURE) -> tor
     return torch.einsum("bqhw,qc->bchw", probabilities, bins().to(probabilities)) / lab.AB_SCALE
 
 
-def palette_loss(logits: torch.Tensor, ab: torch.Tensor, class_weights: torch.Tensor) -> torch.Tensor:
+def palette_loss(logits: Tensor, ab: Tensor, class_weights: Tensor) -> Tensor:
     """Cross-entropy of logits (B,Q,h,w) against the soft targets of ab (B,2,4h,4w), each bin counted by its weight.
 
     Zhang et al. weigh a pixel by its nearest bin. Weighing each bin's own term instead has a known optimum: the
@@ -123,19 +123,19 @@ class PaletteUnet(nn.Module):
     def encoder(self) -> nn.Module:
         return self.unet.encoder
 
-    def logits(self, L: torch.Tensor) -> torch.Tensor:
+    def logits(self, L: Tensor) -> Tensor:
         """L (B,1,H,W) to the logits of the bins (B,Q,H/4,W/4), as trained."""
         return self.unet.quarter(L)
 
-    def loss(self, L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
+    def loss(self, L: Tensor, ab: Tensor) -> Tensor:
         """`palette_loss` of photos (B,1,H,W) and (B,2,H,W)."""
         return palette_loss(self.logits(L), ab, self.class_weights)
 
-    def paint(self, logits: torch.Tensor, size) -> torch.Tensor:
+    def paint(self, logits: Tensor, size) -> Tensor:
         """Logits (B,Q,h,w), as trained, to ab (B,2,*size) by temperature and rebalancing."""
         logits = logits - (1 - self.rebalancing) * self.class_weights.log().view(1, -1, 1, 1)
         return F.interpolate(annealed_mean(logits, self.temperature), size=size, mode="bilinear")
 
-    def forward(self, L: torch.Tensor) -> torch.Tensor:
+    def forward(self, L: Tensor) -> Tensor:
         """L (B,1,H,W) to ab (B,2,H,W). Raises ValueError for another shape, below 32 px, or a wrong temperature."""
         return self.paint(self.logits(L), L.shape[2:])

@@ -1,24 +1,19 @@
 """`make gpu-check` with the CPU in the GPU's place: what it measures, and how it goes on."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
+import gpu_check
 from g2g.data import prepare
 from g2g.profiles import RECIPES, get_profile
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-import gpu_check  # noqa: E402
-
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny():
     """Eleven photos to train on, at 64 px."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("G2G_CACHE", str(tmp_path_factory.mktemp("cache")))
         profile = replace(get_profile("smoke"), n_train=12, n_test=2)
         patch.setitem(RECIPES, "smoke", {k: replace(r, batch_size=8) for k, r in RECIPES["smoke"].items()})
         yield profile, prepare(profile, progress=False)

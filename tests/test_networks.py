@@ -1,18 +1,15 @@
 """The diagrams in docs/networks show the networks that the course trains."""
 
 import re
-import sys
 
 import pytest
 import torch
 
+import draw as networks
 from g2g.flow import Velocity
 from g2g.models import EncoderDecoder, PatchGAN, unet
 from g2g.palette import PaletteUnet
 from g2g.profiles import get_recipe, repo_root
-
-sys.path.insert(0, str(repo_root() / "docs" / "networks"))
-import draw as networks  # noqa: E402
 
 
 @pytest.mark.parametrize(

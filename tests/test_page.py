@@ -58,9 +58,11 @@ def color(page, tmp_path_factory):
 
 @pytest.mark.parametrize("model", pretrained_models())
 def test_the_file_is_the_one_that_colorize_writes(color, tmp_path, model):
-    photo = GALLERY / "dandelion.jpg"
-    gray, colored, written, about = color(photo, model, 1.3)
+    photo, parameters = GALLERY / "dandelion.jpg", {"temperature": 0.6, "rebalancing": 0.2, "seed": 5}
+    gray, colored, written, about = color(photo, model, 1.3, *parameters.values())
     network, size, sentence = pretrained_model(model)
+    for name in parameters.keys() & dir(network):
+        setattr(network, name, parameters[name])
     (expected,), _ = colorize_files([photo], tmp_path, network, size=size, saturation=1.3, by=sentence)
     assert written.name == "dandelion-color.jpg" and written.read_bytes() == expected.read_bytes()
     assert f"Colors predicted by {sentence}" in Image.open(written).getexif()[0x010E]
@@ -69,19 +71,9 @@ def test_the_file_is_the_one_that_colorize_writes(color, tmp_path, model):
     assert sentence in about and "a guess" in about
 
 
-def test_the_parameters_of_the_palette_are_passed_on(color):
-    photo = GALLERY / "dogs.jpg"
-    vivid, calm = (pixels(color(photo, "palette", 1.0, 0.38, fraction, 0)[1]) for fraction in (1.0, 0.0))
-    assert np.ptp(vivid, axis=2).mean() > 1.3 * np.ptp(calm, axis=2).mean()
-
-
-def test_another_seed_is_another_coloring_of_the_flow(color):
-    photo = GALLERY / "room.jpg"
-    first, second, again, emptied = (
-        pixels(color(photo, "flow", 1.0, *PARAMETERS[:2], seed)[1]) for seed in (0, 1, 0, None)
-    )
-    assert np.array_equal(first, again) and np.array_equal(first, emptied)
-    assert np.abs(first - second).mean() > 2
+def test_a_seed_that_was_emptied_is_0(color):
+    first, emptied = (color(GALLERY / "room.jpg", "flow", 1.0, *PARAMETERS[:2], seed)[1] for seed in (0, None))
+    assert np.array_equal(pixels(first), pixels(emptied))
 
 
 def test_a_large_photo_is_shown_small_and_written_large(color, tmp_path):

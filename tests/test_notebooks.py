@@ -16,14 +16,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-sys.path.insert(0, str(ROOT))
-import colab_check  # noqa: E402
-import execute  # noqa: E402
-import stamp  # noqa: E402
-from app.setup import CHAPTERS  # noqa: E402
+import colab_check
+import execute
+import stamp
+from app.setup import CHAPTERS
 
+ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = stamp.notebooks()
 # Folders that exist on one machine only; spelled in pieces, so that no committed file names them
 FOLDERS = "|".join(("ho" + "me", "Use" + "rs", "ro" + "ot", "wo" + "rk", "tmp", "private", "var/folders"))

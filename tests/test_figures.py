@@ -24,16 +24,13 @@ L, AB = photos_to_lab(GROUND_TRUTH)
 COLUMNS = {"gray": to_rgb(L, 0 * AB), "cnn": to_rgb(L, 0.3 * AB), "ground_truth": GROUND_TRUTH}
 
 
-def run(epochs=3, gan=False):
+def run(model="cnn", epochs=3):
     """As much of a finished run as the loss curves look at."""
+    losses = ["train_loss", "valid_loss"] + ["d_loss", "g_adv", "g_l1"] * (model == "cgan")
     history = pd.DataFrame({"epoch": range(1, epochs + 1)})
-    columns = ["train_loss", "valid_loss"]
-    if gan:
-        columns += ["d_loss", "g_adv", "g_l1"]
-    for i, name in enumerate(columns):
-        history[name] = (1 + i) / (1 + history.epoch)
-    recipe = SimpleNamespace(model="cgan" if gan else "cnn")
-    return SimpleNamespace(recipe=recipe, history=history, record={"gray_valid_loss": 0.0123})
+    for number, name in enumerate(losses, 1):
+        history[name] = number / (1 + history.epoch)
+    return SimpleNamespace(recipe=SimpleNamespace(model=model), history=history, record={"gray_valid_loss": 0.0123})
 
 
 def scores(factor):
@@ -43,9 +40,8 @@ def scores(factor):
 
 def curves():
     """Of two models, a table of `report.tables.frontier` with LPIPS."""
-    rows = [("gray", s, 0, 0, 0.2) for s in (0, 1, 2)] + [
-        ("unet", s, 12 * s, s - s * s / 2, 0.2 + s / 9) for s in (0, 1, 2)
-    ]
+    rows = [("gray", s, 0, 0, 0.2) for s in (0, 1, 2)]
+    rows += [("unet", s, 12 * s, s - s * s / 2, 0.2 + s / 9) for s in (0, 1, 2)]
     return pd.DataFrame(rows, columns=["row", "saturation", "colorfulness", "gain", "lpips"])
 
 
@@ -62,7 +58,7 @@ FIGURES = {
     "frontier_lpips": lambda: report_figures.frontier(curves(), 30, "lpips"),
     "ab_histograms": lambda: figs.ab_histograms({"ground_truth": AB, "cnn": AB * 0.3}),
     "error_against_chroma": lambda: report_figures.error_against_chroma({"gray": scores(1), "cnn": scores(0.8)}),
-    "loss_curves": lambda: figs.loss_curves({"cnn": run(40), "cgan": run(gan=True)}),
+    "loss_curves": lambda: figs.loss_curves({"cnn": run(epochs=40), "cgan": run("cgan")}),
 }
 
 

@@ -10,11 +10,12 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from conftest import raising
 from skimage import data
 
 from g2g import models as module
 from g2g.lab import photos_to_lab
-from g2g.models import EncoderDecoder, PatchGAN, count_parameters, imagenet_classifier, load_weights, unet
+from g2g.models import EncoderDecoder, PatchGAN, imagenet_classifier, load_weights, unet
 
 GENERATORS = {
     "cnn": EncoderDecoder,
@@ -60,64 +61,38 @@ def test_other_inputs_say_why_not(models, name, shape, says):
         models[name](torch.rand(shape))
 
 
-def test_cnn_output_is_bounded_and_its_parts_named(models):
-    cnn = models["cnn"]
+def test_cnn_output_is_bounded(models):
     assert models["cnn"](torch.randn(1, 1, 32, 32) * 1e4).abs().max() <= 1
-    assert [n for n, _ in cnn.named_children()] == ["encoder", "latent", "decoder", "output"]
-    assert count_parameters(models["quarter"]) < count_parameters(cnn) < count_parameters(models["full"]) / 4
 
 
 @both
 def test_same_seed_same_weights_and_building_leaves_batch_norm_fresh(name):
     states = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
+    for _ in range(2):
+        torch.manual_seed(1)
         model = GENERATORS[name]()
         states.append(model.state_dict())
         assert all(m.training for m in model.modules())
-    first, again, other = states
-    assert all(torch.equal(first[k], again[k]) for k in first)
-    assert not all(torch.equal(first[k], other[k]) for k in first)
+    first, again = states
+    assert all(map(torch.equal, first.values(), again.values()))
     fresh = [v for k, v in first.items() if k.endswith(("running_mean", "num_batches_tracked"))]
     assert fresh and not any(v.any() for v in fresh)
 
 
 @both
 def test_copy_after_use_is_independent(models, name):
-    L, _ = pair(32)
-    model = models[name]
+    L, model = torch.rand(1, 1, 32, 32), models[name]
     before = model(L).detach()  # with grad: the stored hooks of DynamicUnet would forbid the copy
     duplicate = copy.deepcopy(model)
     assert torch.equal(duplicate(L), before)
-    with torch.no_grad():
-        for p in duplicate.parameters():
-            p.mul_(0.5)
-        assert not torch.equal(duplicate(L), before)
-        assert torch.equal(model(L), before)
+    for parameter in duplicate.parameters():
+        parameter.data.mul_(0.5)
+    assert not torch.equal(duplicate(L), before) and torch.equal(model(L), before)
 
 
 @both
-def test_channels_last_and_bf16(models, name):
-    L, ab = pair(48, n=2)
-    model = copy.deepcopy(models[name]).to(memory_format=torch.channels_last)
-    with torch.no_grad():
-        plain = models[name](L)
-        L = L.contiguous(memory_format=torch.channels_last)
-        assert torch.allclose(model(L), plain, atol=1e-4)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        out = model(L)
-        loss = (out - ab).abs().mean() + PatchGAN(16)(L, out).mean()
-    loss.backward()
-    assert out.shape == ab.shape and (out.float() - plain).abs().mean() < 0.1 * plain.abs().mean() + 0.02
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-
-
-@both
-def test_learns_16_crops(name):
-    scenes = (data.astronaut(), data.chelsea(), data.coffee(), data.rocket())
-    corners = (40, 60), (40, 200), (160, 60), (160, 200)
-    crops = [scene[y : y + 128 : 4, x : x + 128 : 4] for scene in scenes for y, x in corners]
-    L, ab = photos_to_lab(np.stack(crops))
+def test_learns_13_crops(name, photos):
+    L, ab = photos_to_lab(np.array(photos.train))
     torch.manual_seed(0)
     model = GENERATORS[name]().train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -150,12 +125,10 @@ def trained(request):
 
 def assert_features_are_those_of(generator, name, state):
     """Every tensor before the classifier arrived; the first filters are summed."""
-    theirs = [
-        v.sum(1, keepdim=True) if k == FIRST[name] else v for k, v in state.items() if not k.startswith(CLASSIFIER)
-    ]
-    ours = list(generator.encoder.state_dict().values())
-    assert len(ours) == len(theirs) > 100
-    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    expected = {key: tensor for key, tensor in state.items() if not key.startswith(CLASSIFIER)}
+    expected[FIRST[name]] = expected[FIRST[name]].sum(1, keepdim=True)
+    found = generator.encoder.state_dict().values()
+    assert len(found) == len(expected) > 100 and all(map(torch.equal, found, expected.values()))
 
 
 @pytest.mark.parametrize("resolution", ["quarter", "full"])
@@ -173,17 +146,10 @@ def test_weights_from_a_file_arrive(tmp_path, trained, suffix, resolution):
 def test_imagenet_means_the_file_in_results_then_timms_download_and_never_random(tmp_path, trained, monkeypatch):
     name, state = trained
     monkeypatch.setattr(module, "repo_root", lambda: tmp_path)
-    build, asked = timm.create_model, []
-
-    def offline(*args, **options):
-        asked.append((*args, options["pretrained_cfg_overlay"]))
-        raise OSError("no network")
-
     with monkeypatch.context() as patch:
-        patch.setattr(timm, "create_model", offline)
+        patch.setattr(timm, "create_model", raising(OSError("no network")))
         with pytest.raises(RuntimeError, match=f"no ImageNet weights for the encoder {name}.*no network.*weights=None"):
             unet("quarter", name)
-    assert asked == [(module.ENCODERS[name], True, {})] and build is timm.create_model
     ours = tmp_path / "results" / "weights" / f"{name}.safetensors"
     ours.parent.mkdir(parents=True)
     safetensors.torch.save_file(state, ours)
@@ -204,10 +170,11 @@ def test_names_that_do_not_exist_are_said():
         unet("half")
 
 
+COFFEE, CAT = {504, 967, 968}, {281, 282, 285}  # coffee mug, espresso, cup; tabby, tiger cat, Egyptian cat
+
+
 @torch.no_grad()
-@pytest.mark.parametrize(
-    "photograph, classes", [("coffee", {504, 967, 968}), ("chelsea", {281, 282, 285})]
-)  # coffee mug, espresso, cup; tabby, tiger cat, Egyptian cat
+@pytest.mark.parametrize("photograph, classes", [("coffee", COFFEE), ("chelsea", CAT)])
 def test_the_encoder_names_photographs_in_color_and_in_gray(photograph, classes):
     network = imagenet_classifier("efficientnet_lite0").eval()
     photo = torch.from_numpy(getattr(data, photograph)().copy()).permute(2, 0, 1)[None] / 127.5 - 1
@@ -296,17 +263,18 @@ def test_fastai_is_imported_for_a_dynamic_unet_only():
 
 @pytest.mark.parametrize("field", [1, 16, 34, 70, 286])
 def test_receptive_field_by_gradient(field):
-    """Which input pixels move the middle logit? In eval(): batch norm couples all of them in train()."""
+    """Which pixels of L and of ab move the middle logit? In eval(): batch norm couples all of them in train()."""
     torch.manual_seed(0)
     size = 2 * field + 50
     model = PatchGAN(field, width=4).double().eval()  # double: corner gradients of 286 px are tiny
     L, ab = (t.double().requires_grad_() for t in pair(size))
     logits = model(L, ab)
     logits[0, 0, logits.shape[2] // 2, logits.shape[3] // 2].backward()
-    seen = (L.grad.abs() + ab.grad.abs().sum(1, keepdim=True))[0, 0] > 0
-    for axis in (0, 1):
-        where = seen.any(dim=axis).nonzero().flatten()
-        assert where[-1] - where[0] + 1 == field
+    for gradient in (L.grad, ab.grad):
+        seen = gradient[0].abs().sum(0) > 0
+        for axis in (0, 1):
+            where = seen.any(dim=axis).nonzero().flatten()
+            assert where[-1] - where[0] + 1 == field
 
 
 @torch.no_grad()
@@ -334,17 +302,6 @@ def test_patchgan_is_pix2pix():
         PatchGAN(71)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("field", [1, 16, 70])
-def test_the_logit_depends_on_L_and_on_ab(field):
-    torch.manual_seed(0)
-    model = PatchGAN(field).eval()
-    (L, ab), (other_L, other_ab) = pair(), pair()
-    logit = model(L, ab)
-    assert (model(other_L, ab) - logit).abs().mean() > 0.1 * logit.std()
-    assert (model(L, other_ab) - logit).abs().mean() > 0.1 * logit.std()
-
-
 def test_discriminator_refuses_shapes_that_do_not_belong_together():
     L, ab = pair(32, n=2)
     for wrong in (ab[:1], ab[:, :1], ab[..., :30], L):
@@ -354,13 +311,10 @@ def test_discriminator_refuses_shapes_that_do_not_belong_together():
         PatchGAN(16)(ab, ab)
 
 
-def test_the_mirror_image_is_averaged_in(models):
-    def model(L):  # knows left from right
-        return torch.linspace(-0.2, 0.2, L.shape[3]).expand(len(L), 2, *L.shape[2:])
-
-    L = torch.rand(2, 1, 32, 64)
-    assert module.predict(model, L).abs().max() > 0.1
-    assert module.predict(module.Mirrored(model), L).abs().max() < 1e-6
-    unet = models["quarter"].eval()
-    module.predict(module.Mirrored(unet), L)
-    assert not unet.training
+def test_predictions_are_those_of_eval_mode_and_leave_the_mode_as_it_was(models):
+    L = torch.rand(1, 1, 32, 32)
+    dropout = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.Dropout())
+    first, second = module.predict(dropout, L), module.predict(dropout, L)
+    assert torch.equal(first, second) and not first.requires_grad and dropout.training
+    module.predict(module.Mirrored(models["quarter"]), L)
+    assert not models["quarter"].training

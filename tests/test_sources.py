@@ -11,6 +11,7 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+from conftest import raising
 from PIL import Image
 
 from g2g import sources
@@ -151,11 +152,7 @@ def serve(monkeypatch):
     monkeypatch.setenv("G2G_COCO_URL", "a mirror")
 
     def begin(reply):
-        def download(_, path):
-            if isinstance(reply, Exception):
-                raise reply
-            path.write_bytes(reply)
-
+        download = raising(reply) if isinstance(reply, Exception) else lambda _, path: path.write_bytes(reply)
         monkeypatch.setattr(sources, "download_url_to_file", download)
 
     return begin

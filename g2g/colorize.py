@@ -16,11 +16,10 @@ from g2g import lab, photos
 from g2g.files import printable
 from g2g.models import Mirrored, predict
 
-SIZE = 256  # the side of the square on whose area color is predicted: the training size of the report
 STRIP = 2**18  # pixels painted at a time, so that memory does not grow with the photo
 
 
-def colorize(photo, model, *, saturation=1.0, size=SIZE, max_megapixels=photos.MAX_MEGAPIXELS, by="a model"):
+def colorize(photo, model, *, saturation=1.0, size=256, max_megapixels=photos.MAX_MEGAPIXELS, by="a model"):
     """Color one photo at its full resolution; what color it has is ignored, its lightness L* is kept.
 
     The result is RGB, or RGBA if the photo has transparency: upright, sRGB, 8 bits per channel. `format` is that of
@@ -177,8 +176,9 @@ def colorize_files(paths, output: str | Path, model, *, folders=(), compare=Fals
     OSError where it cannot be written.
     """
     output, paths = Path(output), [Path(path) for path in paths]
-    is_file = output.suffix.lower() in photos.SUFFIXES and not output.is_dir()
-    if is_file and (len(paths) > 1 or output.suffix.lower() not in (".png", *photos.JPEG_SUFFIXES)):
+    suffix = output.suffix.lower()
+    is_file = suffix in photos.SUFFIXES and not output.is_dir()
+    if is_file and (len(paths) > 1 or suffix not in (".png", *photos.JPEG_SUFFIXES)):
         raise ValueError(f"{output}: results are a .jpg or a .png for one photo, or lie in a folder for {len(paths)}")
     root = output.parent if is_file else output
     root.mkdir(parents=True, exist_ok=True)
@@ -215,16 +215,7 @@ def _colorize_file(photo, output, is_file, model, compare, options):
     if compare:
         pair = beside(result)
         pictures[output.parent / photos.result_name(photo, "compare", pair)] = pair
-    paths = []
-    for path, picture in pictures.items():
-        claimed = photos.claim_path(path)
-        try:
-            photos.save_photo(picture, claimed)
-        except BaseException:
-            claimed.unlink()
-            raise
-        paths.append(claimed)
-    return paths
+    return [photos.save_new_photo(picture, path) for path, picture in pictures.items()]
 
 
 def colorize_all(photos, model, size: int, saturation=1.0) -> list[np.ndarray]:

@@ -179,7 +179,8 @@ class PatchGAN(nn.Module):
         if receptive_field not in _DEPTHS:
             raise ValueError(f"receptive_field: expected one of {[*_DEPTHS]}, got {receptive_field!r}")
         self.receptive_field, depth = receptive_field, _DEPTHS[receptive_field]
-        kernel, stride, padding, self.min_size = (4, 2, 1, 3 * 2**depth) if receptive_field > 1 else (1, 1, 0, 1)
+        kernel, stride, padding = (4, 2, 1) if receptive_field > 1 else (1, 1, 0)
+        self.min_size = 3 * 2**depth if receptive_field > 1 else 1
         channels = [width * min(2**i, 8) for i in range(depth + 1)]
         self.layers = nn.Sequential(nn.Conv2d(3, width, kernel, stride, padding), nn.LeakyReLU(0.2))
         for i, pair in enumerate(pairwise(channels), start=1):

@@ -239,7 +239,8 @@ def _exif(image):
         exif = Image.Exif()
         exif.load(image.getexif().tobytes())  # a copy; thumbnails, gray as they are, stay behind
         found = {name for key, name in OTHER_METADATA.items() if key in exif or image.info.get(key)}
-        found |= {"text"} if set(getattr(image, "text", ())) - {"Description", "XML:com.adobe.xmp"} else set()
+        if set(getattr(image, "text", ())) - {"Description", "XML:com.adobe.xmp"}:
+            found.add("text")
         if found:
             _warn(f"its {' and '.join(sorted(found))} metadata was left out; EXIF is kept")
         for tag in set(exif) - KEPT_TAGS:
@@ -366,14 +367,20 @@ def result_name(source: Path, ending: str, image: Image.Image) -> str:
     return f"{stem}-{ending}{suffix}"
 
 
-def claim_path(path: Path) -> Path:
-    """Make `path` as an empty file, so that it is nobody else's; where it is taken, NAME-2 or a higher number."""
+def save_new_photo(image: Image.Image, path: Path) -> Path:
+    """`save_photo` under a name that is nobody else's, which it returns: where `path` is taken, NAME-2 or more."""
     claimed = path
     for number in itertools.count(2):
         with suppress(FileExistsError):
             claimed.touch(exist_ok=False)
-            return claimed
+            break
         claimed = path.with_stem(f"{path.stem}-{number}")
+    try:
+        save_photo(image, claimed)
+    except BaseException:  # Ctrl-C, too: the name is given back
+        claimed.unlink()
+        raise
+    return claimed
 
 
 def photos_under(folder: str | Path) -> list[Path]:

@@ -75,7 +75,7 @@ def epoch_seconds(loader):
 
 
 def make_photos(folder, n):
-    train, _ = bundled(dataclasses.replace(PROFILES["smoke"], n_train=n))
+    train, *_ = bundled(dataclasses.replace(PROFILES["smoke"], n_train=n))
     for item in train:
         with Image.open(item.path) as image:
             photo = image.convert("RGB").crop(item.box).resize((640, 480))

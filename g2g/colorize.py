@@ -31,8 +31,6 @@ def colorize(photo, model, *, saturation=1.0, size=256, max_megapixels=photos.MA
         saturation: factor on the predicted ab; 0 gives a gray photo, for which the model is not asked.
         size: color is predicted on about size² pixels; best is the model's training size.
         by: what the model is, for the metadata.
-
-    Raises ValueError for a bad argument.
     """
     if not 0 <= saturation < math.inf:
         raise ValueError(f"saturation: expected 0 (gray), 1 (as predicted) or any factor, got {saturation}")
@@ -170,10 +168,8 @@ def colorize_files(paths, output: str | Path, model, *, folders=(), compare=Fals
         folders: photos below one of these keep their subfolders in `output`.
         skip_existing: leave out a photo of which `output` holds a result already, whatever the model.
 
-    Returns the list of the files written, and the photos that failed: path -> reason.
-
-    Before the first photo is colored it raises ValueError where `output` names a file, but not one JPEG or PNG, and
-    OSError where it cannot be written.
+    Returns the list of the files written, and the photos that failed: path -> reason. Before the first photo is colored
+    it raises ValueError where `output` names a file, but not one JPEG or PNG, and OSError where it cannot be written.
     """
     output, paths = Path(output), [Path(path) for path in paths]
     suffix = output.suffix.lower()

@@ -307,15 +307,11 @@ def cropped(planes: Tensor, sides: Tensor, places: Tensor) -> Tensor:
 
 
 def dataloaders(photos: Photos, batch_size=32, seed=SEED, device=None, **augmentation):
-    """fastai `DataLoaders` of (L, ab) batches over the training and validation photos, never the test photos.
+    """fastai `DataLoaders` of (L, ab) batches of the training and validation photos; ValueError where there are none.
 
-    Args:
-        device: None is CUDA where there is one, else the CPU.
-        augmentation: `min_crop_side`, the least fraction of the side that a random crop keeps; `sharpen`, the largest
-            amount of `sharpened`; `steps_per_epoch`, so many batches of photos drawn anew make an epoch. By default
-            photos are whole and as they are, and an epoch has all of them.
-
-    Raises ValueError where there are no photos.
+    `device`: by default CUDA where there is one, else the CPU. `augmentation`: `min_crop_side`, the least fraction of
+    the side that a random crop keeps; `sharpen`, the largest amount of `sharpened`; `steps_per_epoch`, so many batches
+    of photos drawn anew make an epoch. By default photos are whole and as they are, and an epoch has all of them.
     """
     from fastai.data.core import DataLoaders  # here, because `prepare` does not need it
 

@@ -54,15 +54,12 @@ def figure(caption: str):
 
 
 def save(fig, name: str, folder, caption: str | None = None) -> Path:
-    """Writes `name`.png (200 dpi) and .pdf to `folder`, the caption to captions.md; returns the png's path.
-
-    The same figure gives the same bytes.
-    """
+    """Writes `name`.png (200 dpi) and .pdf to `folder`, the caption to captions.md; returns the png's path."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with plt.style.context(STYLE):
-        for kind, undated in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
-            write = functools.partial(fig.savefig, format=kind, dpi=200, metadata=undated)
+        for kind, unwanted in (("pdf", "CreationDate"), ("png", "Software")):  # the same figure gives the same bytes
+            write = functools.partial(fig.savefig, format=kind, dpi=200, metadata={unwanted: None})
             save_atomic(write, folder / f"{name}.{kind}")
     captions = folder / "captions.md"
     old = captions.read_text(encoding="utf-8") if captions.exists() else ""

@@ -22,8 +22,7 @@ REMEDIES[errno.EROFS] = "this disk is read-only: choose another place"
 def save_atomic(write, path) -> None:
     """Call `write(temporary path)` and rename the result to `path`: whole or not there.
 
-    Raises:
-        RuntimeError: the file could not be written; names the file, the reason, and a full disk if it is full.
+    Raises RuntimeError where that fails, with the file and the reason; only a full disk is called full.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")

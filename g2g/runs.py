@@ -260,8 +260,7 @@ def load_or_train(
         init_run: the run that the recipe starts from; by default the table's, trained if need be.
         pretrained: whether the weights of `results/weights` will do, also for `init_run`; they are in half precision.
 
-    Raises:
-        ValueError: unknown model, or a recipe of another one. And what `g2g.training.fit` raises.
+    Raises ValueError for an unknown model, or a recipe of another one, and what `g2g.training.fit` raises.
     """
     from g2g.data import prepare
 

@@ -346,8 +346,7 @@ def save_weights(model, path) -> None:
 def load_checkpoint(folder) -> dict | None:
     """The newest whole checkpoint in `folder`, None without one. A damaged file is named and removed.
 
-    Raises:
-        OSError, RuntimeError: a file that is whole but cannot be read, for lack of permission or memory.
+    Raises OSError or RuntimeError for a file that is whole but cannot be read, for lack of permission or memory.
     """
     for path in sorted(Path(folder).glob("checkpoint-*.pt"), reverse=True):
         try:
@@ -417,10 +416,8 @@ SCHEDULES = {
 def fit(learn, folder) -> pd.DataFrame:
     """Train a `LossLearner` by its recipe, going on from the newest whole checkpoint in `folder` if there is one.
 
-    Returns the history, one row per epoch (mean losses over the epoch's photos).
-
-    Raises:
-        TrainingDiverged: NaN or infinite loss. RuntimeError: out of GPU memory, or a file could not be written.
+    Returns the history, one row per epoch (mean losses over the epoch's photos). Raises TrainingDiverged for a NaN or
+    infinite loss, RuntimeError for too little GPU memory, or a file that could not be written.
     """
     recipe, folder = learn.recipe, Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

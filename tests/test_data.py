@@ -22,13 +22,7 @@ from g2g.data import prepare
 from g2g.profiles import PROFILES, Profile
 
 SIZE = 32
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("G2G_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("G2G_DATA", raising=False)
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def make(folder, names, seed=0):

@@ -35,30 +35,25 @@ def world(tmp_path_factory):
     """A profile of 12 crops at 64 px with runs of one epoch, and its report."""
     root = tmp_path_factory.mktemp("world")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("G2G_CACHE", str(root / "cache"))
         patch.setenv("G2G_OUTPUTS", str(root / "outputs"))
-        patch.delenv("G2G_DATA", raising=False)
         patch.setattr(pipeline, "load_lpips", Judge)
         patch.setattr(pipeline, "PIXELS", 2**13)  # ten photos are a block of eight and one of two
+        patch.setattr(pipeline, "REPORT_PHOTOS", 2)
+        for name in ("showcase", "gallery_photos"):  # two photographs each are enough
+            photographs = getattr(publishing, name)
+            patch.setattr(publishing, name, lambda size, photographs=photographs: photographs(size)[:2])
+        short = {"epochs": 1, "batch_size": 4}
+        recipes = {name: dataclasses.replace(r, **short) for name, r in profiles.RECIPES["smoke"].items()}
+        patch.setitem(profiles.RECIPES, "smoke", recipes)
         profile = dataclasses.replace(get_profile("smoke"), n_train=8, n_test=10)
-        short = {
-            model: dataclasses.replace(recipe, epochs=1, batch_size=4)
-            for model, recipe in profiles.RECIPES["smoke"].items()
-        }
-        patch.setitem(profiles.RECIPES, "smoke", short)
         yield root, profile, page.build(profile)
 
 
 @pytest.fixture(autouse=True)
-def same_world(world, monkeypatch):
-    for name in ("showcase", "gallery_photos"):  # two photographs each are enough
-        photographs = getattr(publishing, name)
-        monkeypatch.setattr(publishing, name, lambda size, photographs=photographs: photographs(size)[:2])
-    monkeypatch.setattr(pipeline, "load_lpips", Judge)
-    monkeypatch.setattr(pipeline, "PIXELS", 2**13)
-    monkeypatch.setattr(pipeline, "REPORT_PHOTOS", 2)
-    monkeypatch.setenv("G2G_CACHE", str(world[0] / "cache"))
+def profile(world, monkeypatch):
+    """The profile of the world, whose outputs are those of every test."""
     monkeypatch.setenv("G2G_OUTPUTS", str(world[0] / "outputs"))
+    return world[1]
 
 
 def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
@@ -79,8 +74,7 @@ def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
     assert text.count("cannot be told here") >= 8 and str(root) not in text
 
 
-def test_blocks_give_what_scoring_at_once_gives(world):
-    _, profile, _ = world
+def test_blocks_give_what_scoring_at_once_gives(profile):
     photos = prepare(profile, progress=False)
     measured = pipeline.measure(profile)
     model = measured.runs["unet"].model()
@@ -95,8 +89,7 @@ def test_blocks_give_what_scoring_at_once_gives(world):
     assert shown["unet", 1] == pytest.approx(scores["lpips"].mean(), rel=1e-4)
 
 
-def test_what_was_measured_is_read_and_a_new_run_alone_is_measured(world, monkeypatch):
-    _, profile, _ = world
+def test_what_was_measured_is_read_and_a_new_run_alone_is_measured(profile, monkeypatch):
     asked = []
     predict = pipeline.predict
     monkeypatch.setattr(pipeline, "predict", lambda model, L: asked.append(len(L)) or predict(model, L))
@@ -108,8 +101,8 @@ def test_what_was_measured_is_read_and_a_new_run_alone_is_measured(world, monkey
     pd.testing.assert_frame_equal(after.test.tables["table1"], before.test.tables["table1"])
 
 
-def test_the_parameters_of_the_palette_stand_beside_the_table(world):
-    results = world[1].outputs / "results"
+def test_the_parameters_of_the_palette_stand_beside_the_table(profile):
+    results = profile.outputs / "results"
     table, frontier = (pd.read_csv(results / name) for name in ("table1.csv", "frontier.csv"))
     parameters = pd.read_csv(results / "palette.csv").set_index(["temperature", "rebalancing"])
     scored, row = table.set_index("row").loc["palette"], parameters.loc[(0.38, 0.75)]
@@ -131,21 +124,20 @@ def test_cells_keep_what_would_end_them():
     assert "<td>a | b &lt;c&gt;</td>" in page.as_html(pd.DataFrame({"x": ["a | b <c>"]}))
 
 
-def test_models_without_a_run_are_named(tmp_path, monkeypatch):
+def test_models_without_a_run_are_named(profile, tmp_path, monkeypatch):
     monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
-    text = pipeline.measure(dataclasses.replace(get_profile("smoke"), n_train=8, n_test=10)).write(tmp_path)
+    text = pipeline.measure(profile).write(tmp_path)
     assert "no row: CNN, U-Net, U-Net (trained on), cGAN, U-Net (palette), U-Net + flow." in text
     table = pd.read_csv(tmp_path / "table1.csv")
     assert table["row"].tolist() == ["gray", "constant"] and table["lpips"].notna().all()
 
 
-def test_an_external_test_set_gets_a_table_of_its_own_and_must_not_have_been_trained_on(tmp_path, monkeypatch):
+def test_an_external_test_set_gets_a_table_of_its_own_and_must_not_have_been_trained_on(profile, tmp_path, monkeypatch):
     rng, others = np.random.default_rng(0), tmp_path / "others"
     others.mkdir()
     monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
     for name in ("a.png", "b.png", "c.png"):
         Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(others / name)
-    profile = dataclasses.replace(get_profile("smoke"), n_train=8, n_test=10)
     folder = profile.outputs / "results"
     text = pipeline.measure(profile, others).write(folder)
     assert text.count("| gray (ab = 0)") == 2 and "The external test set: others." in text
@@ -158,8 +150,7 @@ def test_an_external_test_set_gets_a_table_of_its_own_and_must_not_have_been_tra
         pipeline._external(others, known, profile)
 
 
-def test_publish_writes_what_is_published_and_no_photo_of_ones_own(world, tmp_path, monkeypatch):
-    _, profile, _ = world
+def test_publish_writes_what_is_published_and_no_photo_of_ones_own(profile, tmp_path, monkeypatch):
     (tmp_path / "README.md").write_text("# x\n<!-- g2g:table1 -->\nold\n<!-- /g2g:table1 -->\n")
     stale = tmp_path / "results" / "cpu" / "cgan"
     stale.mkdir(parents=True)
@@ -204,8 +195,7 @@ def clone(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_saved_weights_are_what_a_run_changed_and_load_and_score_as_it_does(world, clone):
-    _, profile, _ = world
+def test_saved_weights_are_what_a_run_changed_and_load_and_score_as_it_does(profile, clone):
     photos = prepare(profile, progress=False)
     own = {model: runs.load_or_train(model, profile, photos=photos) for model in ("unet", "cgan", "palette", "flow")}
     sizes = {model: publishing.save_pretrained(run).stat().st_size for model, run in own.items()}
@@ -226,22 +216,22 @@ def test_saved_weights_are_what_a_run_changed_and_load_and_score_as_it_does(worl
     assert runs.published()["unet"].record["weights_sha256"] == published["unet"].record["weights_sha256"]
 
 
-def test_a_run_is_not_saved_before_the_one_it_starts_from(world, clone):
-    run = runs.load_or_train("palette", world[1])
+def test_a_run_is_not_saved_before_the_one_it_starts_from(profile, clone):
+    run = runs.load_or_train("palette", profile)
     with pytest.raises(ValueError, match=r"palette-.* starts from unet-.*, published is None"):
         publishing.save_pretrained(run)
 
 
-def test_saving_a_run_that_is_not_there_names_those_that_are(world, capsys):
+def test_saving_a_run_that_is_not_there_names_those_that_are(capsys):
     assert main(["save-pretrained", "unet-nowhere", "--profile", "smoke"]) == 1
     said = capsys.readouterr().err
     assert "no finished run 'unet-nowhere'" in said and "cgan-" in said
 
 
-def test_nothing_to_publish_is_an_error_that_names_what_is_missing(world, tmp_path, clone, monkeypatch):
+def test_nothing_to_publish_is_an_error_that_names_what_is_missing(profile, tmp_path, clone, monkeypatch):
     monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="no run of cnn, unet, unet_long, cgan, palette, flow"):
-        publishing.publish(world[1], "cpu")
+        publishing.publish(profile, "cpu")
     assert not (clone / "results").exists()
 
 

@@ -226,11 +226,6 @@ def test_what_is_not_a_file_is_refused_in_one_sentence(tmp_path, capsys, name, r
     assert reason in capsys.readouterr().err
 
 
-def test_a_pattern_without_a_match_gets_a_hint(tmp_path, capsys):
-    assert main(["colorize", str(tmp_path / "*.jpg"), "-o", str(tmp_path)]) == 2
-    assert "no file matches this pattern" in capsys.readouterr().err
-
-
 def test_a_folder_that_cannot_be_written_is_refused_before_the_first_photo(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", raising(PermissionError(13, "Permission denied", "out")))
     with pytest.raises(PermissionError):

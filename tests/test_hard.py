@@ -1,6 +1,5 @@
 """A hard hour in minutes (make test-slow): fuzzed files, SIGKILL at random points, a disk that is really full."""
 
-import dataclasses
 import io
 import os
 import pickle
@@ -15,12 +14,12 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from test_training import real
 
 from g2g import training
 from g2g.colorize import colorize_files
 from g2g.data import prepare
-from g2g.profiles import Profile, get_profile, get_recipe, repo_root
-from g2g.runs import learner
+from g2g.profiles import Profile, repo_root
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -31,29 +30,15 @@ TRAIN = """
     import sys, pickle
     from pathlib import Path
     import test_hard as t
-    tiny = pickle.loads(bytes.fromhex(sys.argv[3]))
+    photos = pickle.loads(bytes.fromhex(sys.argv[3]))
     print("start", flush=True)
-    t.train(sys.argv[1], tiny, Path(sys.argv[2]))
+    t.train(sys.argv[1], photos, Path(sys.argv[2]))
 """
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """14 crops at 32 px, 13 of them for training."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("G2G_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("G2G_DATA", raising=False)
-        yield prepare(dataclasses.replace(get_profile("smoke"), size=32, n_train=14, n_test=2), progress=False)
 
 
 def train(model, photos, folder):
     """Three epochs of one of the course's networks, as small as it gets, into `folder`."""
-    changes = {"receptive_field": 16, "init_from": None} if model == "cgan" else {"width": 8}
-    recipe = dataclasses.replace(get_recipe(model, "smoke"), epochs=3, batch_size=4, **changes)
-    return training.fit(learner(recipe, photos), folder)
-
-
-# ------------------------------------------------------------------------------------------ fuzzed files
+    return training.fit(real(photos, model), folder)
 
 
 def whole_files() -> dict[str, bytes]:
@@ -123,16 +108,13 @@ def test_three_hundred_fuzzed_files_are_colored(tmp_path, capsys):
     assert "Traceback" not in capsys.readouterr().out
 
 
-# --------------------------------------------------------------------------------------------- SIGKILL
-
-
 @pytest.mark.parametrize("model", ["cnn", "cgan"])
-def test_killed_ten_times_it_ends_as_if_nothing_had_happened(model, tiny, tmp_path):
-    train(model, tiny, tmp_path / "whole")
+def test_killed_ten_times_it_ends_as_if_nothing_had_happened(model, photos, tmp_path):
+    train(model, photos, tmp_path / "whole")
     rng, kills = random.Random(model), 0
     while kills < 10:
         shutil.rmtree(tmp_path / "killed", ignore_errors=True)
-        arguments = [model, str(tmp_path / "killed"), pickle.dumps(tiny).hex()]
+        arguments = [model, str(tmp_path / "killed"), pickle.dumps(photos).hex()]
         while True:
             command = [*PYTHON, textwrap.dedent(TRAIN), *arguments]
             process = subprocess.Popen(command, env=ENVIRONMENT, **PIPES)
@@ -150,9 +132,6 @@ def test_killed_ten_times_it_ends_as_if_nothing_had_happened(model, tiny, tmp_pa
         assert not list((tmp_path / "killed").glob(".*.part"))
 
 
-# --------------------------------------------------------------------------------------- a disk that is full
-
-
 FILLS_UP = """
     import subprocess, sys
     from pathlib import Path
@@ -161,27 +140,27 @@ FILLS_UP = """
     print("mounted", flush=True)
     import pickle
     import test_hard as t
-    tiny = pickle.loads(bytes.fromhex(sys.argv[2]))
+    photos = pickle.loads(bytes.fromhex(sys.argv[2]))
     try:
-        t.train("cnn", tiny, disk / "run")
+        t.train("cnn", photos, disk / "run")
     except RuntimeError as error:
         print("said:", error)
     print("left:", sorted(path.name for path in (disk / "run").glob(".*")))
     subprocess.run(["mount", "-o", "remount,size=500m", "none", str(disk)], check=True)
-    t.train("cnn", tiny, disk / "run")
+    t.train("cnn", photos, disk / "run")
     print("weights:" + (disk / "run" / "last.safetensors").read_bytes().hex())
 """
 
 
-def test_training_on_a_full_disk_says_so_and_goes_on_when_there_is_room(tiny, tmp_path):
+def test_training_on_a_full_disk_says_so_and_goes_on_when_there_is_room(photos, tmp_path):
     """In a name space of its own, where a file system of 600 kB may be mounted, and enlarged."""
     (tmp_path / "disk").mkdir()
     command = ["unshare", "--map-root-user", "--mount", *PYTHON, textwrap.dedent(FILLS_UP), tmp_path / "disk"]
-    done = subprocess.run([*command, pickle.dumps(tiny).hex()], env=ENVIRONMENT, **PIPES)
+    done = subprocess.run([*command, pickle.dumps(photos).hex()], env=ENVIRONMENT, **PIPES)
     if "mounted" not in done.stdout:
         pytest.skip(f"this machine lets nobody mount a tmpfs: {done.stdout}")
     assert "the disk is full. Free some space and run the same again" in done.stdout, done.stdout
     assert "left: []" in done.stdout
-    train("cnn", tiny, tmp_path / "whole")
+    train("cnn", photos, tmp_path / "whole")
     whole = (tmp_path / "whole" / "last.safetensors").read_bytes().hex()
     assert whole == done.stdout.rpartition("weights:")[2].strip()

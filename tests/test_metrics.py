@@ -15,7 +15,7 @@ from skimage import metrics as reference
 
 from g2g import lab, metrics
 from g2g.profiles import repo_root
-from tools.convert_vgg import ArraysOnly
+from tools.convert_weights import ArraysOnly
 
 # Of table 1 of Sharma, Wu and Dalal 2005: two Lab colors and their CIEDE2000, where hues are opposite or far
 SHARMA = """

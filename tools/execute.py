@@ -14,11 +14,12 @@ import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import nbformat
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import KernelManager
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from PIL import Image
@@ -33,12 +34,13 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 CELL = re.compile(re.escape(tempfile.gettempdir()) + r"/ipykernel_\d+/\d+\.py")
 
 
-class OnePython(KernelSpecManager):
-    """Every kernel's name means one Python, by default this script's, whatever kernels a user has installed."""
+class OnePython(AsyncKernelManager):
+    """Starts one Python, by default this script's, whatever kernels a user has installed."""
 
     python = sys.executable
 
-    def get_kernel_spec(self, kernel_name):
+    @property
+    def kernel_spec(self):
         command = [str(self.python), "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
         return KernelSpec(argv=command, display_name="Python 3", language="python")
 
@@ -49,35 +51,17 @@ def execute(path: Path, python=sys.executable, env: dict | None = None):
     Returns:
         The notebook with its outputs as far as it came, and None or a readable account of what stopped it.
     """
-    notebook = nbformat.read(path, as_version=4)
-    specs = OnePython()
-    specs.python = python
-    manager = KernelManager(kernel_name="python3", kernel_spec_manager=specs)
-    manager.client_class = "jupyter_client.asynchronous.AsyncKernelClient"  # as nbclient wants it
-    client = NotebookClient(
-        notebook,
-        km=manager,
-        store_widget_state=False,
-        record_timing=False,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
+    notebook, manager = nbformat.read(path, as_version=4), OnePython()
+    manager.python = python
+    options = {"store_widget_state": False, "record_timing": False, "coalesce_streams": True}
+    client = NotebookClient(notebook, manager, resources={"metadata": {"path": str(path.parent)}}, **options)
     try:
-        client.execute(env=env or dict(os.environ))
+        client.execute(env=env or dict(os.environ), cleanup_kc=True)  # the kernel ends with the notebook
     except CellExecutionError as error:
         return notebook, f"{path.name}, code cell {client.code_cells_executed}:\n{ANSI.sub('', str(error)).strip()}"
     except DeadKernelError:  # nbclient answers Ctrl-C in this way, too
         return notebook, f"{path.name}, after code cell {client.code_cells_executed}: interrupted, or out of memory"
-    finally:
-        if manager.has_kernel:
-            manager.shutdown_kernel(now=True)
     return notebook, None
-
-
-def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_atomic(lambda part: nbformat.write(notebook, part), path)
 
 
 def clean(text: str, outputs: Path, cache: Path) -> str:
@@ -102,18 +86,16 @@ def lighten(output: nbformat.NotebookNode) -> None:
     picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
     if getattr(picture, "is_animated", False):
         return
-    picture = picture.convert("RGB")
-    del output.data["image/png"]
-    shown_at = output.metadata.pop("image/png", None)
+    picture, shown_at = picture.convert("RGB"), output.metadata.pop("image/png", None)
     drawing, photo = io.BytesIO(), io.BytesIO()
     picture.quantize(256, Image.Quantize.MAXCOVERAGE).save(drawing, "png", optimize=True)
     if shown_at:
         picture = picture.resize([3 * side // 4 for side in picture.size])
     picture.save(photo, "jpeg", quality=80, optimize=True)
-    kind, file = "image/png", drawing
-    if len(photo.getvalue()) < len(drawing.getvalue()):
-        kind, file = "image/jpeg", photo
-    output.data[kind] = base64.b64encode(file.getvalue()).decode()
+    files = {"image/png": drawing.getvalue(), "image/jpeg": photo.getvalue()}
+    kind = min(files, key=lambda kind: len(files[kind]))
+    del output.data["image/png"]
+    output.data[kind] = base64.b64encode(files[kind]).decode()
     if shown_at:
         output.metadata[kind] = shown_at
 
@@ -122,12 +104,12 @@ def tidy(notebook: nbformat.NotebookNode, outputs: Path, cache: Path) -> None:
     """Make outputs fit to be committed: no widgets (GitHub refuses them), small pictures, no paths."""
     notebook.metadata.pop("widgets", None)
     for output in [output for cell in notebook.cells for output in cell.get("outputs", [])]:
-        if "text" in output:
-            output.text = clean(output.text, outputs, cache)
         data = output.get("data", {})
         data.pop("application/vnd.jupyter.widget-view+json", None)
         if "image/png" in data:
             lighten(output)
+        if "text" in output:
+            output.text = clean(output.text, outputs, cache)
         for kind in data:
             if kind.startswith("text/"):
                 data[kind] = clean(data[kind], outputs, cache)
@@ -148,8 +130,9 @@ def executed(paths: list[Path]):
 
 def run() -> None:
     outputs = get_profile().outputs
+    (outputs / "notebooks").mkdir(parents=True, exist_ok=True)
     for path, notebook, _ in executed(stamp.notebooks(solutions=False)):
-        write(notebook, outputs / "notebooks" / path.name)
+        save_atomic(partial(nbformat.write, notebook), outputs / "notebooks" / path.name)
     print(f"\nwritten under {outputs}:")
     for folder in sorted(outputs.glob("*/")):
         names = sorted(path.name for path in folder.glob("[!.]*"))
@@ -162,12 +145,11 @@ def save(names: list[str]) -> None:
         if not names:
             shutil.rmtree(os.environ["G2G_OUTPUTS"], ignore_errors=True)
     outputs, cache = Path(os.environ["G2G_OUTPUTS"]).resolve(), cache_root().resolve()
-    for path, notebook, failure in executed(
-        [path for path in stamp.notebooks() if path.name[:2] in names or not names]
-    ):
+    paths = [path for path in stamp.notebooks() if path.name[:2] in names or not names]
+    for path, notebook, failure in executed(paths):
         if not failure:
             tidy(notebook, outputs, cache)
-            write(notebook, path)
+            save_atomic(partial(nbformat.write, notebook), path)
             stamp.sync(path)
     print("saved; look at them, then commit notebooks/")
 

@@ -13,6 +13,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from g2g import colorize, lab, photos
 from g2g.models import predict
+from g2g.palette import annealed_mean
 from g2g.profiles import repo_root
 from g2g.runs import pretrained_model
 
@@ -90,9 +91,20 @@ def test_networks_predict_what_pytorch_does(name):
         else:
             expected = (predict(model, L) + predict(model, L.flip(-1)).flip(-1)) / 2
             values = {key: np.float32([value]) for key, value in facts["parameters"].items()}
-            (ab,) = sessions[0].run(None, {"L": L.numpy()} | values)
+            ab, *probabilities = sessions[0].run(None, {"L": L.numpy()} | values)
+            if name == "palette":
+                expected_mean = (mean_of_bins(model, L) + mean_of_bins(model, L.flip(-1)).flip(-1)) / 2
+                mean = np.einsum("bqhw,qc->bchw", probabilities[0], facts["bins"]) / lab.AB_SCALE
+                assert abs(expected_mean.numpy() - mean).mean() < 1e-3
         errors = abs(expected.numpy() - ab)
         assert errors.mean() < 1e-3
+
+
+@torch.no_grad()
+def mean_of_bins(model, L):
+    """What the palette's probabilities at a temperature of 1 come to at each pixel of a quarter of the resolution."""
+    weights = model.class_weights.log().view(1, -1, 1, 1)
+    return annealed_mean(model.logits(L) - (1 - model.rebalancing) * weights, 1.0)
 
 
 def draw(sessions, L, x, steps):
@@ -146,6 +158,7 @@ def test_a_visit_in_chromium(given, tmp_path):
     assert photos.source_of(taken / "unet-color.png") == "unet.png"
     with Image.open(taken / "unet-color.png") as result:
         assert result.text["Description"].startswith("Colors predicted by U-Net, trained on")
+    assert "some chosen by hand" in Image.open(taken / "room-color.jpg").getexif()[0x010E]
     assert Image.open(taken / "cgan-color.png").mode == "RGBA"
     assert Image.open(taken / "12-megapixels-color.jpg").size == (4000, 3000)
 

@@ -54,7 +54,10 @@ class Unet(nn.Module):
 
 
 class Palette(nn.Module):
-    """L, temperature and rebalancing, each (1,), to ab: `PaletteUnet.paint` with both as inputs of the graph."""
+    """L, temperature and rebalancing, each (1,), to ab and the probabilities of the bins (1,Q,H/4,W/4).
+
+    As `PaletteUnet.paint`, with both as inputs of the graph; the probabilities are those of temperature 1.
+    """
 
     def __init__(self, model):
         super().__init__()
@@ -65,7 +68,8 @@ class Palette(nn.Module):
         weights = self.model.class_weights.log().view(1, -1, 1, 1)
         logits = self.model.logits(both(L)) - (1 - rebalancing) * weights
         ab = F.conv2d((logits / temperature).softmax(dim=1), self.bins)
-        return average(F.interpolate(ab, size=L.shape[2:], mode="bilinear"))
+        ab = F.interpolate(ab, size=L.shape[2:], mode="bilinear")
+        return average(ab), average(logits.softmax(dim=1))
 
 
 class FlowCondition(nn.Module):
@@ -103,7 +107,8 @@ def graphs(name: str, model) -> dict:
     L = torch.zeros(1, 1, 128, 128)
     first, second = torch.ones(1), torch.ones(1)  # one tensor given twice would be one input
     if name == "palette":
-        return {name: (Palette(model), {"L": L, "temperature": first, "rebalancing": second}, ["ab"])}
+        inputs = {"L": L, "temperature": first, "rebalancing": second}
+        return {name: (Palette(model), inputs, ["ab", "probabilities"])}
     if name != "flow":
         return {name: (Unet(model), {"L": L}, ["ab"])}
     condition, mean = model.condition(L)
@@ -185,6 +190,8 @@ def main() -> None:
         model, size, sentence = pretrained_model(name)
         parts = graphs(name, model)
         facts = {"name": name, "title": TITLES[name], "size": size, "sentence": sentence, "graphs": list(parts)}
+        if name == "palette":
+            facts["bins"] = bins().tolist()
         about.append(facts | {"parameters": parameters(name, model)})
         models |= {graph: export(*arguments) for graph, arguments in parts.items()}
     files = store(models, FOLDER)

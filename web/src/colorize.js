@@ -101,7 +101,7 @@ export function guidedFilter(L, ab, w, h, eps = 1e-3) {
 }
 
 /** The mean of the 3×3 pixels around each one, of fewer at the border. */
-function boxMean(plane, w, h) {
+export function boxMean(plane, w, h) {
   const result = new Float64Array(w * h);
   for (let y = 0; y < h; y++) {
     for (let x = 0; x < w; x++) {

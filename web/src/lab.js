@@ -1,7 +1,7 @@
 // sRGB and CIE L*a*b* (D65, 2°), one pixel at a time, with the numbers of g2g/lab.py. L and ab are normalized as there:
 // L = L*/50 - 1, ab = ab*/110.
 
-const AB_SCALE = 110;
+export const AB_SCALE = 110;
 const DELTA = 6 / 29; // the cube root of L*a*b* becomes a straight line below DELTA³
 const SLOPE = 3 * DELTA ** 2;
 const TOLERANCE = 0.5 / 255; // what rounding to 8 bits brings in is inside the gamut

@@ -12,11 +12,16 @@ const NOTES = {
   flow: "It draws one of many possible colorings, step by step, which takes longer.",
 };
 
+// Of hues in steps of 45° on the ab plane, from a* on
+const HUES = ["pink", "red", "yellow", "green", "green", "turquoise", "blue", "violet"];
+
 const element = (id) => document.getElementById(id);
 const parameterNames = ["temperature", "rebalancing"];
 let models = [];
 let photo; // {name, type, width, height}: the one that is shown
 let seed = 0;
+let hints = []; // colors that were chosen: {x, y, color, reach}
+let place = { x: 0.5, y: 0.5 }; // of the ring in the photo, from its upper left corner
 
 const waiting = new Map(); // promises of the worker's answers, by number
 let worker;
@@ -60,6 +65,8 @@ async function open(file) {
     }
     const { bitmap } = await ask("open", file);
     photo = { name: file.name, type: file.type, width, height };
+    hints = [];
+    pick(false);
     show("color", bitmap);
     show("gray", bitmap);
     element("result").hidden = false;
@@ -97,7 +104,8 @@ function choice() {
   const model = models.find(({ name }) => name === element("model").value);
   const changed = parameterNames.filter((name) => name in model.parameters).map((name) => [name, +element(name).value]);
   const parameters = { ...model.parameters, ...Object.fromEntries(changed) };
-  return { model, parameters, seed, saturation: +element("saturation").value };
+  const saturation = +element("saturation").value;
+  return { model, parameters, seed, saturation, hints: model.bins ? hints : [] };
 }
 
 let coloring = false;
@@ -132,8 +140,75 @@ async function download() {
   say(`Saved as ${link.download}, ${width} × ${height} pixels.`);
 }
 
+/** Begin or end the choice of colors: the whole photo in color, with a ring in place of the divider. */
+function pick(on) {
+  element("pick").setAttribute("aria-pressed", on);
+  element("compare").classList.toggle("picking", on);
+  [element("divider").hidden, element("spot").hidden, element("likely").hidden] = [on, !on, true];
+  if (on) moveTo(place);
+}
+
+function moveTo({ x, y }) {
+  const within = (value) => Math.min(1, Math.max(0, value));
+  place = { x: within(x), y: within(y) };
+  const [left, top] = [`${(100 * place.x).toFixed(0)}%`, `${(100 * place.y).toFixed(0)}%`];
+  element("spot").style.left = left;
+  element("spot").style.top = top;
+  element("spot").ariaLabel = `Place ${left} from the left, ${top} from above: arrow keys move it, Enter shows its colors`;
+}
+
+/** Show the likeliest colors of the place; with `focus` go to the first. */
+async function showLikely(focus) {
+  const { colors, plane } = await ask("likely", choice(), place);
+  const swatches = colors.map(({ color, share, rgb }) => {
+    const [button, percent] = [document.createElement("button"), `${(100 * share).toFixed(0)}%`];
+    button.type = "button";
+    button.textContent = percent;
+    button.ariaLabel = button.title = `${nameOf(color)} (a* ${color[0]}, b* ${color[1]}), ${percent}`;
+    button.style.setProperty("--color", `rgb(${rgb})`);
+    button.addEventListener("click", () => take(color).catch(complain));
+    return button;
+  });
+  element("swatches").replaceChildren(...swatches);
+  drawPlane(plane);
+  element("likely").hidden = false;
+  if (focus) swatches[0].focus();
+  element("likely").scrollIntoView({ block: "nearest" });
+}
+
+function nameOf([a, b]) {
+  const chroma = Math.hypot(a, b);
+  if (chroma < 8) return "gray";
+  const hue = HUES[Math.round((Math.atan2(b, a) * 4) / Math.PI + 8) % 8];
+  return chroma < 25 ? `grayish ${hue}` : hue;
+}
+
+/** The plane of a* (to the right) and b* (up), each color as large as it is likely. */
+function drawPlane(bins) {
+  const { width, height } = element("plane");
+  const context = element("plane").getContext("2d");
+  const most = Math.max(...bins.map(({ share }) => share));
+  context.clearRect(0, 0, width, height);
+  for (const { color, share, rgb } of bins) {
+    const [a, b] = color;
+    const side = 14 * Math.sqrt(share / most);
+    context.fillStyle = `rgb(${rgb})`;
+    const [x, y] = [width / 2 + (width / 220) * a, height / 2 - (height / 220) * b];
+    context.fillRect(x - side / 2, y - side / 2, side, side);
+  }
+}
+
+/** Color the region of the place; a second choice for the same place replaces the first. */
+function take(color) {
+  const last = hints.at(-1);
+  if (last?.x === place.x && last?.y === place.y) hints.pop();
+  hints.push({ ...place, color, reach: +element("reach").value });
+  return recolor();
+}
+
 /** The controls of the chosen model, with its defaults. */
 function fitControls() {
+  pick(false);
   const { model } = choice();
   for (const control of document.querySelectorAll("[data-for]")) {
     control.hidden = !["all", model.name].includes(control.dataset.for);
@@ -186,6 +261,35 @@ function listen() {
       return recolor();
     }),
   );
+  element("pick").addEventListener("click", ({ target }) => {
+    pick(target.ariaPressed === "false");
+    if (!element("spot").hidden) element("spot").focus();
+  });
+  element("compare").addEventListener(
+    "click",
+    guarded(({ clientX, clientY, detail }) => {
+      if (element("spot").hidden) return;
+      const { left, top, width, height } = element("color").getBoundingClientRect();
+      if (detail) moveTo({ x: (clientX - left) / width, y: (clientY - top) / height }); // by keyboard it is 0
+      return showLikely(!detail);
+    }),
+  );
+  element("spot").addEventListener("keydown", (event) => {
+    const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [];
+    if (x === undefined) return;
+    event.preventDefault();
+    moveTo({ x: place.x + x / 50, y: place.y + y / 50 });
+  });
+  element("reach").addEventListener(
+    "input",
+    guarded(({ target }) => {
+      if (!hints.length) return;
+      hints.at(-1).reach = +target.value;
+      return recolor();
+    }),
+  );
+  element("undo").addEventListener("click", guarded(() => (hints.pop(), recolor())));
+  element("clear").addEventListener("click", guarded(() => ((hints = []), recolor())));
   element("again").addEventListener("click", guarded(() => (seed++, recolor())));
   element("download").addEventListener("click", guarded(download));
 }

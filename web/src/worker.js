@@ -1,14 +1,17 @@
 // Everything that takes long: decoding, the networks, painting. The page asks by messages, one after the other.
 
 import { guidedFilter, paint, predictionSize, smallLightness, strips } from "./colorize.js";
+import { changes, distribution, likeliest, pixelOf, withHints } from "./hints.js";
+import { AB_SCALE, writeGamutRgb } from "./lab.js";
 import { withProvenance } from "./metadata.js";
 import { device, load, modelList, run } from "./models.js";
 
 const PREVIEW = 1600; // pixels of the longer side of what is shown; the file to download has all of them
 const report = (words, fraction) => postMessage({ progress: words, fraction });
-const photo = {}; // the one at hand: bitmap, width, height, preview (ImageData); small (of a size), lines (of a model)
+// The one at hand: bitmap, width, height, preview (ImageData); small (of a size), prediction and lines (of a model)
+const photo = {};
 
-const answers = { modelList, prepare, open, color, save };
+const answers = { modelList, prepare, open, color, likely, save };
 let queue = Promise.resolve();
 onmessage = ({ data: { id, method, args } }) => {
   queue = queue.then(async () => {
@@ -33,7 +36,7 @@ async function open(file) {
   });
   photo.bitmap?.close(); // not before: where the new one is no photo, the old one stays
   const { width, height } = bitmap;
-  Object.assign(photo, { bitmap, width, height, small: {}, lines: {} });
+  Object.assign(photo, { bitmap, width, height, small: {}, prediction: {}, lines: {} });
   const scale = Math.min(1, PREVIEW / Math.max(width, height));
   const canvas = new OffscreenCanvas(Math.max(1, width * scale), Math.max(1, height * scale));
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -43,7 +46,7 @@ async function open(file) {
   return { bitmap: await painted({ planes: Array(4).fill([0]), w: 1, h: 1 }, 0) };
 }
 
-/** The photo as shown, in the colors that `choice` (model, parameters, seed, saturation) asks for, and what ran it. */
+/** The photo as shown, in the colors that `choice` (model, parameters, seed, saturation, hints) asks for, and what ran it. */
 async function color(choice) {
   return { bitmap: await painted(await predicted(choice), choice.saturation), device: await device() };
 }
@@ -56,18 +59,46 @@ function painted(lines, saturation) {
 }
 
 /** The colors of the whole photo as lines of its lightness, kept until something else is asked for. */
-async function predicted({ model, parameters, seed }) {
+async function predicted(choice) {
+  const { ab, changes, key, w, h } = await prediction(choice);
+  const keyOfAll = JSON.stringify([key, choice.hints]);
+  if (photo.lines.key !== keyOfAll) {
+    const { L } = photo.small;
+    const planes = guidedFilter(L, withHints(ab, choice.hints, L, changes, w, h), w, h);
+    photo.lines = { key: keyOfAll, planes, w, h };
+  }
+  return photo.lines;
+}
+
+/** What the model says, and of the palette how much it changes from place to place; kept, too. */
+async function prediction({ model, parameters, seed }) {
   const key = JSON.stringify([model.name, parameters, seed]);
-  if (photo.lines.key !== key) {
+  if (photo.prediction.key !== key) {
     const [w, h] = predictionSize(photo.width, photo.height, model.size);
     if (photo.small.size !== model.size) {
       const L = smallLightness(reader("white"), photo.width, photo.height, w, h);
       photo.small = { size: model.size, L };
     }
-    const ab = await predict(model, parameters, seed, photo.small.L, w, h);
-    photo.lines = { key, planes: guidedFilter(photo.small.L, ab, w, h), w, h };
+    const { ab, probabilities } = await predict(model, parameters, seed, photo.small.L, w, h);
+    photo.prediction = { key, w, h, ab, probabilities };
+    if (probabilities) photo.prediction.changes = changes(probabilities, w / 4, h / 4);
   }
-  return photo.lines;
+  return photo.prediction;
+}
+
+/** The likeliest colors of a place {x, y}, and all bins that it may have; {color, share, rgb} at its lightness. */
+async function likely(choice, place) {
+  const { probabilities, w, h } = await prediction(choice);
+  const { bins } = choice.model;
+  const L = photo.small.L[pixelOf(place, w, h)];
+  const shares = distribution(probabilities, bins.length, pixelOf(place, w / 4, h / 4));
+  const painted = ({ color, share }) => {
+    const rgb = [0, 0, 0];
+    writeGamutRgb(L, ...color.map((value) => (choice.saturation * value) / AB_SCALE), rgb, 0);
+    return { color, share, rgb };
+  };
+  const plane = bins.map((color, i) => painted({ color, share: shares[i] }));
+  return { colors: likeliest(shares, bins).map(painted), plane };
 }
 
 async function predict(model, parameters, seed, values, w, h) {
@@ -75,7 +106,8 @@ async function predict(model, parameters, seed, values, w, h) {
   const number = (value) => [Float32Array.of(value), [1]];
   if (model.name !== "flow") {
     const numbers = Object.entries(parameters).map(([name, value]) => [name, number(value)]);
-    return (await run(model.name, { L, ...Object.fromEntries(numbers) }, report)).ab[0];
+    const { ab, probabilities } = await run(model.name, { L, ...Object.fromEntries(numbers) }, report);
+    return { ab: ab[0], probabilities: probabilities?.[0] };
   }
   const { condition, mean } = await run("flow-condition", { L }, report);
   const { steps } = parameters;
@@ -86,7 +118,7 @@ async function predict(model, parameters, seed, values, w, h) {
     ({ next: x, ab } = await run("flow-step", inputs, report));
     report("The colors are drawn", (i + 1) / steps);
   }
-  return ab[0];
+  return { ab: ab[0] };
 }
 
 /** Normal random numbers of a seed: mulberry32, then Box and Muller. */
@@ -130,5 +162,6 @@ async function save(choice, type, name) {
     report("The full size is painted", (top + rows) / photo.height);
   }
   const blob = await canvas.convertToBlob({ type, quality: 0.95 });
-  return withProvenance(blob, `Colors predicted by ${choice.model.sentence}: a guess, not a record.`, name);
+  const chosen = choice.hints.length ? ", some chosen by hand" : "";
+  return withProvenance(blob, `Colors predicted by ${choice.model.sentence}${chosen}: a guess, not a record.`, name);
 }

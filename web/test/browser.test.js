@@ -117,6 +117,55 @@ test("draw again, by keyboard", async () => {
   assert.notEqual(await drawn(), first);
 });
 
+test("a color is chosen at a place, by pointer and by keyboard, and taken back", async () => {
+  const places = { bag: [0.4, 0.85], besides: [0.3, 0.8], wall: [0.4, 0.25], speaker: [0.1, 0.1], floor: [0.9, 0.6] };
+  const colored = async (action) => {
+    await page.evaluate(() => (document.getElementById("status").textContent = ""));
+    await action();
+    await said(/^Colored/);
+    return page.evaluate((places) => {
+      const canvas = document.getElementById("color");
+      const color = ([x, y]) => canvas.getContext("2d").getImageData(x * canvas.width, y * canvas.height, 1, 1).data;
+      const colors = Object.entries(places).map(([name, place]) => [name, [...color(place)]]);
+      return { picture: canvas.toDataURL(), ...Object.fromEntries(colors) };
+    }, places);
+  };
+  await colored(() => page.click("img[src='examples/room.jpg']"));
+  const room = await colored(() => page.selectOption("#model", "palette"));
+  const change = (state, name) => Math.max(...room[name].map((value, band) => Math.abs(value - state[name][band])));
+
+  await page.click("#pick");
+  const { width, height } = await page.locator("#color").boundingBox();
+  await page.locator("#compare").click({ position: { x: places.bag[0] * width, y: places.bag[1] * height } });
+  const swatches = page.locator("#swatches button");
+  await swatches.first().waitFor();
+  const names = await swatches.evaluateAll((buttons) => buttons.map((button) => button.ariaLabel));
+  assert.ok(names.length >= 4 && names.length <= 6);
+  assert.ok(names.every((name) => /^[a-z ]+ \(a\* -?\d+, b\* -?\d+\), \d+%$/.test(name)), names);
+  const bag = await colored(() => swatches.nth(4).click());
+  for (const name of ["bag", "besides"]) assert.ok(change(bag, name) > 20, `no change of the ${name}`);
+  for (const name of ["wall", "speaker", "floor"]) assert.ok(change(bag, name) <= 1, `a change of the ${name}`);
+
+  await page.focus("#spot");
+  for (let step = 0; step < 30; step++) await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.activeElement.parentElement.id === "swatches");
+  await page.keyboard.press("Tab");
+  const wall = await colored(() => page.keyboard.press("Enter"));
+  assert.deepEqual(wall.bag, bag.bag);
+  assert.ok(change(wall, "wall") > 3);
+  assert.equal((await colored(() => page.click("#undo"))).picture, bag.picture);
+  await download();
+  assert.equal((await colored(() => page.click("#clear"))).picture, room.picture);
+
+  await colored(() => swatches.nth(1).click());
+  await select("unet");
+  assert.ok(await page.isHidden("#pick"));
+  assert.ok(await page.isVisible("#divider"));
+  const again = await colored(() => page.selectOption("#model", "palette"));
+  assert.ok(change(again, "wall") > 3); // choices are kept for the palette
+});
+
 test("saturation 0 is gray; the divider moves by keyboard", async () => {
   await select("palette");
   await page.getByRole("slider", { name: /^Saturation/ }).focus();

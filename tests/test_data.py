@@ -138,6 +138,7 @@ def test_names_that_are_hard_to_write_down(tmp_path):
         ([], FileNotFoundError, "no photos under .*jpg"),
         (["1.png"], ValueError, "1 of at least three photos"),
         (["1.png", "2.png"], ValueError, "2 of at least three photos"),
+        (["Test/0.png", "val/1.png"], ValueError, "no photos to train on beside 1 test, 1 valid"),
         (["train/a.png", "test/b.png"], ValueError, "no usable train photo among 0 of 2; at least three are needed"),
         (["train/a.png", "train/b.png", "test/broken.png"], ValueError, "(?s)no usable test photo.*empty file"),
     ],

@@ -280,13 +280,11 @@ runs, curves = (pd.read_csv(STUDY / f"{name}.csv") for name in ("runs", "curves"
 facts = runs.iloc[0]
 runs["gain"] = runs["psnr"] - runs["gray_psnr"]
 print(f"{len(runs)} runs, {runs['minutes'].sum():.0f} minutes on {facts['device']}; {facts['photos']:,} photos of {facts['px']} px, "
-      f"{facts['valid']} validation photos, gray: MAE {facts['gray_mae']:.4f}")
-names = {"mae": "MAE", "gain": "PSNR over gray, dB", "colorfulness": "colorfulness"}
+      f"{facts['valid']} validation photos, gray: MAE {facts['gray_mae']:.4f}, LPIPS {facts['gray_lpips']:.4f}")
+names = {"mae": "MAE", "gain": "PSNR over gray, dB", "lpips": "LPIPS", "colorfulness": "colorfulness"}
 runs.reindex(columns=["value", *names]).groupby("value", sort=False).agg(["mean", "std"]).rename(columns=names).rename_axis("loss").round(4)
 
 # %% [markdown]
-# (LPIPS was not yet measured when this study was run.)
-#
 # **Predict.** Which row is best: the one with the lowest MAE, or the most colorful one?
 #
 # <details><summary>Answer</summary>
@@ -317,9 +315,9 @@ def scatter():
 scatter()
 
 # %% [markdown]
-# Only losses above the line found better colors than a saturation slider would.
-# Huber's dot lies a little above it and the perceptual loss's on it. MSE, feature matching, and both losses with an adversary lie
-# below: on average they are more colorful than L1, but multiplying L1's prediction gives as much color with a smaller error.
+# Only losses above the line found better colors than a saturation slider would. Huber and the perceptual loss lie a little above
+# it, the latter at the left, with the palest colors. MSE, feature matching, and both losses with an adversary lie below: they are
+# more colorful than L1, but multiplying L1's prediction gives as much color with a smaller error.
 #
 # And the pictures, seed 42 (gallery, its first rows; authors and licenses in `data/gallery`; recolored):
 
@@ -332,9 +330,9 @@ sheet.crop((0, 0, sheet.width, round(0.42 * sheet.height)))
 #
 # <details><summary>Answer</summary>
 #
-# The perceptual loss leaves the plate almost gray. "MSE + adversary" and feature matching paint the most orange on it, and the
-# table gets a yellowish green stain, which it has with MSE, too. No loss finds the plate's red, and the fur is a grayish brown
-# at best. In the first row the grass stays nearly colorless, and several networks tint the light of the low sun blue.
+# The perceptual loss leaves the plate gray. MSE, with and without an adversary, and feature matching paint it an orange brown, and
+# the table gets a yellowish green stain in the lower left corner. No loss finds the plate's red, and the fur is a grayish brown at
+# best. In the first row the grass stays nearly colorless, and no network finds the yellow light of the low sun.
 #
 # </details>
 #
@@ -377,15 +375,15 @@ rows = {(new, what): interval(by_seed[column][new] - by_seed[column][old]) for n
 pd.DataFrame(rows, ["minus what it replaces", "low", "high", "verdict"]).T
 
 # %% [markdown]
-# The first table: no loss is surely better than the slider. Huber misses it narrowly, for its interval just reaches zero. "L1 +
-# adversary" and feature matching are surely worse, and the other three are undecided.
+# The first table: no loss is surely better than the slider. "MSE + adversary" and feature matching are surely worse, and the
+# others are undecided.
 #
-# The second table: for MSE in place of L1 beside the adversary the sentence is **not decidable** at this scale. The colors are
-# surely stronger, but the gain is undecided. For the perceptual loss it **did not hold**, because its colors are surely weaker.
+# The second table: for MSE in place of L1 beside the adversary the sentence is **not decidable** at this scale, for both intervals
+# hold zero. For the perceptual loss it **did not hold**, because its colors are surely weaker. Yet the table of 10.5 shows it with
+# the lowest LPIPS. LPIPS compares features of VGG-16, and so does this loss: a judge that was trained for is no longer a judge.
 #
-# Two limits of this study: the perceptual loss of these runs compared features of EfficientNet-Lite0, not those of VGG-16 as in
-# 10.4. And D starts from nothing and has as few steps as everything else here, while the cGAN of notebook 04
-# starts from a trained U-Net.
+# A limit of this study: D starts from nothing and has as few steps as everything else here, while the cGAN of notebook 04 starts
+# from a trained U-Net.
 #
 # ## 10.7 Or simply more photos?
 #
@@ -440,8 +438,6 @@ pd.DataFrame(rows, ["change of MAE", "low", "high", "verdict"]).T
 # Compare augmentation, more photos, and another loss (the printed line). Augmentation helps nowhere. With 7,125 photos it surely
 # hurts, and with fewer it is undecided. Ten times more photos, 2,500 in place of 250, lower the MAE by 0.0036, about as much as
 # the best loss differs from the worst. The last step, to 7,125, is undecided.
-#
-# Augmentation prevents learning photos by heart, for which these short trainings have little time.
 #
 # ## 10.8 The library does the same
 

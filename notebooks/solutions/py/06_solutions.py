@@ -135,7 +135,8 @@ change, strength = (110 * colors.abs().mean() for colors in (from_darker - plain
 print(f"ab changes by {change:.1f} CIE units on average; the prediction itself is {strength:.1f} away from gray")
 
 # %% [markdown]
-# The things in the picture are the same, and yet their colors change. Compare the two printed numbers to see by how much.
+# The things in the picture are the same, and yet their colors change, in the saved run by nearly half of what the prediction
+# differs from gray.
 #
 # In the last column the shadows change most: that of the plate and that of the fig turn from brown to a neutral gray, and
 # the dogs' fur loses brown, too. Brighter things become warmer: the rim of the fig turns from white to cream, and light rocks by

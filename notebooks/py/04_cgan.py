@@ -256,8 +256,7 @@ fig
 # <details><summary>Answer</summary>
 #
 # −ln 0.9 = 0.105 and −ln 0.1 = 2.303. A D that cannot tell gives 0.5 everywhere, and both are ln 2 = 0.693: G is perfect, or D has learned
-# nothing. The 0.61 and 0.82 of the saved run are much closer to the second case: D gives the right answer a probability a little above one
-# half.
+# nothing. The 0.61 and 0.82 of the saved run are much closer to the second case.
 #
 # </details>
 #

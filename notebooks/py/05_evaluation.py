@@ -155,10 +155,9 @@ def difference_maps():
 difference_maps()
 
 # %% [markdown]
-# Compare the first map with the last, both of the cGAN. Bright is a large difference.
-# Both are bright on the orange part of the path and on the slope at the left. The sky, too blue near the clouds and above the ridge, is bright in
-# the first map and dark in the last. LPIPS is brighter where the path ends and on the rocks at the right. To LPIPS, a gray sky is far worse than one
-# of a wrong blue.
+# Compare the first map with the last, both of the cGAN. Bright is a large difference. Both are bright on the orange part of the path and on the
+# slope at the left. The sky, too blue near the clouds and above the ridge, is bright in the first map and dark in the last. To LPIPS, a gray sky is
+# far worse than one of a wrong blue.
 #
 # ## 5.3 What the measures hide
 #
@@ -205,8 +204,8 @@ print(f"{table.loc['gray', 'photos']:,} test photos; colorfulness of the ground 
 print(f"gray is off by {110 * table.loc['gray', 'mae']:.1f} CIE units; the U-Net takes {1 - table.loc['unet', 'mae'] / table.loc['gray', 'mae']:.0%} off that")
 
 # %% [markdown]
-# **Gray stands first**, and it is not far behind: most colors in the world are weak (sky, walls, asphalt, skin in shade). *Best constant color*
-# paints every pixel in the one color that is best on the training photos. The report's table has neither row.
+# **Gray stands first**, and it is not far behind: most colors in the world are weak (sky, walls, asphalt, skin in shade). The report's table has
+# neither it nor the best constant color.
 #
 # On average all models but the flow are better than gray by MAE, PSNR and LPIPS. The palette has only 0.08 dB over gray, less than the best
 # constant color. The U-Net, averaged with its mirror image, is first by all three. PSNR and LPIPS order the models nearly alike but disagree about
@@ -342,7 +341,7 @@ best_and_worst(photographs, {"cgan": pictures.__getitem__}, {"cgan": metrics.mae
 # %% [markdown]
 # The photo with the lowest MAE is often a dull one, and the one with the highest is vivid, in a color that nobody could guess. In the saved run that
 # holds for the white and gray boards around the dogs and for the red plate. The second best, the mountains, are not dull: their sky is blue, as
-# skies are, but the rocks are stained green. The room misses its yellow light.
+# skies are, but the rocks are stained green.
 #
 # ## 5.8 Claims need rules
 #

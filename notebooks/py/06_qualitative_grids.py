@@ -172,7 +172,6 @@ pd.DataFrame({"real": real_side, "the rule": by_rule} | ({"you": played} if play
 #
 # Often stains. In pair 4 the coffee is greenish gray, the saucer is gray with patches of green and violet, and the cup is yellow inside.
 # In pair 5 the orange suit turns pink at the shoulder, and the straps turn yellow. In pair 12 the cushion has a pink spot and a green one.
-# Pair 1 has no loud stain; its plate is brown instead of red.
 #
 # </details>
 #
@@ -212,9 +211,9 @@ def colored(photograph):
 six(colored(gallery["dogs"]))
 
 # %% [markdown]
-# Look at the fur and at the boards below the window. The CNN leaves the dogs gray, and the U-Net makes them a dull brown. The cGAN paints
-# the faces orange and leaves the fur around them pale. The palette's dogs are reddish brown, but its boards have a red stain, a blue one
-# beside it, and the cloth in the window turns pink. In the U-Net and the cGAN, the lower dog's color leaks onto the board beside its chin.
+# Look at the fur and at the boards below the window. The CNN leaves the dogs gray, and the U-Net makes them a dull brown. The cGAN paints the faces
+# orange and leaves the fur around them pale. The palette's dogs are reddish brown, but its boards have a red stain, a blue one beside it, and the
+# cloth in the window turns pink.
 
 # %%
 six(colored(gallery["room"]))

@@ -110,7 +110,7 @@ side_by_side({"gray": gray, "colored": colored}, 3.6 * photo.height / photo.widt
 
 # %% [markdown]
 # Without a photo of yours, this is the stream. Its trees are brown, the leaves at the upper right and the moss below them green, and the
-# rocks beige. That is what such a place often looks like. The water is as brown as the rocks, so nothing marks it as water but its shine.
+# rocks beige. The water is as brown as the rocks, so nothing marks it as water but its shine.
 #
 # `colorize_files` writes it at full size, with metadata that say that the colors are a guess, and with `compare` gray and color side by side,
 # too. `python -m g2g colorize holiday/*.jpg -o colored --compare` does the same, and `python -m g2g demo` opens a page for it.
@@ -346,9 +346,9 @@ pd.DataFrame(rows, columns=["", "kB, at most", "CIEDE2000"]).groupby("", sort=Fa
 #
 # ## 7.7 What you may say about it
 #
-# The lightness in the result is the photo's. **The color is invented.** In a family photo, show the gray original beside it and say by what
-# it was colored: the wedding dress gets a color that dresses often have, and skin drifts to what is most common among the training photos. In
-# an X-ray, gray is a measurement, and an invented color can hide or suggest a finding. In news, history and evidence it has no place.
+# The lightness in the result is the photo's. **The color is invented.** In a family photo, show the gray original beside it and say by what it was
+# colored: the wedding dress gets a color that dresses often have, and skin drifts to what is most common among the training photos. In medicine,
+# news, history and evidence it has no place.
 #
 # ## 7.8 Check
 #

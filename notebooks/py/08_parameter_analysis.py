@@ -219,7 +219,7 @@ pd.DataFrame(rows, columns=columns).fillna("").set_index("factor").round(4)
 #   The report speaks of stability, which was not measured.
 # - Batch size: from 8 to 32 the MAE falls from 0.0819 to 0.0808, more than the margin, so the claim held.
 # - Patch: fine detail and the MAE of large areas both fall as claimed, but by less than their margins.
-# - β1: from 0.5 to 0.9 the MAE rises by less than the margin. This, too, says nothing about stability.
+# - β1: from 0.5 to 0.9 the MAE rises by less than the margin.
 # - λ: from 10 to 1,000 the MAE and the colorfulness fall, both by more than their margins, so our expectation held.
 #
 # "Not decidable" is a result, too: seeds, photos, or epochs are missing.

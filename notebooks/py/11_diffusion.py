@@ -146,8 +146,8 @@ figures.qualitative_grid(columns, ["cosine", "straight"])
 #
 # ### Reparametrization: one jump for a hundred steps
 #
-# A diffusion process is defined by many small steps: shrink the data a little, add a little noise, repeat. Training needs $x_t$ at
-# a random $t$ for every photo, and walking there step by step would be far too slow. But a sum of Gaussian noises is again
+# A diffusion process is defined by many small steps: shrink the data a little, add a little noise, repeat. To walk them for every
+# photo of a training would be far too slow. But a sum of Gaussian noises is again
 # Gaussian, so a hundred small ones can be replaced by one of the right size: $x_t = a_t \cdot \text{data} + s_t\,\varepsilon$. All
 # randomness is in a standard normal $\varepsilon$, and the rest is a shift and a stretch.
 
@@ -318,7 +318,7 @@ figures.image_row(pictures, ["the U-Net's prediction", "with the residual added"
 #
 # The network has to know the time, because the same noisy color means different things early and late. From a single number a
 # small network could hardly tell 0.50 from 0.51. So time becomes a vector of sines and cosines of many frequencies, like the
-# hands of a clock: the slow ones say roughly how late it is, the fast ones exactly.
+# hands of a clock.
 
 # %%
 def time_embedding(t):
@@ -506,10 +506,9 @@ samples[list(columns)].rename(columns=columns).round(4)
 # <details><summary>Answer</summary>
 #
 # One draw has a larger error, because it decides where the photo leaves the color open. The mean of many comes close to what a
-# network trained for a low error predicts. If the draws scattered as the ground truth does, one draw would have twice the
-# squared error of the mean of many, which is 3 dB.
-# For the mean of only 16 it would be 2.7 dB. In the table the gap is 2.0 dB, so the draws are somewhat too alike. The MAE of one
-# draw, 0.0887, is about gray's 0.0890.
+# network trained for a low error predicts. If the draws scattered as the ground truth does, the mean of 16 would be 2.7 dB
+# better than one. In the table it is 2.0 dB, so the draws are somewhat too alike. The MAE of one draw, 0.0887, is about gray's
+# 0.0890.
 #
 # </details>
 #

@@ -62,12 +62,9 @@ def credit(photo: str) -> str:
 def color(photo: str | None, model: str, saturation: float, temperature: float, rebalancing: float, seed: int | None):
     """Color the file `photo` with a pretrained model; temperature and rebalancing are the palette's, seed the flow's.
 
-    Returns:
-        the two pictures under the slider (gray and colored, PIL, at most PREVIEW px), the button with the colored
-        photo at full size, the file that `colorize` writes, and a sentence on it; nothing without a photo.
-
-    Raises:
-        gr.Error: a broken or too large photo; in the words of `g2g.photos.read_photo`.
+    Returns the two pictures under the slider (gray and colored, PIL, at most PREVIEW px), the button with the colored
+    photo at full size, the file that `colorize` writes, and a sentence on it; nothing without a photo. Raises gr.Error
+    for a broken or too large photo, in the words of `g2g.photos.read_photo`.
     """
     if photo is None:
         return None, gr.DownloadButton(value=None, interactive=False), ""
@@ -116,7 +113,7 @@ def build() -> gr.Blocks:
         gr.Markdown("Or take one of these photographs:")
         shown = gr.Gallery(examples(), show_label=False, columns=8, allow_preview=False, interactive=False, buttons=[])
         shown.select(_chosen, None, photo, api_visibility="private")
-        again.click(_drawn_again, seed, [model, seed], api_visibility="private")
+        again.click(lambda seed: ("flow", int(seed or 0) + 1), seed, [model, seed], api_visibility="private")
         parameters = [saturation, temperature, rebalancing]
         gr.on(
             [photo.change, model.change, seed.change, *(slider.release for slider in parameters)],
@@ -132,10 +129,6 @@ def build() -> gr.Blocks:
 
 def _chosen(event: gr.SelectData):
     return examples()[event.index][0]
-
-
-def _drawn_again(seed: int | None):
-    return "flow", int(seed or 0) + 1
 
 
 def launch(**options) -> gr.Blocks:

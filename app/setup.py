@@ -40,12 +40,9 @@ def setup(profile: str | None = None, use_drive: bool = False):
         profile: `auto` or a name in `g2g.profiles`; None and `auto` follow `G2G_PROFILE`, then the GPU.
         use_drive: in Colab, mount Google Drive and keep the runs there, so that they outlive the session.
 
-    Returns the `g2g.profiles.Profile` that the notebook works with.
-
-    Raises:
-        RuntimeError: Python too old; a needed package missing; in Colab `class` or `report` without a GPU;
-            Drive not to be had, or outside Colab. Each says what to do.
-        ValueError, FileNotFoundError: as `g2g.profiles.get_profile`.
+    Returns the `g2g.profiles.Profile` that the notebook works with. Raises what `get_profile` raises, and RuntimeError,
+    which says what to do, for a Python too old, a needed package missing, in Colab `class` or `report` without a GPU,
+    Drive not to be had or outside Colab.
     """
     python = sys.version.split()[0]
     if sys.version_info < (3, 11):  # noqa: UP036 (no installer has checked this kernel)

@@ -28,12 +28,9 @@ def measured_figures(measured) -> dict:
 
 @figure("For each model the photographs of lowest and of highest error: its prediction above the ground truth.")
 def best_and_worst(ground_truth, predictions: dict, errors: dict, n: int = 3):
-    """The n best and the n worst photos of each model.
+    """The n best and the n worst of the N images `ground_truth`, for each model.
 
-    Args:
-        ground_truth: N images.
-        predictions: name -> function from a photo's number to its image.
-        errors: name -> N numbers, at least 2n.
+    `predictions`: name -> function from a photo's number to its image. `errors`: name -> N numbers, at least 2n.
     """
     rows, below, left = [], [], []
     for name, predicted in predictions.items():

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from g2g import figures
 from g2g.colorize import colorize_all
 from g2g.evaluation import compare
-from g2g.profiles import TITLES, Profile, get_profile, repo_root
+from g2g.profiles import Profile, get_profile, repo_root
 from g2g.runs import load_or_train
 from report.claims import verdicts
 from report.figures import best_and_worst, error_against_chroma, measured_figures
@@ -48,7 +49,7 @@ def build(profile: Profile | str | None = None) -> Path:
         table1=as_html(formatted(table)),
         notes=notes(table),
         runs_table=as_html(runs_table(measured.runs)),
-        comparisons=[sentence(scores, row, other, column) for column in ("mae", "lpips") for row, other in PAIRS],
+        comparisons=comparisons(scores),
         verdicts=verdicts(measured),
     )
     write_texts({"index.html": text}, profile.outputs / "report")
@@ -78,9 +79,13 @@ def draw(measured: Measured) -> dict:
     }
 
 
-def sentence(scores, row, other, column) -> str:
-    """One row of the table against another, photo by photo, in words."""
-    return compare(scores[row], scores[other], column, (TITLES.get(row, row), TITLES.get(other, other)))["sentence"]
+def comparisons(scores: dict) -> list[str]:
+    """`PAIRS`, photo by photo, in words."""
+    found = []
+    for column, (row, other) in product(("mae", "lpips"), PAIRS):
+        names = figures.title(row), figures.title(other)
+        found.append(compare(scores[row], scores[other], column, names)["sentence"])
+    return found
 
 
 def as_html(table: pd.DataFrame) -> Markup:

@@ -63,19 +63,13 @@ def measure(profile: Profile | str | None = None, external_test_set=None, runs=N
     """Measure the baselines and the runs of a profile; nothing is trained.
 
     Resumable: photos are measured in blocks, and a block that was measured for the same run and photos is read from
-    the cache (`G2G_CACHE`).
-
-    Args:
-        external_test_set: a folder of photos of another origin.
-        runs: by model; by default the finished runs of the profile's recipes on its photos.
-
-    Raises:
-        ValueError: a photo of the external test set was trained on.
+    the cache (`G2G_CACHE`). `external_test_set` is a folder of photos of another origin. `runs` are by model, by
+    default the finished ones of the profile's recipes on its photos. ValueError where a photo of the external test set
+    was trained on.
     """
     profile = get_profile(profile)
     photos = prepare(profile)
     others = _external(external_test_set, photos, profile) if external_test_set else None
-    to_score = at_size(profile, profile.score_size)
     if runs is None:
         found = {model: find_run(get_recipe(model, profile), photos, profile) for model in profile.models}
         runs = {model: run for model, run in found.items() if run}
@@ -91,15 +85,14 @@ def measure(profile: Profile | str | None = None, external_test_set=None, runs=N
     missing = [TITLES[model] for model in profile.models if model not in runs]
     if missing:
         notes.append(f"No finished run, so no row: {', '.join(missing)}.")
-    test = score_models(models, to_score, photos, notes)
+    test, external = score_models(models, profile, notes), None
     if others:
-        notes = [f"The external test set: {Path(external_test_set).name}.", *notes[1:]]
-        others = score_models(models, at_size(others, profile.score_size), prepare(others), notes)
-    return Measured(profile, runs, models, test, others)
+        external = score_models(models, others, [f"The external test set: {others.data_dir.name}.", *notes[1:]])
+    return Measured(profile, runs, models, test, external)
 
 
 def at_size(profile: Profile, size: int | None) -> Photos:
-    """The test photos of a profile, prepared at `size` px; None is the size of its training photos."""
+    """The test photos of a profile, prepared at `size` px; None: at the size of its training photos."""
     if size in (None, profile.size):
         return prepare(profile)
     return prepare(dataclasses.replace(profile, size=size, n_train=0))
@@ -119,9 +112,8 @@ def _external(folder, photos, profile):
 class Block:
     """Some photos and what all models share on them: their planes and LPIPS's features.
 
-    Attributes:
-        pixels: the photos as they are scored, uint8 (N,S,S,3).
-        inputs: the same photos at the size of the training photos, of which color is predicted.
+    `pixels`: the photos as they are scored, uint8 (N,S,S,3). `inputs`: the same at the size of the training photos, of
+    which color is predicted.
     """
 
     def __init__(self, pixels, inputs):
@@ -211,9 +203,10 @@ def _palette_points(model, block):
     return pd.concat(parts)
 
 
-def score_models(models: dict, photos: Photos, inputs: Photos, notes) -> Scored:
-    """All models on the test photos of a set; the arguments as in `in_blocks`."""
-    blocks = in_blocks(_measure_block, models, photos, inputs, len(photos.files("test")))
+def score_models(models: dict, profile: Profile, notes: list[str]) -> Scored:
+    """All models, row -> (id, function that loads the model), on the test photos of a profile."""
+    photos = at_size(profile, profile.score_size)
+    blocks = in_blocks(_measure_block, models, photos, prepare(profile), len(photos.files("test")))
 
     def joined(row, what):
         return pd.concat([block[what] for block in blocks[row] if what in block], ignore_index=True)
@@ -239,7 +232,7 @@ def measure_at_report_size(measured: Measured) -> pd.DataFrame:
     The photos are the same ones, prepared at 256 px. Color is predicted as `g2g.colorize` does it, on as many pixels as
     in training, and lightness stays that of the photo; both measures are of that picture.
     """
-    photos, inputs = at_size(measured.profile, REPORT_SIZE), at_size(measured.profile, None)
+    photos, inputs = at_size(measured.profile, REPORT_SIZE), prepare(measured.profile)
     count = min(REPORT_PHOTOS, len(photos.files("test")))
     models = {row: model for row, model in measured.models.items() if row != "unet_mirrored"}  # as all are, here
     blocks = in_blocks(_measure_picture, models, photos, inputs, count)

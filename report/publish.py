@@ -48,10 +48,7 @@ def publish(profile: Profile | str | None = None, name: str | None = None, note=
     claims) of README and docs.
 
     `note`, a sentence on the photos say, is printed below the table. `external_test_set` is a folder of photos; its
-    tables go to a folder of that name in `results/NAME`.
-
-    Raises:
-        FileNotFoundError: no finished run.
+    tables go to a folder of that name in `results/NAME`. FileNotFoundError without a finished run.
     """
     measured = measure(profile, external_test_set)
     profile, name = measured.profile, name or measured.profile.name
@@ -62,7 +59,8 @@ def publish(profile: Profile | str | None = None, name: str | None = None, note=
         )
     if note:
         measured.test.notes.append(note)
-    folder, at_256 = repo_root() / "results" / name, measure_at_report_size(measured)
+    folder = repo_root() / "results" / name
+    at_256 = measure_at_report_size(measured)
     with tempfile.TemporaryDirectory() as work:
         ready = Path(work) / name  # the temporary folder itself is its owner's alone, and would stay so
         texts = {
@@ -129,10 +127,8 @@ def save_pretrained(run, name: str | None = None) -> Path:
     Convolutions go in half precision; not so biases and batch norm, whose small variances would lose digits. Of a run
     that starts from another one, only the weights that it changed are written. Beside it come MODEL.jpg, the gallery in
     its colors, and of a cGAN cgan_discriminator.safetensors. The record in `results/NAME/MODEL` (by default NAME is the
-    run's profile) gets their sha256. MODEL.md, the card for people, is written by hand.
-
-    Raises:
-        ValueError: the run starts from one that is not published; save that one first.
+    run's profile) gets their sha256. MODEL.md, the card for people, is written by hand. ValueError where the run starts
+    from one that is not published: save that one first.
     """
     model = run.recipe.model
     before = run._initial_model().state_dict() if run.recipe.init_from else {}
@@ -200,10 +196,10 @@ def pages() -> list[Path]:
 def stamp(path: Path, name: str, text: str) -> None:
     """Replace what stands between `<!-- g2g:NAME -->` and `<!-- /g2g:NAME -->` in a Markdown file by `text`.
 
-    Raises:
-        ValueError: the file has no such pair of markers, or one of them alone.
+    ValueError where the file has no such pair of markers, or one of them alone.
     """
-    old, begin, end = path.read_text(encoding="utf-8"), f"<!-- g2g:{name} -->", f"<!-- /g2g:{name} -->"
+    old = path.read_text(encoding="utf-8")
+    begin, end = f"<!-- g2g:{name} -->", f"<!-- /g2g:{name} -->"
     between = re.compile(f"{begin}.*?{end}", re.DOTALL)
     if not len(between.findall(old)) == old.count(begin) == old.count(end) > 0:
         raise ValueError(f"{path.name} needs {begin} and {end}, in pairs")

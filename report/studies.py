@@ -82,10 +82,10 @@ def losses(seeds=SEEDS) -> list[Training]:
 
 def photos(seeds=SEEDS) -> list[Training]:
     """Four numbers of photos with flips alone and with all augmentation, as many steps each, and every seed."""
-    trainings = []
-    for seed, count, (name, changes) in product(seeds, COUNTS, AUGMENTATIONS.items()):
-        trainings.append(Training(name, count, replace(PLAIN, epochs=3, seed=seed, **changes), count))
-    return trainings
+    return [
+        Training(name, count, replace(PLAIN, epochs=3, seed=seed, **changes), count)
+        for seed, count, (name, changes) in product(seeds, COUNTS, AUGMENTATIONS.items())
+    ]
 
 
 def parameters(seeds=SEEDS) -> list[Training]:
@@ -147,9 +147,8 @@ def run_study(study: str, profile: Profile | str | None = None, seeds=SEEDS) -> 
     In `smoke` that lies in its outputs. Resumable: a finished run is found again, whichever study it was made for, and
     a broken one goes on.
 
-    Returns:
-        One row a run: factor, value, run, the fields of its recipe, what `measure` says of it (nothing where the loss
-        became NaN), minutes and device. curves.csv has MAE, PSNR and colorfulness of each run by saturation.
+    Returns one row a run: factor, value, run, the fields of its recipe, what `measure` says of it (nothing where the
+    loss became NaN), minutes and device. curves.csv has MAE, PSNR and colorfulness of each run by saturation.
     """
     profile = get_profile(profile)
     trainings = planned(study, profile, seeds)
@@ -220,12 +219,10 @@ def margin(seeds, *counts) -> float:
     return float(student.ppf(0.975, len(seeds) - 1) * spread)
 
 
-@figures.figure("Photographs of data/gallery: gray, colored by one run of each setting, and as they were.")
 def pictures(runs: dict[str, Run]):
-    """A row a photograph, a column for each of `runs`, setting -> run."""
+    """Photographs of data/gallery, a row each: gray, colored by each of `runs`, setting -> run, and as they were."""
     photographs = gallery_photos(200)
     models = {"gray": evaluation.gray()} | {name: run.model("last", get_device()) for name, run in runs.items()}
     columns = {name: colorize_all(photographs, model, SIZE) for name, model in models.items()}
     columns["ground_truth"] = photographs
-    top = [figures.title(name).replace(" ", "\n") for name in columns]
-    return figures.grid(zip(*columns.values(), strict=True), top)
+    return figures.qualitative_grid({figures.title(name).replace(" ", "\n"): x for name, x in columns.items()})

@@ -39,10 +39,8 @@ PAIRS = [("unet_long", "unet"), ("cgan", "unet"), ("cgan", "unet_long"), ("palet
 def table1(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The table of all models from their `evaluation.score`, in the order of `ROWS`: `with_intervals`.
 
-    `colorfulness_gap` is the mean over photos of |prediction - ground truth|.
-
-    Raises:
-        ValueError: no scores, an unknown row, or rows that were not scored on the same photos.
+    `colorfulness_gap` is the mean over photos of |prediction - ground truth|. Raises ValueError for no scores, an
+    unknown row, or rows that were not scored on the same photos.
     """
     if not scores or not set(scores) <= set(ROWS):
         raise ValueError(f"a table of the rows {list(scores)}? Give one or more of: {', '.join(ROWS)}")
@@ -157,10 +155,9 @@ def runs_table(runs: dict) -> pd.DataFrame:
 def frontier(scores: dict, curves: dict) -> pd.DataFrame:
     """Every model as a curve, one row a `row` and `saturation`: mean `colorfulness`, and `gain`, dB over gray.
 
-    Args:
-        scores, curves: row -> result of `evaluation.score`, of `evaluation.saturated`. Each score table gets the
-            column `psnr_gain_matched`, dB over gray when all predictions are multiplied until the photos are on average
-            as colorful as the ground truth; NaN where no factor gets there.
+    `scores`, `curves`: row -> result of `evaluation.score`, of `evaluation.saturated`. Each score table gets the column
+    `psnr_gain_matched`, dB over gray when all predictions are multiplied until the photos are on average as colorful as
+    the ground truth; NaN where no factor gets there.
     """
     level, gray_psnr = scores["gray"]["colorfulness_ground_truth"].mean(), scores["gray"]["psnr"]
     for row, curve in curves.items():
@@ -203,16 +200,16 @@ def palette_parameters(points: pd.DataFrame, gray_scores: pd.DataFrame, unet_cur
     `psnr_gain_matched`, and `against_unet` and `matched_against_unet`, dB over the U-Net times the constant that makes
     it as colorful as this row, and as the ground truth.
 
-    Args:
-        points, unet_curve: of `evaluation.by_saturation`, `points` with columns for the two parameters. gray_scores: of
-            `evaluation.score`, of the same photos.
+    `points` (with columns for the two parameters) and `unet_curve` are of `evaluation.by_saturation`, `gray_scores` of
+    `evaluation.score`, all of the same photos.
     """
     rows = []
     level, gray_psnr = gray_scores["colorfulness_ground_truth"].mean(), gray_scores["psnr"]
     unet_matched = at_colorfulness(unet_curve, level)
-    for parameters, curve in points.groupby(["temperature", "rebalancing"]):
-        plain, matched = curve[curve["saturation"] == 1].reset_index(drop=True), at_colorfulness(curve, level)
-        row = dict(zip(("temperature", "rebalancing"), parameters, strict=True)) | {"mae": plain["mae"].mean()}
+    for (temperature, rebalancing), curve in points.groupby(["temperature", "rebalancing"]):
+        plain = curve[curve["saturation"] == 1].reset_index(drop=True)
+        matched = at_colorfulness(curve, level)
+        row = {"temperature": temperature, "rebalancing": rebalancing, "mae": plain["mae"].mean()}
         row |= {"gain": (plain["psnr"] - gray_psnr).mean(), "colorfulness": plain["colorfulness"].mean()}
         differences = {
             "psnr_gain_matched": matched - gray_psnr,
@@ -229,9 +226,11 @@ def write_scored(scored, folder) -> str:
     A csv has plain numbers, empty where not measured: scores_ROW.csv a row per photo. table1.md has the notes below the
     table. table1.tex has a column for each model and needs booktabs; \\input it in a table environment.
     """
-    tables = scored.tables | {f"scores_{row}": frame for row, frame in scored.scores.items()}
-    texts = {f"{name}.csv": as_csv(table) for name, table in tables.items()}
-    cells, sentences = formatted(tables["table1"]), [*notes(tables["table1"]), *scored.notes]
+    table = scored.tables["table1"]
+    cells = formatted(table)
+    sentences = [*notes(table), *scored.notes]
+    texts = {f"{name}.csv": as_csv(table) for name, table in scored.tables.items()}
+    texts |= {f"scores_{row}.csv": as_csv(frame) for row, frame in scored.scores.items()}
     below = "\n".join(f"- {sentence}" for sentence in sentences)
     texts["table1.md"] = f"{as_markdown(cells)}\n\n{below}\n"
     comments = "\n".join(f"% {sentence}" for sentence in sentences)

@@ -48,10 +48,10 @@ class OnePython(AsyncKernelManager):
 def execute(path: Path, python=sys.executable, env: dict | None = None):
     """Run a notebook in its own folder, with another `python` or environment if wanted.
 
-    Returns:
-        The notebook with its outputs as far as it came, and None or a readable account of what stopped it.
+    Returns the notebook with its outputs as far as it came, and None or a readable account of what stopped it.
     """
-    notebook, manager = nbformat.read(path, as_version=4), OnePython()
+    notebook = nbformat.read(path, as_version=4)
+    manager = OnePython()
     manager.python = python
     options = {"store_widget_state": False, "record_timing": False, "coalesce_streams": True}
     client = NotebookClient(notebook, manager, resources={"metadata": {"path": str(path.parent)}}, **options)
@@ -86,7 +86,8 @@ def lighten(output: nbformat.NotebookNode) -> None:
     picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
     if getattr(picture, "is_animated", False):
         return
-    picture, shown_at = picture.convert("RGB"), output.metadata.pop("image/png", None)
+    picture = picture.convert("RGB")
+    shown_at = output.metadata.pop("image/png", None)
     drawing, photo = io.BytesIO(), io.BytesIO()
     picture.quantize(256, Image.Quantize.MAXCOVERAGE).save(drawing, "png", optimize=True)
     if shown_at:

@@ -42,9 +42,10 @@ def half_precision(model, profile, photos) -> dict:
     """How far loss and gradient in half precision are from those in fp32, relative, in the worse of the networks."""
     full, errors = first_step(model, profile, photos), {}
     for name, dtype in {"bf16": torch.bfloat16, "fp16": torch.float16}.items():
-        pairs = list(zip(full, first_step(model, profile, photos, dtype), strict=True))
-        errors[f"{name}, loss"] = max(float((y - x).abs() / x) for (x, _), (y, _) in pairs)
-        errors[f"{name}, gradient"] = max(float((y - x).norm() / x.norm()) for (_, x), (_, y) in pairs)
+        half = first_step(model, profile, photos, dtype)
+        for number, what in enumerate(("loss", "gradient")):
+            pairs = [(x[number], y[number]) for x, y in zip(full, half, strict=True)]
+            errors[f"{name}, {what}"] = max(float((y - x).norm() / x.norm()) for x, y in pairs)
     return errors
 
 
@@ -101,15 +102,19 @@ def run(checks, path) -> dict:
     for name, check in checks.items():
         if name not in results and time.time() - start < 60 * MINUTES:
             print(f"== {name}", flush=True)
-            results[name] = {k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in check().items()}
+            found = check()
+            results[name] = {key: float(f"{x:.3g}") if isinstance(x, float) else x for key, x in found.items()}
             write_json(results, path)
     return results
 
 
 def table(results) -> str:
     """The results as Markdown, a row a check."""
-    rows = [f"| {name} | {', '.join(f'{k} {v}' for k, v in values.items())} |" for name, values in results.items()]
-    return "\n".join(["| check | measured |", "|---|---|", *rows])
+    rows = ["| check | measured |", "|---|---|"]
+    for name, values in results.items():
+        measured = ", ".join(f"{key} {value}" for key, value in values.items())
+        rows.append(f"| {name} | {measured} |")
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":

@@ -46,17 +46,10 @@ def in_colab() -> str:
     return f"{COLAB}/github/{REPOSITORY.removeprefix('https://github.com/')}/blob/main"
 
 
-def website() -> str:
-    """Where GitHub Pages shows the book."""
-    owner, name = REPOSITORY.removeprefix("https://github.com/").split("/")
-    return f"https://{owner}.github.io/{name}/"
-
-
 def stamp(notebook, name: str) -> None:
     """Put badge, setup cell and Colab's GPU into a notebook node, `name` its path in the repository.
 
-    Raises:
-        ValueError: the notebook does not begin with a title, or its first code is no setup cell.
+    ValueError where it does not begin with a title, or its first code is no setup cell.
     """
     head = notebook.cells[0]
     if head.cell_type != "markdown" or not head.source.startswith("# "):
@@ -81,7 +74,8 @@ def stamp_text(text: str) -> str:
     """Markdown with every link to Colab and the website at the present address, and the table of minutes filled in."""
     link = re.escape(COLAB) + r"/github/[^/\s)]+/[^/\s)]+/blob/main/notebooks/"
     text = re.sub(link, f"{in_colab()}/notebooks/", text)
-    text = re.sub(r"https://[\w-]+\.github\.io/[\w.-]+/", website(), text)
+    owner, name = REPOSITORY.removeprefix("https://github.com/").split("/")
+    text = re.sub(r"https://[\w-]+\.github\.io/[\w.-]+/", f"https://{owner}.github.io/{name}/", text)  # the book
     table = r"(?<=<!-- g2g:minutes -->\n).*?(?=<!-- /g2g:minutes -->)"
     return re.sub(table, minutes(), text, flags=re.DOTALL)
 

@@ -201,8 +201,7 @@ figures.qualitative_grid(dict(zip(sizes, map(liveliest, features))))
 
 # %% [markdown]
 # From left to right *where* is lost: at 128 × 128 the skyline and the fir can be traced, at 8 × 8 a few squares are left.
-# (At 64 × 64 the two that vary most look like grain below a skyline.) The channels grow in number, and they tell more and
-# more of *what* is there. A decoder needs both.
+# The channels grow in number, and they tell more and more of *what* is there. A decoder needs both.
 #
 # ## 3.4 The network
 #
@@ -258,8 +257,7 @@ for name, network in {"ours, a quarter": by_hand, "DynamicUnet, full": dynamic}.
     print(f"{name:18} {count_parameters(network) / 1e6:5.1f} million parameters, {1000 * seconds:5.0f} ms a photo and step")
 
 # %% [markdown]
-# In the saved run DynamicUnet takes about ten times as long. On a GPU few notice the difference; on two CPU cores it
-# decides between an evening and a weekend. The fields that matter most in your profile's recipe:
+# In the saved run DynamicUnet takes about ten times as long. The fields that matter most in your profile's recipe:
 
 # %%
 recipe = get_recipe("unet", profile)
@@ -297,9 +295,8 @@ plt.show()
 # falls, and that leaves a wide range. The curve tries each rate for one step, so it cannot say which rate ends lowest
 # after thousands. Exercise 2 tries the report's three for longer.
 #
-# In the saved run all three lie where the loss falls: 0.0001 near the beginning of the slope, 0.001 in the middle (its
-# dotted line is under the recipe's), and 0.01 lower down, where the slope gets flatter. The jump comes later, between 0.05
-# and 0.1.
+# In the saved run all three lie where the loss falls: 0.0001 near the beginning of the slope, 0.001 in the middle (under
+# the recipe's line), and 0.01 lower down. The jump comes later, between 0.05 and 0.1.
 #
 # Now a few steps by hand at the recipe's rate, keeping what the network predicts on the way.
 
@@ -365,8 +362,7 @@ seeds.rename(columns="seed {}".format).style.format("{:.1%}")
 # <details><summary>Answer</summary>
 #
 # Nearly the same. With either alone, the network gets about two thirds as far below gray as with both. ImageNet is a little
-# ahead for every seed, and the seed matters far less than either. Two epochs are few, and with more a random encoder would
-# probably catch up a little.
+# ahead for every seed, and the seed matters far less than either.
 #
 # </details>
 #

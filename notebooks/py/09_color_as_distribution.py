@@ -176,7 +176,7 @@ plt.show()
 # ## 9.4 Class weights
 #
 # To make rare colors count, a mistake in a bin is weighted by the inverse of the bin's frequency $p_q$, after a fraction
-# $u = \tfrac12$ of the uniform distribution has been mixed in. (Without it, a bin with ten pixels would count a million times.)
+# $u = \tfrac12$ of the uniform distribution has been mixed in.
 #
 # $$w_q \propto \bigl((1 - u)\, p_q + u \cdot \tfrac{1}{260}\bigr)^{-1}, \qquad \sum_q p_q\, w_q = 1 .$$
 
@@ -454,12 +454,10 @@ print(f"palette minus the equally colorful U-Net, PSNR with a 95% interval, {len
 # %% [markdown]
 # Only an interval above zero would mean better colors, and not merely stronger ones.
 # Of the 20 settings one is above zero, by a hair, and six are below: by PSNR the dots lie on the U-Net's curve or just beside
-# it. (Multiplied up to the colorfulness of the ground truth, some settings are ahead of the U-Net, by up to 0.16 dB:
-# `results/cpu/palette.csv`.) By LPIPS the U-Net is clearly better at equal colorfulness, and the palette is about level with
-# the cGAN. Its colors are stronger, and hardly better.
+# it. By LPIPS the U-Net is clearly better at equal colorfulness, and the palette is about level with the cGAN. Its colors are
+# stronger, and hardly better.
 #
-# A score averages over photos full of things that could have any color, such as shirts and cars. A gallery of landscapes
-# may favor a bold model. The palette as `colorize` uses it, beside the U-Net:
+# The palette as `colorize` uses it, beside the U-Net:
 
 # %%
 photographs = [gallery_photo(name, 400) for name in ("stream", "fig")]

@@ -48,7 +48,7 @@ class Profile:
 
 
 _SMOKE = "shows that everything runs, on two CPU cores and without network; its scores mean nothing"
-_CPU = "the recipes of the quoted runs, scored at half the report's size; an evening on two CPU cores"
+_CPU = "the recipes of the published runs, scored at half the report's size; an evening on two CPU cores"
 PROFILES = {  # name, source, size, n_train, n_test, purpose
     "smoke": Profile("smoke", "bundled", 64, 48, 24, _SMOKE),
     "cpu": Profile("cpu", "coco_sample", 192, 12000, 2000, _CPU, score_size=128),

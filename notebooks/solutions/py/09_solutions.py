@@ -117,8 +117,8 @@ pd.DataFrame(rows, ["L1", "1000 × L2", "colorfulness"]).T.round(4)
 # the lowest L2. The median ignores how far away the rarer colors are, and where gray is frequent that makes it the grayer of the
 # two. This is what the caution of L1 means.
 #
-# In the saved run of `cpu` each wins by its own loss, the median by 0.0011 in L1 and the mean by 0.08 in 1000 times L2, and the
-# median is the grayer one.
+# In the saved run of `cpu` each wins by its own loss, the median by about 1% in L1 and the mean by half a percent in L2, and
+# the median is the grayer one.
 #
 # ## 2. Honest probabilities?
 #

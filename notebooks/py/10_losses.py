@@ -330,9 +330,9 @@ sheet.crop((0, 0, sheet.width, round(0.42 * sheet.height)))
 #
 # <details><summary>Answer</summary>
 #
-# The perceptual loss leaves the plate gray. MSE, with and without an adversary, and feature matching paint it an orange brown, and
-# the table gets a yellowish green stain in the lower left corner. No loss finds the plate's red, and the fur is a grayish brown at
-# best. In the first row the grass stays nearly colorless, and no network finds the yellow light of the low sun.
+# The perceptual loss leaves the plate gray. MSE, with and without an adversary, and feature matching paint it an orange brown. With
+# these and with L1, the table gets a yellowish green stain in the lower left corner. No loss finds the plate's red, and the fur is a
+# grayish brown at best. In the first row the grass stays nearly colorless, and no network finds the yellow light of the low sun.
 #
 # </details>
 #

@@ -24,6 +24,7 @@ def colorize(photo, model, *, saturation=1.0, size=256, max_megapixels=photos.MA
 
     The result is RGB, or RGBA if the photo has transparency: upright, sRGB, 8 bits per channel. `format` is that of
     the photo, `info` its metadata, with the words that its colors are a guess. What cannot be kept is a warning.
+    Raises ValueError for a negative or infinite saturation, or a size below 32.
 
     Args:
         photo, max_megapixels: as in `photos.read_photo`, which says what is raised.

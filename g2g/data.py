@@ -300,7 +300,8 @@ def cropped(planes: Tensor, sides: Tensor, places: Tensor) -> Tensor:
     left (0) and right (1), and between top and bottom.
     """
     theta = torch.zeros(len(planes), 2, 3, device=planes.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = sides
+    theta[:, 0, 0] = sides
+    theta[:, 1, 1] = sides
     theta[:, :, 2] = (2 * places - 1) * (1 - sides[:, None])
     grid = F.affine_grid(theta, planes.shape, align_corners=False)
     return F.grid_sample(planes, grid, padding_mode="border", align_corners=False)

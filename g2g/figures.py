@@ -181,12 +181,16 @@ def ab_histograms(colors: dict):
         mean_chroma = np.average(np.hypot(middles[:, None], middles), weights=density)
         shown = ax.imshow(density.T, norm=norm, origin="lower", extent=[-AB_SCALE, AB_SCALE] * 2)
         ax.plot(*_gamut(), color=COLORS["gray"], lw=0.8)
-        name_in_lines = title(name).replace(" (", "\n(")
-        words = f"{name_in_lines}\nchroma {mean_chroma:.1f}".strip()
+        words = f"{_in_lines(name)}\nchroma {mean_chroma:.1f}".strip()
         ax.set(title=words, xlabel="a*", xticks=[-100, 0, 100], ylabel="b*", yticks=[-100, 0, 100])
         ax.label_outer()
     fig.colorbar(shown, ax=cells, shrink=0.7, label="fraction of pixels per unit²")
     return fig
+
+
+def _in_lines(name):
+    """The title of a narrow panel: what stands in brackets below the rest."""
+    return title(name).replace(" (", "\n(")
 
 
 def _density(x):
@@ -225,7 +229,7 @@ def loss_curves(runs):
             ax.plot(history["epoch"], train, ":", label="training", color=color(name), **DOTS)
         ax.plot(history["epoch"], history["valid_loss"], label="validation", color=color(name), **DOTS)
         ax.axhline(run.record["gray_valid_loss"], color=COLORS["gray"], ls="--", label="gray")
-        ax.set(title=title(name).replace(" (", "\n("), xlabel="epoch")
+        ax.set(title=_in_lines(name), xlabel="epoch")
         ax.margins(y=0.15)  # room for the legend
     panels[0].set_ylabel("L1 of ab/110")
     panels[-1].legend(*panels[0].get_legend_handles_labels(), ncols=3 if len(runs) == 1 else 1)

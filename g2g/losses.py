@@ -71,7 +71,8 @@ def discriminator_loss(D: nn.Module, L: Tensor, real_ab: Tensor, fake_ab: Tensor
 
     Detaches `fake_ab`: D's step does not reach G. A D that cannot tell them apart scores ln 2 = 0.693.
     """
-    real, fake = D(L, real_ab), D(L, fake_ab.detach())
+    real = D(L, real_ab)
+    fake = D(L, fake_ab.detach())
     loss_real = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
     loss_fake = F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
     return 0.5 * (loss_real + loss_fake)

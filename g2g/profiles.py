@@ -139,7 +139,8 @@ class Recipe:
 
 _OF_CGAN = ("lambda_l1", "adversarial", "d_lr_mult", "receptive_field", "r1", "d_epochs")
 _OF_UNETS = ("resolution", "encoder", "weights", "encoder_lr_mult", "frozen_epochs", "init_from")
-_ONLY_FOR = dict.fromkeys(_OF_CGAN, ("cgan",)) | dict.fromkeys(_OF_UNETS, MODELS[1:])  # all but cnn
+_UNETS = tuple(model for model in MODELS if model != "cnn")
+_ONLY_FOR = dict.fromkeys(_OF_CGAN, ("cgan",)) | dict.fromkeys(_OF_UNETS, _UNETS)
 _ONLY_FOR |= {"width": ("cnn", "flow"), "uniform": ("palette",)}
 _ONLY_FOR["loss"] = ("cnn", "unet", "unet_full", "unet_long", "cgan")
 

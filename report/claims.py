@@ -32,7 +32,7 @@ def verdicts(measured) -> pd.DataFrame:
                 raise
             verdict, why = UNKNOWN, f"nothing was evaluated for {error.args[0]}"
         if is_smoke or photos < LEAST_PHOTOS:
-            training = ", and a training of seconds," * is_smoke
+            training = ", and a training of seconds," if is_smoke else ""
             why = f"{photos} test photos{training} decide nothing; the rule would look at: {why}"
             verdict = UNKNOWN
         rows.append(CLAIMS[judge.__name__] | {"verdict": verdict, "why": why})

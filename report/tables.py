@@ -178,7 +178,8 @@ def equally_colorful(scores: dict, curves: dict, column="psnr") -> list[str]:
 
     `curves` may be of the first photos only, as those of LPIPS are; the sentences are then on these.
     """
-    sentences, unit = [], " dB" if column == "psnr" else ""
+    unit = " dB" if column == "psnr" else ""
+    sentences = []
     for row, other in PAIRS:
         if row not in scores or other not in curves:
             continue

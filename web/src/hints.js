@@ -9,7 +9,7 @@ const LIGHTNESS = 0.85; // per difference of normalized L
 const DISTRIBUTION = 0.5; // per Hellinger distance of what the palette predicts
 const DISTANCE = 0.28; // per side of a square as large as the photo
 
-/** The likeliest colors, {color: [a*, b*], share}, of the probabilities of `bins`, each with those near to it. */
+/** The likeliest colors, {color: [a*, b*], probability}, of the probabilities of `bins`, each with those near to it. */
 export function likeliest(probabilities, bins, count = 6) {
   const left = Float64Array.from(probabilities);
   const neighbors = bins.map(([a, b]) =>
@@ -17,11 +17,11 @@ export function likeliest(probabilities, bins, count = 6) {
   );
   const colors = [];
   while (colors.length < count) {
-    const shares = neighbors.map((near, i) => (left[i] ? near.reduce((sum, j) => sum + left[j], 0) : 0));
-    const share = Math.max(...shares);
-    if (share < 0.01) break;
-    const best = shares.indexOf(share);
-    colors.push({ color: bins[best], share });
+    const sums = neighbors.map((near, i) => (left[i] ? near.reduce((sum, j) => sum + left[j], 0) : 0));
+    const probability = Math.max(...sums);
+    if (probability < 0.01) break;
+    const best = sums.indexOf(probability);
+    colors.push({ color: bins[best], probability });
     for (const i of neighbors[best]) left[i] = 0;
   }
   return colors;

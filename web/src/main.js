@@ -144,7 +144,9 @@ async function download() {
 function pick(on) {
   element("pick").setAttribute("aria-pressed", on);
   element("compare").classList.toggle("picking", on);
-  [element("divider").hidden, element("spot").hidden, element("likely").hidden] = [on, !on, true];
+  element("divider").hidden = on;
+  element("spot").hidden = !on;
+  element("likely").hidden = true;
   if (on) moveTo(place);
 }
 
@@ -160,8 +162,9 @@ function moveTo({ x, y }) {
 /** Show the likeliest colors of the place; with `focus` go to the first. */
 async function showLikely(focus) {
   const { colors, plane } = await ask("likely", choice(), place);
-  const swatches = colors.map(({ color, share, rgb }) => {
-    const [button, percent] = [document.createElement("button"), `${(100 * share).toFixed(0)}%`];
+  const swatches = colors.map(({ color, probability, rgb }) => {
+    const button = document.createElement("button");
+    const percent = `${(100 * probability).toFixed(0)}%`;
     button.type = "button";
     button.textContent = percent;
     button.ariaLabel = button.title = `${nameOf(color)} (a* ${color[0]}, b* ${color[1]}), ${percent}`;
@@ -187,15 +190,21 @@ function nameOf([a, b]) {
 function drawPlane(bins) {
   const { width, height } = element("plane");
   const context = element("plane").getContext("2d");
-  const most = Math.max(...bins.map(({ share }) => share));
+  const most = Math.max(...bins.map(({ probability }) => probability));
   context.clearRect(0, 0, width, height);
-  for (const { color, share, rgb } of bins) {
+  for (const { color, probability, rgb } of bins) {
     const [a, b] = color;
-    const side = 14 * Math.sqrt(share / most);
+    const side = 14 * Math.sqrt(probability / most);
     context.fillStyle = `rgb(${rgb})`;
     const [x, y] = [width / 2 + (width / 220) * a, height / 2 - (height / 220) * b];
     context.fillRect(x - side / 2, y - side / 2, side, side);
   }
+}
+
+/** Color by these choices alone. */
+function keep(chosen) {
+  hints = chosen;
+  return recolor();
 }
 
 /** Color the region of the place; a second choice for the same place replaces the first. */
@@ -288,8 +297,8 @@ function listen() {
       return recolor();
     }),
   );
-  element("undo").addEventListener("click", guarded(() => (hints.pop(), recolor())));
-  element("clear").addEventListener("click", guarded(() => ((hints = []), recolor())));
+  element("undo").addEventListener("click", guarded(() => keep(hints.slice(0, -1))));
+  element("clear").addEventListener("click", guarded(() => keep([])));
   element("again").addEventListener("click", guarded(() => (seed++, recolor())));
   element("download").addEventListener("click", guarded(download));
 }

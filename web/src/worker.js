@@ -86,19 +86,19 @@ async function prediction({ model, parameters, seed }) {
   return photo.prediction;
 }
 
-/** The likeliest colors of a place {x, y}, and all bins that it may have; {color, share, rgb} at its lightness. */
+/** The likeliest colors of a place {x, y}, and all bins that it may have; {color, probability, rgb} at its lightness. */
 async function likely(choice, place) {
   const { probabilities, w, h } = await prediction(choice);
   const { bins } = choice.model;
   const L = photo.small.L[pixelOf(place, w, h)];
-  const shares = distribution(probabilities, bins.length, pixelOf(place, w / 4, h / 4));
-  const painted = ({ color, share }) => {
+  const probabilitiesHere = distribution(probabilities, bins.length, pixelOf(place, w / 4, h / 4));
+  const painted = ({ color, probability }) => {
     const rgb = [0, 0, 0];
     writeGamutRgb(L, ...color.map((value) => (choice.saturation * value) / AB_SCALE), rgb, 0);
-    return { color, share, rgb };
+    return { color, probability, rgb };
   };
-  const plane = bins.map((color, i) => painted({ color, share: shares[i] }));
-  return { colors: likeliest(shares, bins).map(painted), plane };
+  const plane = bins.map((color, i) => painted({ color, probability: probabilitiesHere[i] }));
+  return { colors: likeliest(probabilitiesHere, bins).map(painted), plane };
 }
 
 async function predict(model, parameters, seed, values, w, h) {

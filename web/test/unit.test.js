@@ -60,7 +60,7 @@ test("likeliest colors: each with its neighbors, all apart from each other", () 
   ];
   for (const pixel of [0, 1]) {
     const colors = likeliest(distribution(planes, bins.length, pixel), bins);
-    assert.deepEqual(colors.flatMap(({ color, share }) => [color, +share.toFixed(6)]), expected[pixel]);
+    assert.deepEqual(colors.flatMap(({ color, probability }) => [color, +probability.toFixed(6)]), expected[pixel]);
   }
   assert.equal(likeliest(distribution(planes, bins.length, 0), bins, 2).length, 2);
 });

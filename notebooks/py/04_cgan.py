@@ -78,7 +78,7 @@ from g2g.profiles import get_recipe
 from g2g.runs import load_or_train, published, published_score
 
 # %% [markdown]
-# The fields of the recipe that matter here (`dataclasses.replace(recipe, lambda_l1=10.0)` makes another one):
+# The fields of the recipe that matter here:
 
 # %%
 recipe = get_recipe("cgan", profile)

@@ -18,7 +18,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/06_qualitative_grids.ipynb)
 #
-# Numbers came first, in notebook 05, so that a pretty example would not mislead us. Now we look, and first we play.
+# Numbers came first, so that a pretty example would not mislead us. Now we look, and first we play.
 #
 # **You will learn** how to test realism with people, how to read a colored picture, what a model adds once lightness is taken away, and when
 # a colored picture is a false statement.
@@ -213,7 +213,7 @@ six(colored(gallery["dogs"]))
 # %% [markdown]
 # Look at the fur and at the boards below the window. The CNN leaves the dogs gray, and the U-Net makes them a dull brown. The cGAN paints the faces
 # orange and leaves the fur around them pale. The palette's dogs are reddish brown, but its boards have a red stain, a blue one beside it, and the
-# cloth in the window turns pink.
+# cloth in the window turns pink. In the U-Net and the cGAN the lower dog's color leaks onto a board.
 
 # %%
 six(colored(gallery["room"]))

@@ -18,8 +18,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/gray-to-glory/gray-to-glory/blob/main/notebooks/07_your_photos.ipynb)
 #
-# This notebook colors a photo of yours at its full size, and then takes apart how that works. Nothing is trained here: the trained model
-# comes with the repository.
+# This notebook colors a photo of yours at its full size, and then takes apart how that works. Nothing is trained here.
 #
 # **You will learn** why color may be predicted on few pixels and lightness may not, how color is enlarged along the edges of the photo,
 # what each defect of an old photograph costs, and what you may say about the result.

@@ -161,7 +161,7 @@ def _add_colorize(commands):
     option("--model", metavar="NAME", help="palette (the default), flow, or, ever more cautious, cgan, unet, cnn")
     temperature = "palette only: 1 paints the mean of the likely colors, 0.1 nearly the likeliest one (0.38)"
     option("--temperature", type=_number(0.01, 1), metavar="T", help=temperature)
-    rebalancing = "palette only: 1 paints rare colors boldly, 0 only what is probable (0.75)"
+    rebalancing = "palette only: 1 paints rare colors boldly, 0 only what is probable (0.5)"
     option("--rebalancing", type=_number(0, 1), metavar="FRACTION", help=rebalancing)
     seed = "flow only: each number draws another possible coloring (0); a photo saved anew gets another draw"
     option("--seed", type=_number(0, 2**31 - 1, int), metavar="N", help=seed)

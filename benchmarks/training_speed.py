@@ -29,9 +29,12 @@ from g2g.models import EncoderDecoder, PatchGAN, unet
 from g2g.profiles import RECIPES, TITLES, get_profile
 
 
-def plain_step(recipe, size, device):
-    """The step of the plain loop: a function of a batch (L, ab)."""
-    G = EncoderDecoder(recipe.width) if recipe.model == "cnn" else unet(recipe.resolution, recipe.encoder, None, size)
+def plain_step(recipe, size, device, weights=None):
+    """The step of the plain loop, a function of a batch (L, ab), and the network that it trains."""
+    if recipe.model == "cnn":
+        G = EncoderDecoder(recipe.width)
+    else:
+        G = unet(recipe.resolution, recipe.encoder, weights, size)
     G = G.to(device).train()
     g_opt = torch.optim.Adam(G.parameters(), recipe.lr)
     D = PatchGAN(recipe.receptive_field).to(device)
@@ -53,12 +56,13 @@ def plain_step(recipe, size, device):
         g_opt.step()
         return loss.item()
 
-    return step
+    return step, G
 
 
 def plain_speed(recipe, paths, size, device, steps):
     """Photos per second of the plain loop."""
-    step, done = plain_step(recipe, size, device), 0
+    step, _ = plain_step(recipe, size, device)
+    done = 0
     loader = torch.utils.data.DataLoader(
         PerImage(paths, size), recipe.batch_size, shuffle=True, drop_last=True, num_workers=num_cpus()
     )
@@ -100,7 +104,7 @@ def library_speed(recipe, photos, steps):
 
 def flops(recipe, size):
     """Floating-point operations of one photo's step, forward and backward; convolutions and matrix products count."""
-    step = plain_step(recipe, size, "cpu")
+    step, _ = plain_step(recipe, size, "cpu")
     with FlopCounterMode(display=False) as counter:
         step(torch.zeros(2, 1, size, size), torch.zeros(2, 2, size, size))
     return counter.get_total_flops() / 2

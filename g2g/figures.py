@@ -175,7 +175,7 @@ def ab_histograms(colors: dict):
     densities = {name: _density(x) for name, x in colors.items()}
     highest = max(density.max() for density in densities.values())
     norm = LogNorm(1e-5 * highest, highest)
-    fig, cells = axes(1, len(densities), (1, 1), extra=0.6, side=0.8)
+    fig, cells = axes(1, len(densities), (1, 1), extra=0.7, side=0.8)
     for ax, (name, density) in zip(cells[0], densities.items(), strict=True):
         middles = np.linspace(-AB_SCALE, AB_SCALE, 2 * len(density) + 1)[1::2]  # of the bins
         mean_chroma = np.average(np.hypot(middles[:, None], middles), weights=density)
@@ -184,7 +184,7 @@ def ab_histograms(colors: dict):
         words = f"{_in_lines(name)}\nchroma {mean_chroma:.1f}".strip()
         ax.set(title=words, xlabel="a*", xticks=[-100, 0, 100], ylabel="b*", yticks=[-100, 0, 100])
         ax.label_outer()
-    fig.colorbar(shown, ax=cells, shrink=0.7, label="fraction of pixels per unit²")
+    fig.colorbar(shown, ax=cells, shrink=0.7, label="pixels per unit²")
     return fig
 
 

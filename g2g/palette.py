@@ -16,7 +16,7 @@ GRID = 10  # distance of the bins, CIE units
 NEIGHBORS, SIGMA = 5, 5.0  # a color is spread over so many bins, by a Gaussian of their distance, CIE units
 STEP = 2  # CIE units between the colors whose soft targets stand in a table: searching per pixel would be slow
 TEMPERATURE = 0.38
-REBALANCING = 0.75  # of the pretrained palette, chosen by eye: at 1, surfaces of any color get blotches
+REBALANCING = 0.5  # of the pretrained palette: at 0.75 and 1, surfaces of any color get blotches
 
 
 @functools.cache

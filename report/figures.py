@@ -11,12 +11,14 @@ from g2g.profiles import TITLES
 
 CHROMA_EDGES = [0, 5, 10, 15, 20, 30, 140]  # CIE units
 BINS = 44  # of the histograms over a* and b*, each 5 CIE units wide
+LIKE_THE_UNET = "unet_full", "unet_long"  # left out where room is scarce
 FRONTIERS = {"gain": "PSNR over gray, dB", "lpips": "LPIPS (lower is better)"}
 
 
 def measured_figures(measured) -> dict:
     """The figures of a `report.pipeline.Measured` that its page and `results/` share, by name."""
-    test, models = measured.test, ["ground_truth", *measured.runs]
+    test = measured.test
+    models = ["ground_truth", *(model for model in measured.runs if model not in LIKE_THE_UNET)]
     level = test.scores["gray"]["colorfulness_ground_truth"].mean()
     return {
         "loss_curves": loss_curves(measured.runs),

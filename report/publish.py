@@ -22,7 +22,7 @@ from g2g.profiles import MODELS, PUBLISHED, Profile, get_profile, repo_root
 from g2g.runs import PREFERRED, pretrained_path
 from g2g.sources import bundled
 from report.claims import claims_text
-from report.figures import measured_figures
+from report.figures import LIKE_THE_UNET, measured_figures
 from report.pipeline import Measured, measure, measure_at_report_size
 from report.tables import as_csv, as_markdown, formatted, runs_table, summary, write_texts
 
@@ -91,7 +91,7 @@ def _draw(folder, measured: Measured):
         figures.save(fig, name, folder)
     size = measured.profile.size
     models = {"gray": evaluation.gray()}
-    models |= {model: run.model() for model, run in measured.runs.items() if model not in ("unet_full", "unet_long")}
+    models |= {model: run.model() for model, run in measured.runs.items() if model not in LIKE_THE_UNET}
     photographs = showcase(size)
     columns = {model: colorize_all(photographs, network, size) for model, network in models.items()}
     grids = {"qualitative_grid": figures.across(columns | {"ground_truth": photographs}), "front": front(measured.runs)}

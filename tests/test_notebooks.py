@@ -216,7 +216,6 @@ TABLES = {
     "09": ["cpu/palette.csv"],
     "10": ["losses/runs.csv", "photos/runs.csv"],
     "11": ["cpu/flow.csv"],
-    "A2": ["cpu/cvae.csv"],
 }
 SMALL_NUMBER = re.compile(r"(?<![\d.])0\.0\d{3}(?!\d)")
 
@@ -226,9 +225,9 @@ def numbers(text, pattern=r"\d+\.\d+(?:e-?\d+)?"):
 
 
 def errors(table):
-    """The errors of a table in results/: its columns of MAEs and their intervals; of cvae.csv all."""
+    """The errors of a table in results/: its columns of MAEs and their intervals."""
     frame = pd.read_csv(ROOT / "results" / table)
-    columns = [name for name in frame if re.match("mae|valid_loss", name) or table.endswith("cvae.csv")]
+    columns = [name for name in frame if re.match("mae|valid_loss", name)]
     return set(frame[columns].select_dtypes("number").to_numpy().ravel())
 
 

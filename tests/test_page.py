@@ -27,7 +27,7 @@ from g2g.runs import pretrained_model, pretrained_models
 gradio_client = pytest.importorskip("gradio_client", reason="the page needs Gradio: pip install gradio")
 demo = pytest.importorskip("app.page", reason="the page needs Gradio: pip install gradio", exc_type=ModuleNotFoundError)
 GALLERY = repo_root() / "data" / "gallery"
-PARAMETERS = 0.38, 0.75, 0  # temperature and rebalancing of the palette, seed of the flow: as in the pretrained models
+PARAMETERS = 0.38, 0.5, 0  # temperature and rebalancing of the palette, seed of the flow: as in the pretrained models
 
 
 def pixels(image):

@@ -70,7 +70,7 @@ from tools import gpu_check
 profile, photo = profiles.get_profile(), "data/gallery/meadow.jpg"
 for name in runs.pretrained_models():
     colorize.colorize(photo, runs.pretrained_model(name)[0].to("cuda"), size=64)
-    color(photo, name, 1, 0.38, 0.75, 0)
+    color(photo, name, 1, 0.38, 0.5, 0)
 torch.cuda.reset_peak_memory_stats = torch.cuda.max_memory_allocated = lambda: 0
 gpu_check.training_speed("cgan", profile)
 gpu_check.half_precision("flow", profile, data.prepare(profile))

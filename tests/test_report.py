@@ -105,7 +105,7 @@ def test_the_parameters_of_the_palette_stand_beside_the_table(profile):
     results = profile.outputs / "results"
     table, frontier = (pd.read_csv(results / name) for name in ("table1.csv", "frontier.csv"))
     parameters = pd.read_csv(results / "palette.csv").set_index(["temperature", "rebalancing"])
-    scored, row = table.set_index("row").loc["palette"], parameters.loc[(0.38, 0.75)]
+    scored, row = table.set_index("row").loc["palette"], parameters.loc[(0.38, 0.5)]
     assert row["mae"] == pytest.approx(scored["mae"], rel=1e-4)
     assert row["colorfulness"] == pytest.approx(scored["colorfulness"], rel=1e-4)
     curve = frontier[(frontier["row"] == "palette") & (frontier["saturation"] == 1)]

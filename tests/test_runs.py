@@ -273,4 +273,4 @@ def test_command_line_edits_a_recipe_and_names_errors(world, capsys):
 
 def test_the_pretrained_palette_is_the_first_and_calm():
     assert runs.pretrained_models() == ["palette", "flow", "cgan", "unet_long", "unet", "cnn"]
-    assert runs.pretrained_model("palette")[0].rebalancing == 0.75, "the README and its card say so"
+    assert runs.pretrained_model("palette")[0].rebalancing == 0.5, "the README and its card say so"

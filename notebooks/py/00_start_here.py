@@ -96,7 +96,7 @@ show_large({"what the model sees": gray, "what it predicts": colored})
 # Compare the sky, the wooded slope and the meadow in front.
 #
 # The sky stays nearly white, and the mountains below it are blue. The slope is gray at the left and straw-colored at the
-# right. The meadow has blotches: gray-green at the left and olive elsewhere, with nothing in the photo between them.
+# right. The meadow has a blotch: it is gray at the left and olive elsewhere, with nothing in the photo between them.
 #
 # **Predict.** Next comes the original. Which part of it could no model have known?
 #
@@ -138,10 +138,10 @@ for name in ("unet", "palette"):
 show_large(colorings)
 
 # %% [markdown]
-# Compare the coat, the face and the lawn. Both models paint a blue sky and a brown face, although the U-Net's cheek is
-# red-orange. The coat is black for the U-Net and navy blue for the palette. They differ most on the lawn: the U-Net
-# leaves it nearly gray, and the palette makes it green at the right, with a blue stain between coat and tripod. It also
-# stains the trousers red and violet. Such colors show what things often look like, not what this thing looked like.
+# Compare the coat, the face and the lawn. Both models paint a blue sky, a nearly black coat and a brown face, although the
+# U-Net's cheek is red-orange. They differ most on the lawn: the U-Net leaves it gray, and the palette makes it olive green
+# at the right, with a bluish stain between coat and tripod. It also stains the trousers violet. Such colors show what
+# things often look like, not what this thing looked like.
 #
 # ## 0.3 The course as one picture
 #

@@ -165,13 +165,13 @@ print(fooling_rate(by_rule, "the rule"), fooling_rate(played, "you") if played e
 pd.DataFrame({"real": real_side, "the rule": by_rule} | ({"you": played} if played else {}), range(1, PAIRS + 1)).T
 
 # %% [markdown]
-# If the rule is right nearly always, paleness alone gives the model away. With `SEED = 42` it is wrong in 5 of the 12 pairs, because
+# If the rule is right nearly always, paleness alone gives the model away. With `SEED = 42` it is wrong in 2 of the 12 pairs, because
 # there the prediction is more colorful than the photograph.
 #
 # <details><summary>Answer, for after the game: what gives the predictions away?</summary>
 #
-# Often stains. In pair 4 the coffee is greenish gray, the saucer is gray with patches of green and violet, and the cup is yellow inside.
-# In pair 5 the orange suit turns pink at the shoulder, and the straps turn yellow. In pair 12 the cushion has a pink spot and a green one.
+# Often stains. In pair 4 the coffee and the saucer are gray, and the cup is yellow inside. In pair 5 the orange suit turns pink and gray
+# at the shoulder, and the straps turn yellow. In pair 12 the cushion has a pink spot.
 #
 # </details>
 #
@@ -212,16 +212,16 @@ six(colored(gallery["dogs"]))
 
 # %% [markdown]
 # Look at the fur and at the boards below the window. The CNN leaves the dogs gray, and the U-Net makes them a dull brown. The cGAN paints the faces
-# orange and leaves the fur around them pale. The palette's dogs are reddish brown, but its boards have a red stain, a blue one beside it, and the
-# cloth in the window turns pink. In the U-Net and the cGAN the lower dog's color leaks onto a board.
+# orange and leaves the fur around them pale. The palette's dogs are reddish brown, but its boards have a red stain, and the cloth in the
+# window turns pinkish. In the U-Net and the cGAN the lower dog's color leaks onto a board.
 
 # %%
 six(colored(gallery["room"]))
 
 # %% [markdown]
 # Look at the drum, the cushion, and the wall. Only the U-Net's picture is of a piece, and it is nearly gray. The CNN's drum has a yellowish
-# spot, and its wall turns bluish at the top. The cGAN's drum is bluish, with a violet spot on the cushion. The palette's drum is pink,
-# with blue on the floor and cushion at the left. No model finds the warm light of the ground truth.
+# spot, and its wall turns bluish at the top. The cGAN's drum is bluish, with a violet spot on the cushion. The palette's drum and
+# cushion are a pinkish gray. No model finds the warm light of the ground truth.
 #
 # Now your own runs on the fig (Trevor "Freespace", CC BY 4.0); all photographs are saved as `qualitative_grid`.
 

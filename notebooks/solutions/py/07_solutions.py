@@ -98,11 +98,10 @@ figures.image_row([by_size[f"{side} px"][names.index("mountains")] for side in (
 # larger than any that it has seen, and on far fewer it sees too little.
 #
 # The photos do not agree. Five have their lowest error at 128 px; the fig, the room, and the stream have it at 512 px. The mean
-# is lowest at 128 px, too. For the dogs and the stream, every size is worse than gray.
+# is lowest at 128 px, too. For the stream, only 512 px is better than gray, and for the dogs, only 64 and 128 px.
 #
 # The mountains show what the sizes do. At 64 px the slope is almost gray. At 128 px the path is orange brown, and the rocks
-# have a green tint. At 256 px slope and path are green alike. At 512 px gray, brown, and green patches share the slope, and a
-# white stone has turned reddish brown.
+# have a green tint. At 256 px slope and path are green alike. At 512 px gray, brown, and green patches share the slope.
 #
 # Eight photographs are an anecdote. Before you change a setting on such grounds, repeat the comparison on the validation photos.
 #
@@ -163,7 +162,7 @@ print(f"mean CIEDE2000: gray {gray.mean():.1f}, the model {own.mean():.1f}; "
 # %%
 fig, cells = plt.subplots(2, 2, figsize=(7, 5))
 figures.show(cells[0, 0], figures.image(colored), "the model")
-for ax, plane, title in zip(cells.flat[1:], (gray, own, own - gray), ("gray", "the model", "the model − gray")):
+for ax, plane, title in zip(cells.flat[1:], (gray, own, own - gray), ("error of gray", "error of the model", "the model − gray")):
     look = {"cmap": "RdBu_r", "vmin": -20, "vmax": 20} if "−" in title else {"cmap": "magma", "vmin": 0, "vmax": 40}
     fig.colorbar(figures.show(ax, plane, title, **look), ax=ax, shrink=0.7)
 plt.show()
@@ -172,9 +171,9 @@ plt.show()
 # In the last panel the model is closer to the ground truth than gray where it is blue, and further away where it is red. There the
 # model has invented a color that is worse than none.
 #
-# The wall and the shadow on it are red in this panel: they are almost neutral, and the model makes them beige and reddish
-# brown. The plate and the flesh of the fig are blue, palest toward the lower right of the plate, where the model's color is a
-# dull brown. The model is closer on only half of the pixels, and its mean error is only a little below gray's.
+# The wall is red in this panel, for it is almost neutral, and the model makes it beige; the shadow on it is pale, so that gray
+# and the model are about equally wrong there. The plate and the flesh of the fig are blue, palest toward the lower right of the
+# plate, where the model's color is a dull brown. The model is closer on only half of the pixels, but its mean error is lower.
 #
 # ## 4. No network
 #

@@ -437,7 +437,8 @@ pd.DataFrame(rows, ["change of MAE", "low", "high", "verdict"]).T
 # %% [markdown]
 # Compare augmentation, more photos, and another loss (the printed line). Augmentation helps nowhere. With 7,125 photos it surely
 # hurts, and with fewer it is undecided. Ten times more photos, 2,500 in place of 250, lower the MAE by 0.0036, about as much as
-# the best loss differs from the worst. The last step, to 7,125, is undecided.
+# the best loss differs from the worst. The last step, to 7,125, is undecided. At 192 px there is one more rung: in 373 steps, with one seed,
+# 7,125 photos reached 1.15 dB over gray, and 11,957 reached 1.31 dB ([training](../docs/training.md#the-u-net)).
 #
 # ## 10.8 The library does the same
 

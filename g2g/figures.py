@@ -184,7 +184,7 @@ def ab_histograms(colors: dict):
         words = f"{_in_lines(name)}\nchroma {mean_chroma:.1f}".strip()
         ax.set(title=words, xlabel="a*", xticks=[-100, 0, 100], ylabel="b*", yticks=[-100, 0, 100])
         ax.label_outer()
-    fig.colorbar(shown, ax=cells, shrink=0.7, label="pixels per unit²")
+    fig.colorbar(shown, ax=cells, shrink=0.7, label="fraction per unit²")
     return fig
 
 

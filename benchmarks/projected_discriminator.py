@@ -1,9 +1,9 @@
 """A cGAN whose D looks at a frozen encoder's features, projected at random (Sauer et al. 2021): does it gain more?
 
-    python benchmarks/projected_discriminator.py [--profile cpu] [--epochs 41]
+    python benchmarks/projected_discriminator.py [--profile cpu]
 
 The generator, its start and its optimizer are those of the profile's cGAN, without R1. Writes the run to the profile's
-outputs, in `projected/`, and prints what `compare_on_validation.py` then compares.
+outputs, in `projected/`, and prints the file that `on_validation.py` then compares.
 """
 
 import argparse
@@ -33,37 +33,34 @@ class Projector:
     trained or saved, and D's `requires_grad_` does not reach it.
     """
 
-    def __init__(self, channels=64):
+    def __init__(self, device, channels=64):
         encoder = imagenet_classifier("efficientnet_lite0", "imagenet", in_chans=3)
         encoder.prune_intermediate_layers(3, prune_head=True)
-        self.encoder = encoder.eval().requires_grad_(False)
+        self.encoder = encoder.eval().requires_grad_(False).to(device)
         widths = [feature["num_chs"] for feature in encoder.feature_info][1:4]
-        self.across_channels = [self._random(width, channels, 1) for width in widths]
-        self.across_scales = [self._random(channels, channels, 3) for _ in widths]
-
-    def _random(self, before, after, kernel):
-        layer = nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False)
-        return nn.init.kaiming_normal_(layer.weight, nonlinearity="linear").detach()
+        self.across_channels = [random_weights(width, channels, 1).to(device) for width in widths]
+        self.across_scales = [random_weights(channels, channels, 3).to(device) for _ in widths]
 
     def __call__(self, rgb):
-        """RGB (B,3,H,W) in [0, 1] to three maps (B,C,h,w), fine to coarse."""
+        """RGB (B,3,H,W), in [0, 1] where sRGB shows it, to three maps (B,C,h,w), fine to coarse."""
         _, *maps = self.encoder.forward_intermediates(2 * rgb - 1, indices=[0, 1, 2, 3], intermediates_only=True)
         mixed, above = [], None
-        for features, channels, scales in zip(
-            reversed(maps), reversed(self.across_channels), reversed(self.across_scales), strict=True
-        ):
-            x = F.conv2d(features, channels)
+        for level in (2, 1, 0):
+            x = F.conv2d(maps[level], self.across_channels[level])
             if above is not None:
                 x = (x + F.interpolate(above, size=x.shape[2:], mode="bilinear")) / 2**0.5
-            above = F.conv2d(x, scales, padding=1)
+            above = F.conv2d(x, self.across_scales[level], padding=1)
             mixed.append(above)
         return mixed[::-1]
 
 
+def random_weights(before, after, kernel):
+    """Of a convolution, which keep the variance."""
+    return nn.init.kaiming_normal_(torch.empty(after, before, kernel, kernel), nonlinearity="linear")
+
+
 class ProjectedD(nn.Module):
     """One small head with spectral norm on each of a `Projector`'s maps; (L, ab) -> logits (B,3,h,w)."""
-
-    receptive_field = None
 
     def __init__(self, projector, photo, channels=64):
         super().__init__()
@@ -86,16 +83,12 @@ class ProjectedD(nn.Module):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="cpu")
-    parser.add_argument("--epochs", type=int)
-    options = parser.parse_args()
-    profile = get_profile(options.profile)
+    profile = get_profile(parser.parse_args().profile)
     recipe = dataclasses.replace(get_recipe("cgan", profile), r1=0)
-    if options.epochs:
-        recipe = dataclasses.replace(recipe, epochs=options.epochs)
     photos = prepare(profile)
     learn = runs.learner(recipe, photos, runs.load_or_train("unet", profile, photos=photos))
     torch.manual_seed(recipe.seed)
-    learn.discriminator = ProjectedD(Projector(), lambda: learn.xb[0]).to(learn.dls.device).train()
+    learn.discriminator = ProjectedD(Projector(learn.dls.device), lambda: learn.xb[0]).to(learn.dls.device).train()
     learn.d_opt = training._adam(recipe)(learn.discriminator.parameters())
     folder = profile.outputs / "projected"
     history = training.fit(learn, folder)

@@ -24,6 +24,7 @@ from g2g.data import prepare
 from g2g.models import Mirrored, load_weights
 from g2g.profiles import get_profile, get_recipe
 from g2g.sources import SOURCES
+from report.studies import subset
 
 AIM = 1.27  # dB, of the U-Net that was published first
 
@@ -43,7 +44,11 @@ def main():
     photos, valid = prepare(profile), blocks(profile)
     recipe = dataclasses.replace(get_recipe("unet", profile), epochs=1, steps_per_epoch=options.steps, frozen_epochs=0)
 
-    learn = runs.learner(recipe, photos)
+    needed = recipe.batch_size * options.steps
+    if len(photos.train) < needed:  # over and over, in one cycle
+        learn = runs.learner(recipe, subset(photos, len(photos.train), recipe.seed, needed))
+    else:
+        learn = runs.learner(recipe, photos)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         training.fit(learn, folder)

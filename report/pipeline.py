@@ -84,7 +84,7 @@ def measure(profile: Profile | str | None = None, external_test_set=None, runs=N
     notes = [f"Profile {profile.name}: {profile.purpose}.", f"Runs: {', '.join(run.id for run in runs.values())}."]
     missing = [TITLES[model] for model in profile.models if model not in runs]
     if missing:
-        notes.append(f"No finished run, so no row: {', '.join(missing)}.")
+        notes.append(f"Without a row: {', '.join(missing)}.")
     test, external = score_models(models, profile, notes), None
     if others:
         external = score_models(models, others, [f"The external test set: {others.data_dir.name}.", *notes[1:]])

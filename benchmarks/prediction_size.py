@@ -1,8 +1,9 @@
-"""On how many pixels should color be predicted? The pretrained cGAN on validation photos, for several sizes.
+"""On how many pixels should color be predicted? The pretrained U-Net on validation photos of several shapes and sizes.
 
-    python benchmarks/prediction_size.py [--profile cpu]    # minutes on two cores
+    python benchmarks/prediction_size.py [--profile cpu] [--photos 100]    # minutes on two cores
 
-Writes results/PROFILE/prediction_size.csv: what `g2g.colorize` reaches at the photos' own size, means over photos.
+Writes results/PROFILE/prediction_size.csv: what `g2g.colorize` reaches at the photos' own size, means over photos. The
+shapes are cut from the middle of the photos.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from PIL import ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -24,7 +26,8 @@ from g2g.profiles import get_profile, repo_root
 from g2g.runs import pretrained_model
 from g2g.sources import SOURCES
 
-SIZES = (32, 64, 96, 128, 160, 192, 256)
+SIZES = (128, 160, 192, 256)
+SHAPES = {"as it is": None, "3:2": 3 / 2, "2:3": 2 / 3, "16:9": 16 / 9}  # width over height
 
 
 def measures(photo, colored):
@@ -36,24 +39,39 @@ def measures(photo, colored):
     return dict(zip(("mae", "psnr", "colorfulness"), map(float, numbers), strict=True))
 
 
+def cut(photo, ratio):
+    """The largest part of that ratio from the middle of a photo."""
+    width, height = photo.size
+    if ratio is None:
+        return photo
+    size = (width, round(width / ratio)) if ratio > width / height else (round(height * ratio), height)
+    return ImageOps.fit(photo, size)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="cpu")
-    profile = get_profile(parser.parse_args().profile)
+    parser.add_argument("--photos", type=int, default=100)
+    options = parser.parse_args()
+    profile = get_profile(options.profile)
     names = set(prepare(profile).files("valid"))
-    items = [item for item in SOURCES[profile.source](profile)[0] if item.name in names]
-    model, _, sentence = pretrained_model("cgan")
+    train, _, valid = SOURCES[profile.source](profile)
+    items = [item for item in [*train, *valid] if item.name in names]
+    items = items[: options.photos]
+    model, _, sentence = pretrained_model("unet")
     print(f"{len(items)} validation photos, {sentence}")
     rows = []
     with progress(len(items), "photos", "photos") as bar:
         for item in items:
             photo = read_photo(item.path)[0]
-            for size in (0, *SIZES):  # 0: gray
-                colored = colorize(photo, model, size=size or 32, saturation=float(size > 0))
-                rows.append({"size": size, "side": max(photo.size)} | measures(photo, colored))
+            for shape, ratio in SHAPES.items():
+                part = cut(photo, ratio)
+                for size in (0, *SIZES):  # 0: gray
+                    colored = colorize(part, model, size=size or 32, saturation=float(size > 0))
+                    rows.append({"shape": shape, "size": size} | measures(part, colored))
             bar.update(1)
     table = pd.DataFrame(rows)
-    means = table.groupby("size").mean().rename(columns={"side": "mean_side"}).reset_index().assign(photos=len(items))
+    means = table.groupby(["shape", "size"]).mean().reset_index().assign(photos=len(items))
     path = repo_root() / "results" / profile.name / "prediction_size.csv"
     save_atomic(lambda part: means.to_csv(part, index=False, float_format="%.6g"), path)
     print(means.to_string(index=False))

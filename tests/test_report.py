@@ -127,7 +127,7 @@ def test_cells_keep_what_would_end_them():
 def test_models_without_a_run_are_named(profile, tmp_path, monkeypatch):
     monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
     text = pipeline.measure(profile).write(tmp_path)
-    assert "no row: CNN, U-Net, U-Net (trained on), cGAN, U-Net (palette), U-Net + flow." in text
+    assert "Without a row: CNN, U-Net, U-Net (trained on), cGAN, U-Net (palette), U-Net + flow." in text
     table = pd.read_csv(tmp_path / "table1.csv")
     assert table["row"].tolist() == ["gray", "constant"] and table["lpips"].notna().all()
 

@@ -68,9 +68,8 @@ class Photos:
     def __repr__(self):
         counts = ", ".join(f"{len(self.files(split)):,} {split}" for split in SPLITS)
         gray = sum(self.near_gray(split).sum() for split in SPLITS)
-        skipped = (self.manifest["skipped"] != "").sum()
-        rest = f"{gray:,} near-gray, {skipped:,} skipped, hash {self.hash}"
-        return f"Photos({counts}, {self.size}×{self.size} px, {rest})"
+        bad = (self.manifest["skipped"] != "").sum()
+        return f"Photos({counts}, {self.size}×{self.size} px, {gray:,} near-gray, {bad:,} skipped, hash {self.hash})"
 
 
 def prepare(profile: Profile, *, progress: bool = True) -> Photos:

@@ -180,10 +180,11 @@ def compare(a, b, column="mae", names=("the first", "the second")) -> dict:
         raise ValueError(f"{column} was not measured for {first} or {second}")
     mean, low, high = bootstrap(difference)
     wins = (difference < 0 if LOWER_IS_BETTER[column] else difference > 0).mean()
+    measure = "CIEDE2000" if column == "delta_e" else column.upper()
     way = "lower" if mean < 0 else "higher"
-    unclear = ", which cannot be told from zero" if low <= 0 <= high else ""
+    unclear = ", which includes zero" if low <= 0 <= high else ""
     sentence = (
-        f"{first} beats {second} on {wins:.1%} of {len(difference):,} photos; its {column} is {way} by {abs(mean):.3g} "
-        f"on average (95% interval of the difference: {low:.3g} to {high:.3g}{unclear})."
+        f"{first} beats {second} on {wins:.1%} of {len(difference):,} photos; its {measure} is {way} by "
+        f"{abs(mean):.3g} on average (95% interval of the difference: {low:.3g} to {high:.3g}{unclear})."
     )
     return {"better": float(wins), "difference": mean, "low": low, "high": high, "sentence": sentence}

@@ -6,6 +6,7 @@ at most 7 inches wide, two columns of a paper; `save` writes them.
 """
 
 import functools
+import io
 import itertools
 import math
 import textwrap
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, hsv_to_rgb
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from g2g.files import save_atomic
 from g2g.lab import AB_SCALE, rgb_to_lab
@@ -145,6 +147,18 @@ def qualitative_grid(columns: dict, rows=()):
 def across(columns: dict):
     """name -> N images, a row for each name."""
     return grid(columns.values(), (), list(columns))
+
+
+def animation(images, milliseconds: int = 150):
+    """Images one after the other, as a notebook shows them: an animated PNG of 256 colors. The last stays longer."""
+    from IPython.display import Image as Displayed  # notebooks have it, others need not wait for it
+
+    frames = [Image.fromarray(np.uint8(255 * image(x))) for x in images]
+    colors = Image.fromarray(np.concatenate(frames)).quantize(256, Image.Quantize.FASTOCTREE)
+    first, *others = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in frames]
+    file, durations = io.BytesIO(), [milliseconds] * len(others) + [1500]
+    first.save(file, "png", save_all=True, append_images=others, duration=durations, loop=0)
+    return Displayed(data=file.getvalue(), format="png")
 
 
 @figure("Preprocessing: a photograph and its L*a*b* planes in CIE units; models see L and predict a and b.")

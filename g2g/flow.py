@@ -64,8 +64,8 @@ def _conv(channels_in, channels_out):
 
 def _zeroed(layer):
     """`layer` with zero weights: a block begins as its skip alone."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer
 
 

@@ -131,9 +131,7 @@ class LPIPS:
             raise FileNotFoundError(f"LPIPS needs VGG-16's weights, and {path} is missing. {remedy}")
         data = path.read_bytes()
         if sha256(data).hexdigest() != VGG16_SHA256:
-            raise ValueError(
-                f"{path} is damaged, or another file than LPIPS's VGG-16 weights (by its sha256). {remedy}"
-            )
+            raise ValueError(f"{path} is damaged, or another file than LPIPS needs (by its sha256). {remedy}")
         state = safetensors.torch.load(data)
         # lpips 0.1.4 calls torchvision by old argument names, and draws random weights: replaced just below
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):

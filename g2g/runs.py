@@ -77,15 +77,12 @@ class Run:
 
     def _load(self, network, path, device, changes=False):
         if not path.is_file():
-            raise FileNotFoundError(
-                f"run {self.id} has no {path.name} in {path.parent}: it was not published, or it was deleted. To train "
-                f"it again, delete it from outputs/, then call load_or_train({self.recipe.model!r}, pretrained=False)"
-            )
+            what = f"run {self.id} has no {path.name} in {path.parent}: it was not published, or it was deleted"
+            remedy = f"delete it from outputs/, then call load_or_train({self.recipe.model!r}, pretrained=False)"
+            raise FileNotFoundError(f"{what}. To train it again, {remedy}")
         if _sha256(path) != self.record["weights_sha256"].get(path.name):
-            raise ValueError(
-                f"{path} is damaged, or of another run than {self.id}; in results/ restore it (git checkout), in "
-                "outputs/ delete that run and train it again"
-            )
+            remedy = "in results/ restore it (git checkout), in outputs/ delete that run and train it again"
+            raise ValueError(f"{path} is damaged, or of another run than {self.id}; {remedy}")
         return load_weights(network, path, changes).to(device).eval()
 
 
@@ -140,10 +137,8 @@ def _read_run(folder: Path) -> Run | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{folder / 'run.json'} is damaged, or of an earlier version of the course ({error}); delete that folder "
-            "and train again"
-        ) from error
+        what = f"{folder / 'run.json'} is damaged, or of an earlier version of the course ({error})"
+        raise ValueError(f"{what}; delete that folder and train again") from error
 
 
 def finished_runs(profile: Profile | str | None = None) -> dict[str, Run]:
@@ -187,10 +182,9 @@ def published_score(run: Run) -> str:
     table = pd.read_csv(run.folder.parent / "table1.csv").set_index("row")
     scored, gray = table.loc[run.recipe.model], table.loc["gray"]
     values = [f"{row.mae:.4f} [{row.mae_low:.4f}, {row.mae_high:.4f}]" for row in (scored, gray)]
-    sentence = f"test MAE {values[0]}, gray {values[1]}, on {gray.photos:,} photos"
-    if pd.isna(scored.reported_mae):
-        return sentence
-    return f"{sentence}; the report, on its own photos: {scored.reported_mae:.4f}"
+    is_reported = pd.notna(scored.reported_mae)
+    reported = f"; the report, on its own photos: {scored.reported_mae:.4f}" if is_reported else ""
+    return f"test MAE {values[0]}, gray {values[1]}, on {gray.photos:,} photos{reported}"
 
 
 def pretrained_models() -> list[str]:
@@ -213,11 +207,10 @@ def pretrained_model(name: str | None = None) -> tuple[torch.nn.Module, int, str
     models = pretrained_models()
     if not models or name not in (None, *models):
         raise ValueError(f"no model {name!r} in results/weights; there are: {', '.join(models) or 'none'}")
-    name = name or models[0]
-    run = published()[name]
-    size = run.record["size"]
+    run = published()[name or models[0]]
+    model, size = run.recipe.model, run.record["size"]
     trained = f"trained on {run.record['train']:,} photos at {size} px"
-    return run.model(), size, f"{TITLES[name]}, {trained} (results/weights/{name}.md)"
+    return run.model(), size, f"{TITLES[model]}, {trained} (results/weights/{model}.md)"
 
 
 def learner(recipe: Recipe, photos, init_run: Run | None = None):

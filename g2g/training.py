@@ -63,14 +63,13 @@ def hardware(device) -> dict:
 @contextmanager
 def fast_kernels():
     """TF32 and cuDNN's search for the fastest kernels, which training may use; scores are computed without them."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:
         with torch.backends.cudnn.flags(benchmark=True, allow_tf32=True):
             yield
     finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        torch.set_float32_matmul_precision(before)
 
 
 def _adam(recipe):
@@ -132,10 +131,9 @@ def freeze_features(model) -> None:
 
 def _encoder_and_rest(model):
     """Two groups of parameters, for two learning rates."""
-    encoder = list(model.encoder.parameters())
-    known = set(map(id, encoder))  # by identity: DynamicUnet's encoder is its first layer, under another name
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in known]
-    return [encoder, rest]
+    encoder = dict.fromkeys(model.encoder.parameters())  # by identity: DynamicUnet has it under another name
+    rest = [parameter for parameter in model.parameters() if parameter not in encoder]
+    return [list(encoder), rest]
 
 
 class GANLearner(LossLearner):
@@ -450,10 +448,8 @@ def _breaking_cleanly(learn):
         yield
     except torch.cuda.OutOfMemoryError as error:
         size = learn.dls.train.bs
-        raise RuntimeError(
-            f"the GPU's memory is too small for batch_size={size}: set batch_size={max(size // 2, 1)} "
-            "in the recipe (and restart the runtime to free what is held)"
-        ) from error
+        remedy = f"set batch_size={max(size // 2, 1)} in the recipe (and restart the runtime to free what is held)"
+        raise RuntimeError(f"the GPU's memory is too small for batch_size={size}: {remedy}") from error
     finally:
         if torch.is_autocast_enabled(learn.dls.device.type) and hasattr(learn, "mixed_precision"):
             learn.mixed_precision.autocast.__exit__(None, None, None)

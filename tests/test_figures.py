@@ -1,6 +1,7 @@
 """Every figure is drawn, saved in both formats and repeatable."""
 
 import functools
+import io
 import itertools
 import subprocess
 import sys
@@ -127,6 +128,20 @@ def test_the_users_style_and_figures_are_left_alone():
         assert plt.rcParams["font.size"] == 30 and plt.get_fignums() == [mine.number]
     plt.close(mine)
     assert fig.axes[0].get_facecolor() == (1, 1, 1, 1)
+
+
+def test_an_animation_shows_every_image_and_its_rare_colors():
+    images = np.zeros((3, 3, 40, 60))
+    images[1] = 1
+    images[2, 0, :4, :4] = 1  # a red dot
+    animation = Image.open(io.BytesIO(figs.animation(images, 200).data))
+    durations, colors = [], []
+    for number in range(animation.n_frames):
+        animation.seek(number)
+        colors.append(animation.convert("RGB").getpixel((0, 0)))
+        durations.append(animation.info["duration"])
+    assert colors == [(0, 0, 0), (255, 255, 255), (255, 0, 0)] and durations == [200, 200, 1500]
+    assert animation.size == (60, 40) and animation.info["loop"] == 0
 
 
 def test_bad_images_are_named():

@@ -123,6 +123,14 @@ def test_saving_leaves_an_animation_as_it_is():
     assert output.data["image/png"] == data
 
 
+@pytest.mark.parametrize("name", ["03_unet_finetune", "11_diffusion", "A2_conditional_vae"])
+def test_a_learning_network_a_path_and_draws_are_animated_small(name):
+    outputs = [o for cell in code_cells(ROOT / "notebooks" / f"{name}.ipynb") for o in cell.outputs]
+    files = [base64.b64decode(o.data["image/png"]) for o in outputs if "image/png" in o.get("data", {})]
+    animated = [file for file in files if getattr(Image.open(io.BytesIO(file)), "is_animated", False)]
+    assert [len(file) <= 1_000_000 for file in animated] == [True]
+
+
 def test_an_address_changed_in_one_place_reaches_badge_and_cell(monkeypatch):
     monkeypatch.setattr(stamp, "REPOSITORY", "https://github.com/ada/color")
     title = nbformat.v4.new_markdown_cell("# Title\n\ntext")

@@ -303,8 +303,10 @@ plt.show()
 # %%
 optimizer = torch.optim.Adam(unet.parameters(), lr=recipe.lr)
 stream = islice(chain.from_iterable(repeat(dls.train)), HAND_STEPS)  # starts over when the photos are used up
-predictions = {"before": predict(unet, L)}
+predictions, frames = {"before": predict(unet, L)}, []
 for step, (L_batch, ab_batch) in enumerate(stream, 1):
+    if (step - 1) % (HAND_STEPS // 12) == 0:
+        frames.append(lab.to_rgb(L, predict(unet, L))[0])
     loss = F.l1_loss(unet(L_batch), ab_batch)
     optimizer.zero_grad()
     loss.backward()
@@ -316,6 +318,12 @@ for step, (L_batch, ab_batch) in enumerate(stream, 1):
 print(f"gray: L1 {ab.abs().mean():.4f} on this photo")
 titles = [f"{name}\nL1 {F.l1_loss(pred_ab, ab):.4f}" for name, pred_ab in predictions.items()]
 figures.image_row([lab.to_rgb(L, pred_ab)[0] for pred_ab in predictions.values()], titles)
+
+# %% [markdown]
+# The same steps in twelve pictures:
+
+# %%
+figures.animation(frames, milliseconds=300)
 
 # %% [markdown]
 # Before training the colors are arbitrary, because the decoder's weights are random. Compare each number with gray's and

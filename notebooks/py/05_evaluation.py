@@ -233,7 +233,8 @@ runs = {model: load_or_train(model, profile, photos=photos) for model in ("cnn",
 measured = measure(profile, runs=runs)
 write_scored(measured.test, profile.outputs / "results")
 scores = measured.test.scores
-pd.DataFrame({ROWS[row]: frame[["mae", "psnr", "lpips"]].mean() for row, frame in scores.items()}).T.round(4)
+names = {"mae": "MAE", "psnr": "PSNR, dB", "lpips": "LPIPS"}
+pd.DataFrame({ROWS[row]: frame[list(names)].mean() for row, frame in scores.items()}).T.rename(columns=names).round(4)
 
 # %% [markdown]
 # A mean depends on which photos were drawn. The **bootstrap** says how much: draw as many photos as there are, *with replacement*, take the mean,

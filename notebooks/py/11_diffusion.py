@@ -61,7 +61,6 @@ from app.setup import setup
 profile = setup(PROFILE, USE_DRIVE)
 # %%
 import inspect
-import io
 import math
 from itertools import pairwise
 
@@ -71,8 +70,6 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from IPython.display import SVG
-from IPython.display import Image as Animation
-from PIL import Image
 from torch import nn
 
 from g2g import figures, flow, lab, metrics
@@ -447,7 +444,7 @@ plt.show()
 
 # %%
 def walk(name, steps=40):
-    """All states of one coloring as pictures (steps + 1,3,400,400)."""
+    """All states of one coloring, ab (steps + 1,2,SIZE,SIZE)."""
     L = gallery(name)[0].to(DEVICE)
     (condition, pred_ab), states = model.condition(L), []
 
@@ -456,25 +453,47 @@ def walk(name, steps=40):
         return model.velocity(x, t.to(DEVICE).expand(1), condition)
 
     states.append(euler(velocity, model.noise(L), steps))
-    return paint(name, pred_ab + F.interpolate(model.residual_std * torch.cat(states), size=SIZE, mode="bilinear"))
+    return (pred_ab + F.interpolate(model.residual_std * torch.cat(states), size=SIZE, mode="bilinear")).cpu()
 
 
 # %%
-walks = [walk("mountains"), walk("fig")]
-figures.qualitative_grid({f"t = {step / 40:.1f}": [pictures[step] for pictures in walks] for step in (0, 16, 24, 40)})
+walks = {name: walk(name) for name in ("mountains", "fig")}
+times = {f"t = {step / 40:.1f}": [paint(name, ab[[step]])[0] for name, ab in walks.items()] for step in (0, 16, 24, 40)}
+figures.qualitative_grid(times)
+
+# %% [markdown]
+# The same for the mountains, with the paths of three pixels on the ab plane:
 
 # %%
-frames = F.interpolate(torch.cat(walks, dim=3)[::4], size=(128, 256), mode="area")
-frames = (255 * frames).byte().movedim(1, -1).numpy()
-palette = Image.fromarray(frames.reshape(-1, 256, 3)).quantize(64)
-frames, file = [Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.NONE) for pixels in frames], io.BytesIO()
-frames[0].save(file, "png", save_all=True, append_images=frames[1:], duration=[180] * 10 + [1500], loop=0)
-Animation(data=file.getvalue(), format="png")  # an animated PNG
+pixels = {"sky": (20, 120, "#0072B2"), "rock": (85, 110, "#D55E00"), "slope": (165, 90, "#009E73")}  # row, column, color
+
+
+def frame(step):
+    """Picture and paths after `step` steps."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(5, 2.5), dpi=80, layout="constrained")
+    figures.show(left, paint("mountains", walks["mountains"][[step]])[0].movedim(0, -1))
+    for name, (row, column, color) in pixels.items():
+        left.plot(400 * column / SIZE, 400 * row / SIZE, "o", color=color, mec="white")
+        a, b = 110 * walks["mountains"][: step + 1, :, row, column].T
+        right.plot(a, b, color=color, lw=1)
+        right.plot(a[-1], b[-1], "o", color=color, label=name)
+        right.plot(*(110 * gallery("mountains")[1][0, :, row, column]), "*", color=color)
+    right.set(xlim=(-45, 45), ylim=(-45, 45), xlabel="a*", ylabel="b*", aspect="equal")
+    right.legend(fontsize=7, loc="upper right")
+    fig.canvas.draw()
+    drawn = np.array(fig.canvas.buffer_rgba())[..., :3]
+    plt.close(fig)
+    return drawn
+
+
+# %%
+figures.animation([frame(step) for step in range(0, 41, 5)])
 
 # %% [markdown]
 # The U-Net's blue sky is there from the start, under spots of noise. The spots fade; at t = 0.6 a few are left in the sky, and at
 # t = 1 they are gone. Not all of the color is right: a red stain is left on the ridge, the slope is grayish, and the plate
-# stays brown. (The animation has only 64 colors, hence its bands.)
+# stays brown. The paths (stars: true colors) are short: the sky arrives, rock and slope do
+# not.
 #
 # ## 11.7 What a draw is worth
 #
@@ -576,11 +595,11 @@ def score(pred_ab, L, ab):
 
 # %%
 L, ab = next(batches(photos.valid[:100], 100))
-by_guidance = [score(guided(L, model.noise(L), g), L, ab) for g in (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)]
+by_guidance = [score(guided(L, model.noise(L), g), L, ab) for g in (0.5, 1.0, 1.5, 2.0, 3.0)]
 draw = guided(L, model.noise(L), 1.0)
 by_multiplying = [score(factor * draw, L, ab) for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)]
 fig, ax = plt.subplots(figsize=(5, 3))
-for points, words, color in ((by_guidance, "guidance, g = 0.25 to 3", "flow"), (by_multiplying, "the draw × 0.5 to 2", "gray")):
+for points, words, color in ((by_guidance, "guidance, g = 0.5 to 3", "flow"), (by_multiplying, "the draw × 0.5 to 2", "gray")):
     ax.plot(*zip(*points), "o-", color=figures.color(color), label=words)
 ax.set(xlabel="colorfulness", ylabel="PSNR over gray, dB")
 ax.legend()

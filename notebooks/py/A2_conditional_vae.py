@@ -221,6 +221,13 @@ figures.across({name: lab.to_rgb(L.expand(3, -1, -1, -1), draw(L, count=3)) for 
 # left of the meadow blue, which is a blotch. Without the class weights the colors are paler, and that blotch is gray. In the last row
 # the meadow is green, bluish gray, or brown, and the rest of the picture goes with it.
 #
+# Eight draws one after the other, at the left the CVAE's, at the right those without class weights:
+
+# %%
+side_by_side = torch.cat([cvae_draws(L), models["Gumbel, rebalancing 0"](L)], dim=3)
+figures.animation(lab.to_rgb(L.expand(8, -1, -1, -1).tile(2), side_by_side), milliseconds=800)
+
+# %% [markdown]
 # ## A2.5 Which draws are better?
 #
 # **Predict.** Which model comes closest to the ground truth with the *best* of eight draws? The table answers it, on 100

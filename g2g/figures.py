@@ -153,7 +153,7 @@ def animation(images, milliseconds: int = 150):
     """Images one after the other, as a notebook shows them: an animated PNG of 256 colors. The last stays longer."""
     from IPython.display import Image as Displayed  # notebooks have it, others need not wait for it
 
-    frames = [Image.fromarray(np.uint8(255 * image(x))) for x in images]
+    frames = [Image.fromarray(np.uint8(255 * image(x))).convert("RGB") for x in images]
     colors = Image.fromarray(np.concatenate(frames)).quantize(256, Image.Quantize.FASTOCTREE)
     first, *others = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in frames]
     file, durations = io.BytesIO(), [milliseconds] * len(others) + [1500]

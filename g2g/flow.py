@@ -72,9 +72,7 @@ def _zeroed(layer):
 class Velocity(nn.Module):
     """A small U-Net with time as a second input: the direction in which noisy ab moves.
 
-    Args:
-        condition: channels of what it sees beside the noisy ab.
-        width: channels at full resolution, a multiple of 8; twice as many at a half and a quarter of it.
+    It sees `condition` channels beside noisy ab, and has `width`, a multiple of 8, and twice as many below.
     """
 
     def __init__(self, condition: int, width: int = 64):
@@ -129,10 +127,7 @@ class FlowUnet(nn.Module):
 
     @torch.no_grad()
     def condition(self, L: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """L (B,1,H,W) to L, prediction and features of the U-Net at an eighth (B,1+2+C,h,w); its prediction (B,2,H,W).
-
-        The features must be those of the U-Net that the flow was trained with: it cannot read any others.
-        """
+        """L (B,1,H,W) to L, the U-Net's prediction and features, at an eighth (B,1+2+C,h,w); prediction (B,2,H,W)."""
         features = self.unet.decode(L)
         pred_ab = self.unet.head(features)
         if pred_ab.shape[1] != 2:

@@ -202,10 +202,7 @@ class PatchGAN(nn.Module):
 
 
 class Mirrored(nn.Module):
-    """A model that predicts twice, for a photo and for its mirror image, and returns the mean of the two predictions.
-
-    Not for one that draws, as the flow does: the mean of two draws is grayer than either.
-    """
+    """The mean of the predictions for a photo and for its mirror image. Not for a flow: the mean of draws is grayer."""
 
     def __init__(self, model):
         super().__init__()

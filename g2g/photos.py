@@ -135,9 +135,10 @@ def _read_file(file, max_megapixels):
 def _check_size(width, height, max_megapixels):
     megapixels = width * height / 1e6
     if megapixels > max_megapixels:
-        what = f"{width} x {height} pixels are {megapixels:.0f} megapixels, the limit is {max_megapixels:g}"
-        allowed = f"--max-megapixels {math.ceil(megapixels)} allows it, with {1 + megapixels * 0.012:.1f} GiB of memory"
-        raise ValueError(f"{what}; {allowed}")
+        raise ValueError(
+            f"{width} x {height} pixels are {megapixels:.0f} megapixels, the limit is {max_megapixels:g}; "
+            f"--max-megapixels {math.ceil(megapixels)} allows it, with {1 + megapixels * 0.012:.1f} GiB of memory"
+        )
 
 
 def _read_tiff(file, max_megapixels):

@@ -77,12 +77,15 @@ class Run:
 
     def _load(self, network, path, device, changes=False):
         if not path.is_file():
-            what = f"run {self.id} has no {path.name} in {path.parent}: it was not published, or it was deleted"
-            remedy = f"delete it from outputs/, then call load_or_train({self.recipe.model!r}, pretrained=False)"
-            raise FileNotFoundError(f"{what}. To train it again, {remedy}")
+            raise FileNotFoundError(
+                f"run {self.id} has no {path.name} in {path.parent}: it was not published, or it was deleted. To train "
+                f"it again, delete it from outputs/, then call load_or_train({self.recipe.model!r}, pretrained=False)"
+            )
         if _sha256(path) != self.record["weights_sha256"].get(path.name):
-            remedy = "in results/ restore it (git checkout), in outputs/ delete that run and train it again"
-            raise ValueError(f"{path} is damaged, or of another run than {self.id}; {remedy}")
+            raise ValueError(
+                f"{path} is damaged, or of another run than {self.id}; in results/ restore it (git checkout), in "
+                "outputs/ delete that run and train it again"
+            )
         return load_weights(network, path, changes).to(device).eval()
 
 
@@ -137,8 +140,10 @@ def _read_run(folder: Path) -> Run | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        what = f"{folder / 'run.json'} is damaged, or of an earlier version of the course ({error})"
-        raise ValueError(f"{what}; delete that folder and train again") from error
+        raise ValueError(
+            f"{folder / 'run.json'} is damaged, or of an earlier version of the course ({error}); delete that folder "
+            "and train again"
+        ) from error
 
 
 def finished_runs(profile: Profile | str | None = None) -> dict[str, Run]:
@@ -182,9 +187,10 @@ def published_score(run: Run) -> str:
     table = pd.read_csv(run.folder.parent / "table1.csv").set_index("row")
     scored, gray = table.loc[run.recipe.model], table.loc["gray"]
     values = [f"{row.mae:.4f} [{row.mae_low:.4f}, {row.mae_high:.4f}]" for row in (scored, gray)]
-    is_reported = pd.notna(scored.reported_mae)
-    reported = f"; the report, on its own photos: {scored.reported_mae:.4f}" if is_reported else ""
-    return f"test MAE {values[0]}, gray {values[1]}, on {gray.photos:,} photos{reported}"
+    sentence = f"test MAE {values[0]}, gray {values[1]}, on {gray.photos:,} photos"
+    if pd.isna(scored.reported_mae):
+        return sentence
+    return f"{sentence}; the report, on its own photos: {scored.reported_mae:.4f}"
 
 
 def pretrained_models() -> list[str]:

@@ -448,8 +448,10 @@ def _breaking_cleanly(learn):
         yield
     except torch.cuda.OutOfMemoryError as error:
         size = learn.dls.train.bs
-        remedy = f"set batch_size={max(size // 2, 1)} in the recipe (and restart the runtime to free what is held)"
-        raise RuntimeError(f"the GPU's memory is too small for batch_size={size}: {remedy}") from error
+        raise RuntimeError(
+            f"the GPU's memory is too small for batch_size={size}: set batch_size={max(size // 2, 1)} "
+            "in the recipe (and restart the runtime to free what is held)"
+        ) from error
     finally:
         if torch.is_autocast_enabled(learn.dls.device.type) and hasattr(learn, "mixed_precision"):
             learn.mixed_precision.autocast.__exit__(None, None, None)

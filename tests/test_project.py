@@ -175,7 +175,7 @@ MEASURES = {
         ("g2g", "nodes per code line", 12.7),
         ("app report tools", "lines", 2650),
         ("app report tools", "nodes per code line", 11.8),
-        ("tests", "lines", 5920),
+        ("tests", "lines", 5924),
     ],
 )
 def test_the_code_stays_within_its_limits(folders, measure, at_most):

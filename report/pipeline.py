@@ -26,7 +26,7 @@ from report.figures import count_colors
 VERSION = 1  # raise it when the same predictions would give other numbers
 PIXELS = 2**20  # of a block of photos, 64 of 128 px: LPIPS keeps 0.5 GB of features of them
 LPIPS_SATURATIONS, LPIPS_PHOTOS = (0, 0.5, 1, 1.5, 2, 2.5), 256  # of the curves, for the cost of LPIPS
-REPORT_SIZE, REPORT_PHOTOS = 256, 256  # px of the report's photos, and how many of the test photos are scored at it
+REPORT_SIZE, REPORT_PHOTOS = 256, 500  # px of the report's photos, and how many of the test photos are scored at it
 PARAMETERS = list(product((1, 0.75, 0.5, 0.25, 0), (0.2, 0.38, 0.6, 1)))  # of the palette: rebalancing, temperature
 
 
@@ -227,7 +227,7 @@ def score_models(models: dict, profile: Profile, notes: list[str]) -> Scored:
 
 
 def measure_at_report_size(measured: Measured) -> pd.DataFrame:
-    """MAE and LPIPS at the report's 256 px beside the report's, on the first 256 test photos, a row a model.
+    """MAE and LPIPS at the report's 256 px beside the report's, on the first 500 test photos, a row a model.
 
     The photos are the same ones, prepared at 256 px. Color is predicted as `g2g.colorize` does it, on as many pixels as
     in training, and lightness stays that of the photo; both measures are of that picture.

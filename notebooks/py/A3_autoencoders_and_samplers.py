@@ -183,7 +183,8 @@ fig, ax = plt.subplots(figsize=(5, 2.6))
 for (name, points), color in zip(table.groupby("sampler", sort=False), ("flow", "gray")):
     ax.plot(points["colorfulness"], points["PSNR over gray, dB"], "o-", color=figures.color(color), label=name)
     for (_, steps), row in points.iterrows():
-        ax.annotate(steps, (row["colorfulness"], row["PSNR over gray, dB"]), (4, 3), textcoords="offset points", fontsize=7)
+        offset = (-9, 0) if (name, steps) == ("DDPM", 1) else (4, 3)  # where two dots are close
+        ax.annotate(steps, (row["colorfulness"], row["PSNR over gray, dB"]), offset, textcoords="offset points", fontsize=7)
 ax.set(xlabel="colorfulness", ylabel="PSNR over gray, dB")
 ax.legend()
 plt.show()

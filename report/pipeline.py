@@ -118,6 +118,7 @@ class Block:
 
     def __init__(self, pixels, inputs):
         self.pixels, self.inputs = np.array(pixels), np.array(inputs)
+        self.known = {}  # digest of pictures -> their LPIPS
 
     @functools.cached_property
     def planes(self):
@@ -143,9 +144,12 @@ class Block:
         return [load_lpips().features(rgb) for rgb in self.planes[0].split(8)]
 
     def lpips(self, pred_rgb, _=None):
-        """LPIPS (N,) of pictures against the ground truth."""
-        judge, pairs = load_lpips(), zip(pred_rgb.split(8), self.features, strict=True)
-        return torch.cat([judge.distance(judge.features(x), y) for x, y in pairs]).cpu()
+        """LPIPS (N,) of pictures against the ground truth; of pictures met before, gray ones say, it is remembered."""
+        digest = joblib.hash(pred_rgb.cpu().numpy())
+        if digest not in self.known:
+            judge, pairs = load_lpips(), zip(pred_rgb.split(8), self.features, strict=True)
+            self.known[digest] = torch.cat([judge.distance(judge.features(x), y) for x, y in pairs]).cpu()
+        return self.known[digest]
 
 
 @functools.cache

@@ -103,12 +103,9 @@ def shown(text):
 
 
 def test_bytes_do_not_depend_on_the_process(tmp_path):
-    code = (
-        "import sys, g2g.figures as f, numpy as np\n"
-        "f.save(f.image_row([np.eye(9), np.eye(8)], ['a', 'b']), 'row', sys.argv[1], 'Two.')"
-    )
+    code = "import sys, g2g.figures as f, numpy as np; f.save(f.image_row([np.eye(9)], ['a']), 'row', sys.argv[1], 'One.')"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True)
-    figs.save(figs.image_row([np.eye(9), np.eye(8)], ["a", "b"]), "row", tmp_path / "b", "Two.")
+    figs.save(figs.image_row([np.eye(9)], ["a"]), "row", tmp_path / "b", "One.")
     for file in ("row.png", "row.pdf", "captions.md"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -139,12 +136,10 @@ def test_an_animation_shows_every_image_and_its_rare_colors():
 
 
 def test_bad_images_are_named():
-    with pytest.raises(ValueError, match="NaN"):
-        figs.image_row([np.full((8, 8, 3), np.nan)])
-    with pytest.raises(ValueError, match=r"expected \(H,W,3\)"):
-        figs.image_row([np.zeros((2, 8, 8, 3))])
-    with pytest.raises(ValueError, match="equally many"):
-        figs.image_row([])
+    bad = {"NaN": [np.full((8, 8, 3), np.nan)], r"expected \(H,W,3\)": [np.zeros((2, 8, 8, 3))], "equally many": []}
+    for words, images in bad.items():
+        with pytest.raises(ValueError, match=words):
+            figs.image_row(images)
 
 
 def test_more_chroma_in_the_ground_truth_shows_in_the_histograms():

@@ -66,7 +66,7 @@ def test_the_page_has_the_measured_numbers_and_is_self_contained(world):
         assert f"{table.loc[row, 'lpips']:.4f}" in text
     for run in runs.finished_runs(profile):
         assert run in text
-    assert profile.purpose in text and "its lpips is" in text
+    assert profile.purpose in text and "its LPIPS is" in text
     assert text.count('<img src="data:image/png;base64,') == 9 and text.count('<img src="data:image/svg+xml;') == 4
     assert not re.search(r'(?:src|href)="(?!data:)', text) and "<script" not in text
     words = re.sub(r'"data:[^"]+"', "", text)
@@ -271,3 +271,6 @@ def test_color_is_predicted_at_one_size_and_scored_at_another():
     block = pipeline.Block(photo[:, :32, :32], photo)
     ab = block.predict(lambda L: torch.linspace(0, 1, L.shape[3]).expand(1, 2, *L.shape[2:]))
     assert ab.shape == (1, 2, 32, 32) and ab.mean() == pytest.approx(0.5, abs=1e-3)
+    rgb = torch.rand(1, 3, 32, 32)  # the same pictures are judged once
+    assert torch.equal(block.lpips(rgb), block.lpips(rgb.clone())) and len(block.known) == 1
+    assert block.lpips(1 - rgb) != block.lpips(rgb) and len(block.known) == 2

@@ -103,7 +103,9 @@ def shown(text):
 
 
 def test_bytes_do_not_depend_on_the_process(tmp_path):
-    code = "import sys, g2g.figures as f, numpy as np; f.save(f.image_row([np.eye(9)], ['a']), 'row', sys.argv[1], 'One.')"
+    code = (
+        "import sys, g2g.figures as f, numpy as n; f.save(f.image_row([n.eye(9)], ['a']), 'row', sys.argv[1], 'One.')"
+    )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True)
     figs.save(figs.image_row([np.eye(9)], ["a"]), "row", tmp_path / "b", "One.")
     for file in ("row.png", "row.pdf", "captions.md"):

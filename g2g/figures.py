@@ -154,7 +154,7 @@ def animation(images, milliseconds: int = 150):
     from IPython.display import Image as Displayed  # notebooks have it, others need not wait for it
 
     frames = [Image.fromarray(np.uint8(255 * image(x))).convert("RGB") for x in images]
-    colors = Image.fromarray(np.concatenate(frames)).quantize(256)
+    colors = Image.fromarray(np.concatenate(frames)).quantize(256, Image.Quantize.FASTOCTREE)
     first, *others = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in frames]
     file, durations = io.BytesIO(), [milliseconds] * len(others) + [1500]
     first.save(file, "png", save_all=True, append_images=others, duration=durations, loop=0)

@@ -470,14 +470,14 @@ pixels = {"sky": (20, 120, "#0072B2"), "rock": (85, 110, "#D55E00"), "slope": (1
 
 def frame(step):
     """Picture and paths after `step` steps."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(5, 2.5), dpi=80, layout="constrained")
+    fig, (left, right) = plt.subplots(1, 2, figsize=(4.5, 2.3), dpi=80, layout="constrained")
     figures.show(left, paint("mountains", walks["mountains"][[step]])[0].movedim(0, -1))
     for name, (row, column, color) in pixels.items():
-        left.plot(400 * column / SIZE, 400 * row / SIZE, "o", color=color, mec="white")
+        left.plot(400 * column / SIZE, 400 * row / SIZE, "o", ms=7, color=color, mec="white")
         a, b = 110 * walks["mountains"][: step + 1, :, row, column].T
         right.plot(a, b, color=color, lw=1)
-        right.plot(a[-1], b[-1], "o", color=color, label=name)
-        right.plot(*(110 * gallery("mountains")[1][0, :, row, column]), "*", color=color)
+        right.plot(a[-1], b[-1], "o", ms=7, color=color, label=name)
+        right.plot(*(110 * gallery("mountains")[1][0, :, row, column]), "*", ms=8, color=color)
     right.set(xlim=(-45, 45), ylim=(-45, 45), xlabel="a*", ylabel="b*", aspect="equal")
     right.legend(fontsize=7, loc="upper right")
     fig.canvas.draw()

@@ -4,6 +4,8 @@
 
 PY := .venv/bin/python
 NOTEBOOKS = $(sort $(wildcard notebooks/[0-9A]*.ipynb)) $(sort $(wildcard notebooks/solutions/[0-9A]*.ipynb))
+# two processes of one thread each are faster than one of two
+TWO = OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
 TEST = G2G_PROFILE=smoke G2G_PLAIN=1 G2G_DATA= G2G_OUTPUTS=$(CURDIR)/outputs/test G2G_CACHE=$(CURDIR)/outputs/test/cache
 unexport MPLBACKEND
 export OMP_WAIT_POLICY = PASSIVE  # threads that spin while they wait starve each other on a busy machine
@@ -30,14 +32,13 @@ lint: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check -q app g2g report tools tests benchmarks docs
 
-# Two processes of one thread each are faster than one of two.
 test-library: setup
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests -n 2 -m "not slow" --ignore=tests/after
+	$(TWO) tests -m "not slow" --ignore=tests/after
 
 # One set of smoke runs, made afresh (a run is found by its recipe and data, not by the code that made it), then looked at.
 test-notebooks: setup
 	rm -rf outputs/test
-	$(TEST) $(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider $(NOTEBOOKS)
+	$(TEST) $(TWO) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider $(NOTEBOOKS)
 	$(TEST) $(PY) -m pytest tests/after
 
 test-slow: setup

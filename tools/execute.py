@@ -31,6 +31,7 @@ from g2g.files import save_atomic  # noqa: E402
 from g2g.profiles import cache_root, get_profile  # noqa: E402
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+PROGRESS = re.compile(r"^.* so far, [\d:?]+ left\n", re.MULTILINE)  # of `g2g.files.progress`
 CELL = re.compile(re.escape(tempfile.gettempdir()) + r"/ipykernel_\d+/\d+\.py")
 
 
@@ -65,8 +66,8 @@ def execute(path: Path, python=sys.executable, env: dict | None = None):
 
 
 def clean(text: str, outputs: Path, cache: Path) -> str:
-    """Text without the paths of this machine."""
-    text = CELL.sub("<cell>", ANSI.sub("", text))
+    """Text without the paths of this machine, and without lines of progress."""
+    text = CELL.sub("<cell>", PROGRESS.sub("", ANSI.sub("", text)))
     own = os.environ.get("G2G_DATA")
     known = {str(Path(own).resolve()): "G2G_DATA"} if own else {}
     known |= {str(outputs): "outputs", str(cache): "data/cache", f"{stamp.ROOT}/": "", str(stamp.ROOT): "."}

@@ -219,7 +219,7 @@ figures.across({name: lab.to_rgb(L.expand(3, -1, -1, -1), draw(L, count=3)) for 
 # rows, the light of the whole picture in the last.
 # In the saved run, the first row's mountains turn from blue to violet, the woods from green to orange, and all three draws leave the
 # left of the meadow blue, which is a blotch. Without the class weights the colors are paler, and that blotch is gray. In the last row
-# the meadow is green, bluish gray, or brown, and the rest of the picture goes with it.
+# the first draw is bluish, with a grayish green meadow, and the other two are warmer and browner, from the sky to the meadow.
 #
 # Eight draws one after the other, at the left the CVAE's, at the right those without class weights:
 
@@ -228,6 +228,9 @@ side_by_side = torch.cat([cvae_draws(L), models["Gumbel, rebalancing 0"](L)], di
 figures.animation(lab.to_rgb(L.expand(8, -1, -1, -1).tile(2), side_by_side), milliseconds=800)
 
 # %% [markdown]
+# At the left sky, mountains, and meadow change together. At the right patches of green and brown come and go on the meadow, while its
+# left corner stays gray.
+#
 # ## A2.5 Which draws are better?
 #
 # **Predict.** Which model comes closest to the ground truth with the *best* of eight draws? The table answers it, on 100
@@ -251,7 +254,7 @@ table = pd.DataFrame({name: torch.tensor(rows).mean(dim=0).tolist() for name, ro
 table.round(4)
 
 # %% [markdown]
-# Compare *best of eight* and *apart*. In the saved run the CVAE comes closest, with 0.0720, although its draws lie further apart (5.0
+# Compare *best of eight* and *apart*. In the saved run the CVAE comes closest, with 0.0714, although its draws lie further apart (5.0
 # CIE units) than those of the palette without the class weights (3.0), which come down to 0.0764. With the class weights they lie
 # furthest apart, and all of them are worse than gray. A likely reason: draws made place by place err in one place or another,
 # while one $z$ describes the light of a whole picture.

@@ -199,7 +199,7 @@ plt.show()
 #
 # At equal colorfulness the two samplers hardly differ: in the saved run the curves cross, and neither is ever above the other by
 # 0.1 dB. But from 5 steps on, Euler gets more color out of equally many. `colorize` takes 40 steps of Euler: in the saved run 20
-# are paler (31.8 against 33.8), and 100 add only 1.5 for more than three times the time.
+# are paler (31.8 against 33.8), and 100 add only 1.5 for more than twice the time.
 #
 # ## A3.3 What a latent loses
 #
@@ -265,7 +265,7 @@ figures.image_row([*pictures, lab.to_rgb(L_fig, ab_fig)[0]], [*decoders, "ground
 # %% [markdown]
 # (*Picture_0B* by Trevor "Freespace", CC BY 4.0, recolored.) Look at the rim of the plate, where its red meets the gray table.
 # In the saved run no learned latent beats averaging. Averaging has the lowest MAE, with soft, pinkish edges. The decoder that sees
-# lightness comes close to it, but its red is too dark, and its edge is no sharper, with a blue fringe on the shadow. The one without
+# lightness comes close to it, and its red is as good, but its edge is no sharper, with a violet fringe on the shadow. The one without
 # lightness loses the red and paints plate and fig olive. Both were trained for only 400 steps.
 #
 # Stable Diffusion's autoencoder packs lightness and color together into four channels, 48 times fewer numbers than the pixels

@@ -218,7 +218,7 @@ at_256 = results / "table_256.md"
 display(Markdown(at_256.read_text(encoding="utf-8") if at_256.is_file() else "*Not published yet.*"))
 
 # %% [markdown]
-# These are 500 of the test photos. The order is not the report's: there the cGAN is best and the U-Net hardly better than the CNN; here the
+# These are 500 of the test photos (DynamicUnet: 256 easier ones). The order is not the report's: there the cGAN is best and the U-Net hardly better than the CNN; here the
 # U-Net is best and the cGAN lies between, by both measures. Gray has 0.089, and the report's three MAEs lie between 0.081 and 0.085. They
 # were measured on other photos, and perhaps in other units (5.3). Its values of LPIPS are lower than all of ours (exercise 4).
 #

@@ -66,10 +66,10 @@ class Photos:
         return pixels.reshape(-1, self.size, self.size, 3)
 
     def __repr__(self):
-        counts = ", ".join(f"{len(self.files(split)):,} {split}" for split in SPLITS)
+        parts = ", ".join(f"{len(self.files(split)):,} {split}" for split in SPLITS)
         gray = sum(self.near_gray(split).sum() for split in SPLITS)
-        bad = (self.manifest["skipped"] != "").sum()
-        return f"Photos({counts}, {self.size}×{self.size} px, {gray:,} near-gray, {bad:,} skipped, hash {self.hash})"
+        skipped = (self.manifest["skipped"] != "").sum()
+        return f"Photos({parts}, {self.size}×{self.size} px, {gray:,} near-gray, {skipped:,} skipped, hash {self.hash})"
 
 
 def prepare(profile: Profile, *, progress: bool = True) -> Photos:

@@ -72,7 +72,7 @@ def _zeroed(layer):
 class Velocity(nn.Module):
     """A small U-Net with time as a second input: the direction in which noisy ab moves.
 
-    It sees `condition` channels beside noisy ab, and has `width`, a multiple of 8, and twice as many below.
+    It sees `condition` channels beside noisy ab; `width`, a multiple of 8, is its own at full resolution, twice below.
     """
 
     def __init__(self, condition: int, width: int = 64):
@@ -106,6 +106,7 @@ class FlowUnet(nn.Module):
     """A trained quarter U-Net, frozen, and a flow that draws its residual: each seed gives another coloring.
 
     `model`: a trained `g2g.models.QuarterUnet`, or a `g2g.palette.PaletteUnet`, whose mean is then the prediction.
+    The flow reads the features of that U-Net only: another one's would mean nothing to it.
 
     Attributes:
         residual_std: standard deviation of the residual, of normalized ab.

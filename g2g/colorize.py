@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from g2g import lab, photos
 from g2g.files import printable
@@ -73,7 +72,7 @@ def _predict(photo, model, size):
     return torch.cat(guided_filter(L, predict(model, L)), dim=1)
 
 
-def guided_filter(L: Tensor, ab: Tensor, radius: int = 1, eps: float = 1e-3):
+def guided_filter(L, ab, radius=1, eps=1e-3):
     """How ab (B,2,h,w) goes with L (B,1,h,w) around each pixel, as a line ab = slope·L + offset: (slope, offset).
 
     The lines, enlarged and applied to an L of higher resolution, put the edges of color where L has its own:
@@ -117,7 +116,7 @@ def _paint(photo, lines):
     return result
 
 
-def to_gamut_rgb(L: Tensor, ab: Tensor) -> Tensor:
+def to_gamut_rgb(L, ab):
     """Normalized L (B,1,H,W) and ab (B,2,H,W) to sRGB (B,3,H,W) in [0, 1], lightness and CIELAB hue kept.
 
     A color that sRGB cannot show gets the largest chroma that it can, found by bisection on those pixels.

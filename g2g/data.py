@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from g2g import files
 from g2g.files import disk_full_explained, locked, printable
@@ -72,7 +71,7 @@ class Photos:
         return f"Photos({parts}, {self.size}×{self.size} px, {gray:,} near-gray, {skipped:,} skipped, hash {self.hash})"
 
 
-def prepare(profile: Profile, *, progress: bool = True) -> Photos:
+def prepare(profile: Profile, *, progress=True) -> Photos:
     """Decode, turn upright and squash the profile's photos to squares once; later calls open what is there.
 
     Validation photos, where the source has none, are 5% of the training photos (at least one), chosen by seed before
@@ -279,7 +278,7 @@ class PhotoLoader:
         return L, ab
 
 
-def sharpened(photos: Tensor, amounts: Tensor) -> Tensor:
+def sharpened(photos, amounts):
     """uint8 photos (B,S,S,3) plus `amounts` (B,) times what a small blur would take from them: an unsharp mask.
 
     A large photo made small is sharper than a crop enlarged again; a network has to know both (docs/training.md).
@@ -292,7 +291,7 @@ def sharpened(photos: Tensor, amounts: Tensor) -> Tensor:
     return planes.clamp(0, 255).round().byte().movedim(1, -1)
 
 
-def cropped(planes: Tensor, sides: Tensor, places: Tensor) -> Tensor:
+def cropped(planes, sides, places):
     """Squares cut out of `planes` (B,C,S,S) and enlarged to S again, bilinearly.
 
     `sides` (B,) are the fractions of the side that are kept, in (0, 1]; `places` (B,2) say where a square lies between

@@ -62,7 +62,7 @@ def predictions(model, photos, split="test", *, batch_size=32, name="model", sho
             bar.update(len(pixels))
 
 
-def predict_photos(model, photos, split="test", **options) -> Tensor:
+def predict_photos(model, photos, split="test", **options):
     """A model's predictions for all photos of a split, ab (N,2,S,S) on the CPU: made once, scored in several ways.
 
     131 MB for 1,000 photos of 128 px. `options` as in `predictions`.

@@ -149,7 +149,7 @@ def across(columns: dict):
     return grid(columns.values(), (), list(columns))
 
 
-def animation(images, milliseconds: int = 150):
+def animation(images, milliseconds=150):
     """Images one after the other, as a notebook shows them: an animated PNG of 256 colors. The last stays longer."""
     from IPython.display import Image as Displayed  # notebooks have it, others need not wait for it
 

@@ -93,7 +93,7 @@ def printable(name) -> str:
     return text if len(text) <= 200 else f"{text[:100]}…{text[-99:]}"
 
 
-def progress(total: int, label: str, unit: str, show: bool = True) -> tqdm:
+def progress(total: int, label: str, unit: str, show=True) -> tqdm:
     """A progress display, for a `with` statement and `.update(n)`: a bar in a terminal or a live notebook.
 
     Elsewhere, and with `G2G_PLAIN=1`, one line every 15 seconds: a redrawn bar fills logs and saved notebooks.

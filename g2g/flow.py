@@ -20,7 +20,7 @@ DROP = 0.1  # fraction of them that see L alone, for guidance without a classifi
 WIDTH_OF_TIME = 64  # sines and cosines that tell the network what time it is
 
 
-def time_embedding(t: torch.Tensor) -> torch.Tensor:
+def time_embedding(t):
     """Times (B,) in [0, 1] as sines and cosines of frequencies from 1000 down to 1: (B,64)."""
     frequencies = torch.logspace(3, 0, WIDTH_OF_TIME // 2, device=t.device)
     angles = t[:, None] * frequencies
@@ -75,7 +75,7 @@ class Velocity(nn.Module):
     It sees `condition` channels beside noisy ab; `width`, a multiple of 8, is its own at full resolution, twice below.
     """
 
-    def __init__(self, condition: int, width: int = 64):
+    def __init__(self, condition: int, width=64):
         super().__init__()
         if width % 8:
             raise ValueError(f"width: expected a multiple of 8, got {width}")
@@ -87,7 +87,7 @@ class Velocity(nn.Module):
         self.up = nn.ModuleList([Block(2 * wide, wide, time), Block(wide + width, width, time)])
         self.last = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), _zeroed(_conv(width, 2)))
 
-    def forward(self, x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+    def forward(self, x, t, condition):
         """x (B,2,h,w) at times t (B,) with condition (B,C,h,w) to its velocity (B,2,h,w)."""
         time = self.time(time_embedding(t))
         x = self.first(torch.cat([x, condition], dim=1))
@@ -114,7 +114,7 @@ class FlowUnet(nn.Module):
         steps: of Euler's method.
     """
 
-    def __init__(self, model: nn.Module, width: int = 64):
+    def __init__(self, model, width=64):
         super().__init__()
         self.unet = getattr(model, "unet", model)
         self.velocity = Velocity(self.unet.head.in_channels + 1 + 2, width)
@@ -122,12 +122,12 @@ class FlowUnet(nn.Module):
         self.seed, self.steps = 0, 40  # chosen on validation photos: 20 steps are paler, 100 hardly more colorful
 
     @property
-    def encoder(self) -> nn.Module:
+    def encoder(self):
         """What training leaves alone: the U-Net, whole."""
         return self.unet
 
     @torch.no_grad()
-    def condition(self, L: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def condition(self, L):
         """L (B,1,H,W) to L, the U-Net's prediction and features, at an eighth (B,1+2+C,h,w); prediction (B,2,H,W)."""
         features = self.unet.decode(L)
         pred_ab = self.unet.head(features)
@@ -137,12 +137,12 @@ class FlowUnet(nn.Module):
         planes = [F.interpolate(x, size=size, mode="area") for x in (L, 10 * pred_ab, features)]
         return torch.cat(planes, dim=1), F.interpolate(pred_ab, size=L.shape[2:], mode="bilinear")
 
-    def residual(self, L: torch.Tensor, ab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def residual(self, L, ab):
         """The condition (B,C,h,w) and ab (B,2,h,w) minus the prediction, of photos (B,1,H,W) and (B,2,H,W)."""
         condition, pred_ab = self.condition(L)
         return condition, F.interpolate(ab - pred_ab, size=condition.shape[2:], mode="area")
 
-    def loss(self, L: torch.Tensor, ab: torch.Tensor) -> torch.Tensor:
+    def loss(self, L, ab):
         """Mean squared error of the velocity at random times, each photo in `NOISES` noises."""
         condition, residual = (planes.repeat(NOISES, 1, 1, 1) for planes in self.residual(L, ab))
         unseen = torch.rand(len(condition), device=L.device) < DROP
@@ -153,7 +153,7 @@ class FlowUnet(nn.Module):
         x_t = torch.lerp(noise, data, t.view(-1, 1, 1, 1))
         return F.mse_loss(self.velocity(x_t, t, condition), data - noise)
 
-    def noise(self, L: torch.Tensor) -> torch.Tensor:
+    def noise(self, L):
         """The noise that flows to each photo's colors, (B,2,h,w): of `seed` and of the photo."""
         height, width = (math.ceil(side / 8) for side in L.shape[2:])
         thumbnails = F.adaptive_avg_pool2d(L.float(), 8).mul(10).round().to("cpu", torch.int8)
@@ -165,7 +165,7 @@ class FlowUnet(nn.Module):
         return torch.stack(noises).to(L.device)
 
     @torch.no_grad()
-    def forward(self, L: torch.Tensor) -> torch.Tensor:
+    def forward(self, L):
         """L (B,1,H,W) to one of the possible ab (B,2,H,W), not bounded. ValueError for other shapes or no step."""
         if self.steps < 1:
             raise ValueError(f"steps: expected 1 or more, got {self.steps}")
@@ -177,7 +177,7 @@ class FlowUnet(nn.Module):
         return pred_ab + F.interpolate(self.residual_std * x, size=L.shape[2:], mode="bilinear")
 
 
-def residual_std(model: FlowUnet, photos) -> torch.Tensor:
+def residual_std(model: FlowUnet, photos):
     """The standard deviation of the residual that the prediction of `model` leaves of uint8 photos (N,S,S,3)."""
     residuals = [model.residual(L, ab)[1] for L, ab in batches(photos, device=model.residual_std.device)]
     return torch.cat(residuals).std()

@@ -4,7 +4,6 @@ Formulas: IEC 61966-2-1 for sRGB, CIE 15 for L*a*b*; matrix and white point are 
 Each function raises ValueError for another shape or dtype than its docstring names.
 """
 
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ _FORWARD = np.array(XYZ_FROM_RGB) / np.array(WHITE)[:, None]  # linear RGB to XY
 _INVERSE = np.linalg.inv(_FORWARD)
 
 
-def rgb_to_lab(rgb: Tensor) -> Tensor:
+def rgb_to_lab(rgb):
     """sRGB in [0, 1], (B,3,H,W) or (3,H,W), float32 or float64, to CIE Lab: L* in [0, 100], a* and b* within ±110.
 
     Gradients are finite everywhere, for black and for values outside [0, 1] too.
@@ -30,7 +29,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     return _linear_to_lab(_linearize(rgb))
 
 
-def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
+def lab_to_rgb(lab, clip=True):
     """The inverse of `rgb_to_lab`, with finite gradients.
 
     With `clip` the result is forced into [0, 1], gradient 0 outside; without, colors that no screen can show come out
@@ -48,26 +47,26 @@ def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
     return rgb.clamp(0, 1) if clip else rgb
 
 
-def normalize(lab: Tensor) -> tuple[Tensor, Tensor]:
+def normalize(lab):
     """CIE Lab (…,3,H,W) to what the models see: L (…,1,H,W) = L*/50 - 1 and ab (…,2,H,W) = ab*/110."""
     _check(lab, "lab")
     L, ab = lab.split([1, 2], -3)
     return L / 50 - 1, ab / AB_SCALE
 
 
-def denormalize(L: Tensor, ab: Tensor) -> Tensor:
+def denormalize(L, ab):
     """The inverse of `normalize`: L (…,1,H,W) and ab (…,2,H,W) to CIE Lab (…,3,H,W)."""
     if L.shape[-3:-2] != (1,) or ab.shape != (*L.shape[:-3], 2, *L.shape[-2:]):
         raise ValueError(f"expected L (B,1,H,W) and ab (B,2,H,W) of one size, got {(*L.shape,)} and {(*ab.shape,)}")
     return torch.cat([(L + 1) * 50, ab * AB_SCALE], -3)
 
 
-def to_rgb(L: Tensor, ab: Tensor) -> Tensor:
+def to_rgb(L, ab):
     """Normalized L (B,1,H,W) and ab (B,2,H,W) to sRGB (B,3,H,W), clipped to [0, 1] for display."""
     return lab_to_rgb(denormalize(L, ab))
 
 
-def photos_to_lab(photos, device=None) -> tuple[Tensor, Tensor]:
+def photos_to_lab(photos, device=None):
     """uint8 photos (B,H,W,3), tensor or array, to normalized L (B,1,H,W) and ab (B,2,H,W) on `device`.
 
     The fast path of training: 256 possible values need no power function, so a table linearizes sRGB.
@@ -86,7 +85,7 @@ def photos_to_lab(photos, device=None) -> tuple[Tensor, Tensor]:
     return torch.cat(L), torch.cat(ab)
 
 
-def batches(photos, batch_size: int = 32, device="cpu") -> Iterator[tuple[Tensor, Tensor]]:
+def batches(photos, batch_size=32, device="cpu"):
     """(L, ab) of an array of uint8 photos (N,H,W,3), in order, `batch_size` at a time."""
     for start in range(0, len(photos), batch_size):
         yield photos_to_lab(photos[start : start + batch_size], device)

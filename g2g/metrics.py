@@ -4,14 +4,14 @@ Shapes are (B,C,H,W), float32 or float64, on any device; `rgb` is sRGB in [0, 1]
 a*/110 and b*/110. Another shape raises ValueError, and so do `rgb` values outside [0, 1].
 """
 
-import math
 import warnings
 from hashlib import sha256
 
 import lpips
 import safetensors.torch
 import torch
-from torch.nn import functional as F
+from skimage.color import deltaE_ciede2000
+from skimage.metrics import structural_similarity
 
 from g2g.lab import AB_SCALE
 from g2g.profiles import repo_root
@@ -46,54 +46,23 @@ def psnr(pred_rgb, rgb):
 def ssim(pred_rgb, rgb):
     """Structural similarity, mean over pixels and the three channels: (B,), 1 for equal images.
 
-    Wang et al. 2004 (doi 10.1109/TIP.2003.819861), equation 13, with their Gaussian window of 11 x 11 px and sigma
-    1.5; pixels whose window reaches over the border do not count. An image smaller than the window raises ValueError.
+    Wang et al. 2004 (doi 10.1109/TIP.2003.819861), computed by scikit-image, with their Gaussian window of 11 x 11 px;
+    pixels whose window reaches over the border do not count. An image smaller than the window raises ValueError.
     """
     _check_rgb(pred_rgb, rgb, min_side=11)
-    x, y = pred_rgb.flatten(0, 1)[None], rgb.flatten(0, 1)[None]  # channels of one image: the fastest convolutions
-    center_x, center_y = x.mean((2, 3), keepdim=True), y.mean((2, 3), keepdim=True)
-    x, y = x - center_x, y - center_y  # so variances lose fewer digits
-    window = torch.exp(-torch.arange(-5, 6).to(y).square() / (2 * 1.5**2))
-    window = (window / window.sum()).expand(y.shape[1], 1, 1, -1)
-
-    def local_mean(values):  # along the rows, then along the columns
-        return F.conv2d(F.conv2d(values, window, groups=y.shape[1]), window.mT, groups=y.shape[1])
-
-    mean_x, mean_y = local_mean(x), local_mean(y)
-    variances = local_mean(x * x + y * y) - mean_x.square() - mean_y.square()  # of x plus of y
-    covariance = local_mean(x * y) - mean_x * mean_y
-    mean_x, mean_y = mean_x + center_x, mean_y + center_y
-    c1, c2 = 0.01**2, 0.03**2  # for a range of 1
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
-    structure = (2 * covariance + c2) / (variances + c2)
-    return (luminance * structure).view(len(rgb), -1).mean(1)
+    options = {"gaussian_weights": True, "use_sample_covariance": False, "data_range": 1, "channel_axis": 0}
+    pairs = zip(pred_rgb.cpu().numpy(), rgb.cpu().numpy(), strict=True)
+    return torch.tensor([structural_similarity(x, y, **options) for x, y in pairs], device=rgb.device)
 
 
 def ciede2000(lab1, lab2):
-    """Color difference CIEDE2000 per pixel: (B,H,W), about 1 where it is just noticeable.
+    """Color difference CIEDE2000 per pixel: (B,H,W), about 1 where it is just noticeable; computed by scikit-image.
 
-    Sharma, Wu & Dalal 2005 (doi 10.1002/col.20070); the numbers in parentheses are their equations.
+    Sharma, Wu & Dalal 2005 (doi 10.1002/col.20070).
     """
     _check(lab1, lab2, 3)
-    (L1, a1, b1), (L2, a2, b2) = lab1.unbind(1), lab2.unbind(1)
-    stretch = 1.5 - 0.5 * _high_chroma((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2)  # 1 + G (4)
-    a1, a2 = stretch * a1, stretch * a2  # (5)
-    C1, C2 = torch.hypot(a1, b1), torch.hypot(a2, b2)  # (6)
-    h1, h2 = torch.atan2(b1, a1) % math.tau, torch.atan2(b2, a2) % math.tau  # (7), in radians
-    far = (h2 - h1).abs() > math.pi + 2e-6  # the other way around is shorter; not if opposite but for rounding
-    dL, dC = L2 - L1, C2 - C1  # (8), (9)
-    dH = 2 * (C1 * C2).sqrt() * torch.sin((h2 - h1) / 2) * (1 - 2 * far.to(C1))  # (10), (11)
-    L, C, h = (L1 + L2) / 2, (C1 + C2) / 2, (h1 + h2) / 2 + math.pi * far  # (12) to (14)
-    T = 1 - 0.17 * torch.cos(h - math.radians(30)) + 0.24 * torch.cos(2 * h)
-    T += 0.32 * torch.cos(3 * h + math.radians(6)) - 0.20 * torch.cos(4 * h - math.radians(63))  # (15)
-    from_blue = (torch.rad2deg(h) % 360 - 275) / 25
-    rotation = torch.deg2rad(60 * torch.exp(-from_blue.square()))  # twice (16)
-    R = -2 * _high_chroma(C) * torch.sin(rotation)  # (17), (21)
-    distance = (L - 50).square()
-    dL = dL / (1 + 0.015 * distance / (20 + distance).sqrt())  # (18)
-    dC, dH = dC / (1 + 0.045 * C), dH / (1 + 0.015 * C * T)  # (19), (20)
-    square = dL.square() + dC.square() + dH.square() + R * dC * dH
-    return square.clamp(min=0).sqrt()  # (22); rounding may leave a square below 0
+    difference = deltaE_ciede2000(lab1.cpu().numpy(), lab2.cpu().numpy(), channel_axis=1)
+    return torch.from_numpy(difference).to(lab1)
 
 
 def delta_e(lab1, lab2):
@@ -160,12 +129,6 @@ class LPIPS:
         """LPIPS (B,) of two results of `features`: squared differences, weighted by channel, averaged over pixels."""
         layers = zip(self.net.lins, features, others, strict=True)
         return sum(linear((x - y).square()).mean((1, 2, 3)) for linear, x, y in layers)
-
-
-def _high_chroma(C):
-    """sqrt(C⁷ / (C⁷ + 25⁷)) of Sharma, Wu & Dalal: 0 for gray, towards 1 for strong colors."""
-    power = C**7
-    return (power / (power + 25**7)).sqrt()
 
 
 def _check(x, y, channels):

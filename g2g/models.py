@@ -10,14 +10,14 @@ import timm
 import torch
 import torch.nn.functional as F
 from timm.models import load_state_dict
-from torch import Tensor, nn
+from torch import nn
 
 from g2g.profiles import repo_root
 
 MIN_SIZE = 32  # px; the deepest features of an encoder are 32 times smaller than the photo
 
 
-def conv_block(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Sequential:
+def conv_block(channels_in: int, channels_out: int, kernel=3) -> nn.Sequential:
     """Convolution that keeps H and W, batch norm, ReLU."""
     convolution = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(channels_out), nn.ReLU())
@@ -30,7 +30,7 @@ class EncoderDecoder(nn.Module):
     number of channels after the first convolution; the latent has 8 times as many, H and W 16 times smaller.
     """
 
-    def __init__(self, width: int = 64):
+    def __init__(self, width=64):
         super().__init__()
         down = [1, width, 2 * width, 4 * width, 8 * width]
         up = [8 * width, 4 * width, 2 * width, width, width // 2]
@@ -43,7 +43,7 @@ class EncoderDecoder(nn.Module):
             self.decoder.append(nn.Sequential(nn.Upsample(scale_factor=2), conv_block(*channels)))
         self.output = nn.Sequential(nn.Conv2d(width // 2, 2, 3, padding=1), nn.Tanh())
 
-    def forward(self, L: Tensor) -> Tensor:
+    def forward(self, L):
         """L (B,1,H,W) to ab (B,2,H,W) in [-1, 1]. Raises ValueError for another shape or below 32 px."""
         height, width = _check(L)
         L = F.pad(L, (0, -width % 16, 0, -height % 16), mode="replicate")  # four poolings need multiples of 16
@@ -54,7 +54,7 @@ class EncoderDecoder(nn.Module):
 ENCODERS = {"efficientnet_lite0": "tf_efficientnet_lite0.in1k", "resnet18": "resnet18.tv_in1k"}
 
 
-def imagenet_classifier(name: str, weights: str | Path | None = "imagenet", in_chans: int = 3) -> nn.Module:
+def imagenet_classifier(name: str, weights: str | Path | None = "imagenet", in_chans=3):
     """One of `ENCODERS` as timm builds it, whole: RGB (B,3,H,W) to the logits of 1,000 classes.
 
     EfficientNet-Lite0 takes RGB in [-1, 1]; ResNet-18 takes RGB minus ImageNet's mean, divided by its deviation. With
@@ -83,7 +83,7 @@ class QuarterUnet(nn.Module):
     It predicts at a quarter of the resolution and enlarges that, for color is smoother than lightness.
     """
 
-    def __init__(self, encoder: nn.Module):
+    def __init__(self, encoder):
         super().__init__()
         widths = [192, 128, 96, 64]  # channels of the decoder at strides 32, 16, 8 and 4
         encoder.prune_intermediate_layers(4, prune_head=True)
@@ -97,12 +97,12 @@ class QuarterUnet(nn.Module):
         nn.init.zeros_(self.head.weight)  # the first prediction is gray, from which color is learned quickly
         nn.init.zeros_(self.head.bias)
 
-    def features(self, L: Tensor) -> tuple[list[Tensor], Tensor]:
+    def features(self, L):
         """What the encoder hands over: the skips, at strides 4, 8 and 16, and the deepest features, at stride 32."""
         _, *skips, deepest = self.encoder.forward_intermediates(L, indices=5, intermediates_only=True)
         return skips, deepest
 
-    def decode(self, L: Tensor) -> Tensor:
+    def decode(self, L):
         """L (B,1,H,W) to the last features (B,64,H/4,W/4), rounded up, of which the prediction is made."""
         _check(L)
         skips, deepest = self.features(L)
@@ -112,11 +112,11 @@ class QuarterUnet(nn.Module):
             x = block(torch.cat([x, skip], dim=1))
         return x
 
-    def quarter(self, L: Tensor) -> Tensor:
+    def quarter(self, L):
         """L (B,1,H,W) to ab (B,2,H/4,W/4), rounded up, not bounded."""
         return self.head(self.decode(L))
 
-    def forward(self, L: Tensor) -> Tensor:
+    def forward(self, L):
         """L (B,1,H,W) to ab (B,2,H,W), not bounded. Raises ValueError for another shape or below 32 px."""
         return F.interpolate(self.quarter(L), size=L.shape[2:], mode="bilinear")
 
@@ -124,7 +124,7 @@ class QuarterUnet(nn.Module):
 class FullUnet(nn.Module):
     """The report's U-Net: fastai's `DynamicUnet`, up to the full resolution. It measures the encoder at `size` px."""
 
-    def __init__(self, encoder: nn.Module, size: int):
+    def __init__(self, encoder, size: int):
         from fastai.vision.models.unet import DynamicUnet  # here: it takes seconds, and only this class needs it
 
         super().__init__()
@@ -138,10 +138,10 @@ class FullUnet(nn.Module):
         self.train()  # fastai leaves some layers in eval()
 
     @property
-    def encoder(self) -> nn.Module:
+    def encoder(self):
         return self.net.layers[0]
 
-    def forward(self, L: Tensor) -> Tensor:
+    def forward(self, L):
         """L (B,1,H,W) to ab (B,2,H,W), not bounded. Raises ValueError for another shape or below 32 px."""
         _check(L)
         ab = self.net(L)
@@ -150,7 +150,7 @@ class FullUnet(nn.Module):
         return ab
 
 
-def unet(resolution="quarter", encoder="efficientnet_lite0", weights="imagenet", size: int = 256) -> nn.Module:
+def unet(resolution="quarter", encoder="efficientnet_lite0", weights="imagenet", size=256):
     """`QuarterUnet` or, with resolution "full", `FullUnet` for photos of `size` px, at least 32.
 
     Encoder and weights, and what raises, are those of `imagenet_classifier`. Raises ValueError for another resolution.
@@ -174,7 +174,7 @@ class PatchGAN(nn.Module):
     `width` the number of channels of the first convolution, `min_size` the least H and W in px that give a logit.
     """
 
-    def __init__(self, receptive_field: int = 70, width: int = 64):
+    def __init__(self, receptive_field=70, width=64):
         super().__init__()
         if receptive_field not in _DEPTHS:
             raise ValueError(f"receptive_field: expected one of {[*_DEPTHS]}, got {receptive_field!r}")
@@ -193,7 +193,7 @@ class PatchGAN(nn.Module):
             else:
                 nn.init.normal_(parameter, 0 if parameter.ndim == 4 else 1, 0.02)  # batch norm scales by about 1
 
-    def forward(self, L: Tensor, ab: Tensor) -> Tensor:
+    def forward(self, L, ab):
         """L (B,1,H,W), ab (B,2,H,W) to logits (B,1,h,w), positive where it looks real. ValueError for other shapes."""
         h, w = _check(L, self.min_size, f"PatchGAN({self.receptive_field})")
         if ab.shape != (L.shape[0], 2, h, w):
@@ -209,13 +209,13 @@ class Mirrored(nn.Module):
         self.model = model
         self.train(getattr(model, "training", False))
 
-    def forward(self, L: Tensor) -> Tensor:
+    def forward(self, L):
         """L (B,1,H,W) to ab (B,2,H,W). Raises what the model raises."""
         return (self.model(L) + self.model(L.flip(-1)).flip(-1)) / 2
 
 
 @torch.no_grad()
-def predict(model, L: Tensor, batch_size: int = 32) -> Tensor:
+def predict(model, L, batch_size=32):
     """The colors that `model` predicts: ab (B,2,H,W), float32, on the device of L, not clipped, without gradients.
 
     `model` is a generator (used in eval mode, on its own device) or any function of L (B,1,H,W) in [-1, 1], which gets
@@ -235,12 +235,12 @@ def predict(model, L: Tensor, batch_size: int = 32) -> Tensor:
     return ab
 
 
-def count_parameters(model: nn.Module) -> int:
+def count_parameters(model) -> int:
     """Number of trainable and frozen parameters."""
     return sum(p.numel() for p in model.parameters())
 
 
-def load_weights(model: nn.Module, path: str | Path, changes: bool = False) -> nn.Module:
+def load_weights(model, path: str | Path, changes=False):
     """Load a safetensors file or a torch state dict into `model`, which it has to fit exactly; returns the model.
 
     With `changes`, the file holds some weights only, and the others stay as they are. Raises FileNotFoundError, and

@@ -8,7 +8,7 @@ import functools
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from g2g import lab
 
@@ -20,7 +20,7 @@ REBALANCING = 0.5  # of the pretrained palette: at 0.75 and 1, surfaces of any c
 
 
 @functools.cache
-def bins() -> Tensor:
+def bins():
     """The points of a grid on the ab plane to which some color of sRGB is nearest: (Q,2), a* and b*.
 
     The colors tried are those of a cube of 52³. Zhang et al. list 313 points, some of them beyond what sRGB shows.
@@ -53,12 +53,12 @@ def _row(ab):
     return a * SIDE + b
 
 
-def soft_targets(ab: Tensor) -> Tensor:
+def soft_targets(ab):
     """Normalized ab (B,2,H,W) as fractions of the bins: (B,Q,H,W), sum 1 at each pixel; to the nearest 2 units."""
     return _table(ab.device)[_row(ab)].permute(0, 3, 1, 2)
 
 
-def prior(photos) -> Tensor:
+def prior(photos):
     """How often each bin occurs in uint8 photos (N,S,S,3), at a quarter of their resolution: (Q,), sum 1."""
     table = _table()
     counts = torch.zeros(len(table), dtype=torch.float64)
@@ -68,7 +68,7 @@ def prior(photos) -> Tensor:
     return (frequencies / frequencies.sum()).float()
 
 
-def class_weights(prior: Tensor, uniform: float = 0.5) -> Tensor:
+def class_weights(prior, uniform=0.5):
     """What a mistake in each bin costs (Q,): rare colors more; 1 on average over the pixels of the photos.
 
     `uniform` of the uniform distribution is mixed into the prior (Q,) first; at 1, all bins cost the same.
@@ -77,7 +77,7 @@ def class_weights(prior: Tensor, uniform: float = 0.5) -> Tensor:
     return weights / (prior * weights).sum()
 
 
-def annealed_mean(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+def annealed_mean(logits, temperature=TEMPERATURE):
     """Logits (B,Q,H,W) to normalized ab (B,2,H,W): the mean of softmax(logits / T). T = 1 the mean, T → 0 the mode.
 
     Raises ValueError for a temperature outside of (0, 1], or not Q logits.
@@ -90,7 +90,7 @@ def annealed_mean(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
     return torch.einsum("bqhw,qc->bchw", probabilities, bins().to(probabilities)) / lab.AB_SCALE
 
 
-def palette_loss(logits: Tensor, ab: Tensor, class_weights: Tensor) -> Tensor:
+def palette_loss(logits, ab, class_weights):
     """Cross-entropy of logits (B,Q,h,w) against the soft targets of ab (B,2,4h,4w), each bin counted by its weight.
 
     Zhang et al. weigh a pixel by its nearest bin. Weighing each bin's own term instead has a known optimum: the
@@ -111,7 +111,7 @@ class PaletteUnet(nn.Module):
         rebalancing: 1 predicts as trained, as if rare colors were frequent; 0 divides the class weights out again.
     """
 
-    def __init__(self, unet: nn.Module):
+    def __init__(self, unet):
         super().__init__()
         self.unet = unet
         unet.head = nn.Conv2d(unet.head.in_channels, len(bins()), 1)
@@ -120,22 +120,22 @@ class PaletteUnet(nn.Module):
         self.rebalancing = REBALANCING
 
     @property
-    def encoder(self) -> nn.Module:
+    def encoder(self):
         return self.unet.encoder
 
-    def logits(self, L: Tensor) -> Tensor:
+    def logits(self, L):
         """L (B,1,H,W) to the logits of the bins (B,Q,H/4,W/4), as trained."""
         return self.unet.quarter(L)
 
-    def loss(self, L: Tensor, ab: Tensor) -> Tensor:
+    def loss(self, L, ab):
         """`palette_loss` of photos (B,1,H,W) and (B,2,H,W)."""
         return palette_loss(self.logits(L), ab, self.class_weights)
 
-    def paint(self, logits: Tensor, size) -> Tensor:
+    def paint(self, logits, size):
         """Logits (B,Q,h,w), as trained, to ab (B,2,*size) by temperature and rebalancing."""
         logits = logits - (1 - self.rebalancing) * self.class_weights.log().view(1, -1, 1, 1)
         return F.interpolate(annealed_mean(logits, self.temperature), size=size, mode="bilinear")
 
-    def forward(self, L: Tensor) -> Tensor:
+    def forward(self, L):
         """L (B,1,H,W) to ab (B,2,H,W). Raises ValueError for another shape, below 32 px, or a wrong temperature."""
         return self.paint(self.logits(L), L.shape[2:])

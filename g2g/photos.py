@@ -53,7 +53,7 @@ class Item:
     box: tuple[int, int, int, int] | None = None
 
 
-def read_photo(photo, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Image.Image, Image.Image | None, dict]:
+def read_photo(photo, max_megapixels=MAX_MEGAPIXELS) -> tuple[Image.Image, Image.Image | None, dict]:
     """A photo upright and in sRGB, 8 bits per channel, mode L or RGB; its alpha (L) or None; its metadata.
 
     The metadata is a dict for `Image.info`: EXIF without orientation, resolution, and an sRGB profile if the photo
@@ -323,7 +323,7 @@ def _fits_jpeg(image):
     return image.mode in ("L", "RGB") and max(image.size) <= JPEG_SIDE
 
 
-def add_provenance(exif: bytes | None, by: str, source: str = "") -> bytes:
+def add_provenance(exif: bytes | None, by: str, source="") -> bytes:
     """The photo's EXIF with the words that its colors are predicted, its own caption behind them, and `source`.
 
     That is the name of the file it was made from, which `source_of` reads.

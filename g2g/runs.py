@@ -47,7 +47,7 @@ class Run:
 
         return pd.read_csv(self.folder / "history.csv")
 
-    def model(self, which: str | None = None, device="cpu") -> torch.nn.Module:
+    def model(self, which: str | None = None, device="cpu"):
         """The trained generator in eval mode. Raises FileNotFoundError where the weights are gone.
 
         `which` is `best` (lowest validation L1) or `last`; None takes what the course shows, and what is published:
@@ -70,7 +70,7 @@ class Run:
             raise ValueError(f"{self.id} starts from {needed}, published is {there}: publish both anew")
         return _extend(init_run.model(), self.recipe)
 
-    def discriminator(self, device="cpu") -> torch.nn.Module:
+    def discriminator(self, device="cpu"):
         """The trained PatchGAN of a cGAN run, in eval mode. Raises FileNotFoundError as `model` does."""
         path = pretrained_path("cgan_discriminator") if self.is_published else self.folder / "discriminator.safetensors"
         return self._load(PatchGAN(self.recipe.receptive_field), path, device)
@@ -98,7 +98,7 @@ def _sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def build_model(recipe: Recipe, size: int, weights: str | None = None) -> torch.nn.Module:
+def build_model(recipe: Recipe, size: int, weights: str | None = None):
     """The generator of a recipe, for photos of `size` px; `weights`, of its encoder, as in `models.unet`."""
     if recipe.model == "cnn":
         return EncoderDecoder(recipe.width)
@@ -247,7 +247,7 @@ def load_or_train(
     recipe: Recipe | None = None,
     photos=None,
     init_run: Run | None = None,
-    pretrained: bool = True,
+    pretrained=True,
 ) -> Run:
     """The finished run of `model`, from disk if it is there, else the pretrained one, else trained now.
 

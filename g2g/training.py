@@ -21,12 +21,11 @@ from fastai.callback.schedule import ParamScheduler, SchedLin, SchedNo, combine_
 from fastai.callback.training import BnFreeze
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
-from fastcore.imports import IN_NOTEBOOK
 from safetensors.torch import save
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from g2g.files import save_atomic
+from g2g.files import progress, save_atomic
 from g2g.lab import to_rgb
 from g2g.losses import LOSSES, discriminator_loss, generator_loss, gradient_penalty
 from g2g.metrics import colorfulness
@@ -96,7 +95,7 @@ class LossLearner(Learner):
             cbs=callbacks,
             splitter=_encoder_and_rest if two_rates else lambda model: [list(model.parameters())],
         )
-        self.remove_cb(ProgressCallback)  # `fit` adds it in notebooks
+        self.remove_cb(ProgressCallback)  # `fit` has a bar of its own
         self.recipe = recipe
         self.lr_mults = [recipe.encoder_lr_mult, 1.0] if two_rates else [1.0]
         if recipe.encoder_lr_mult == 0:
@@ -369,34 +368,24 @@ def _parts(learn) -> dict:
     return parts
 
 
-class TimeLeft(Callback):  # not Progress: fastai would know it as `learn.progress`, its own bar
-    """Prints how long training will take: soon after its first steps, every 30 seconds, and after each epoch."""
+class ShowProgress(Callback):
+    """Moves `bar`, a `g2g.files.progress` over all steps that are left, and prints a line after each epoch."""
 
-    order = 71
+    order = 71  # after Checkpoint, which makes the row
 
-    def before_fit(self):
-        self.started = None
+    def __init__(self, bar):
+        self.bar = bar
 
     def after_batch(self):
-        if not self.training:
-            return
-        now = time.time()
-        if self.started is None:  # the first step warms up: the clock starts behind it
-            self.started, self.fraction, self.next_line = now, self.pct_train, now + 3
-        elif now > self.next_line:
-            has_bar = hasattr(self.learn, "progress")  # which says the rest
-            self.next_line = math.inf if has_bar else now + 30
-            seconds_left = (now - self.started) * (1 - self.pct_train) / (self.pct_train - self.fraction)
-            print(f"  epoch {self.epoch + 1}: batch {self.iter + 1}/{self.n_iter}, {seconds_left / 60:.1f} min left")
+        if self.training:
+            self.bar.update()
 
     def after_validate(self):
         row = self.checkpoint.rows[-1]
         losses = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "lr", "seconds")]
-        minutes_left = row["seconds"] * (self.n_epoch - row["epoch"]) / 60
-        spent = f"{row['seconds']:.0f} s, {minutes_left:.1f} min left"
-        print(f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(losses)}  {spent}")
+        self.bar.write(f"epoch {row['epoch']}/{self.n_epoch}  {'  '.join(losses)}  {row['seconds']:.0f} s")
         if row.get("d_loss", 1) < 0.02:
-            print("  D is hardly ever wrong now (loss < 0.02), so G learns little: lower D's learning rate or raise λ")
+            self.bar.write("  D is hardly ever wrong now (below 0.02), so G learns little: lower d_lr_mult, or raise λ")
 
 
 # What fastai's ParamScheduler makes of a learning rate, the maximum of one_cycle (Smith 2018), whose numbers are those
@@ -422,9 +411,6 @@ def fit(learn, folder) -> pd.DataFrame:
     for left in folder.glob(".*.part"):  # half-written by a process that was killed
         left.unlink()
     checkpoint = Checkpoint(folder, recipe.seed)
-    callbacks = [checkpoint, TimeLeft()]
-    if IN_NOTEBOOK and not os.environ.get("G2G_PLAIN"):
-        callbacks.append(ProgressCallback())
     done = len(checkpoint.rows)
     if done:
         print(f"going on after epoch {done} of {recipe.epochs}")
@@ -433,8 +419,10 @@ def fit(learn, folder) -> pd.DataFrame:
         schedules = SCHEDULES[recipe.schedule](recipe.lr)
         rate = schedules["lr"]
         schedules["lr"] = lambda position: [mult * rate(position) for mult in learn.lr_mults]
-        with learn.no_logging(), learn.added_cbs(callbacks), fast_kernels(), _breaking_cleanly(learn):
-            learn.fit(recipe.epochs, recipe.lr, cbs=ParamScheduler(schedules), start_epoch=done)
+        steps = (recipe.epochs - done) * len(learn.dls.train)
+        with progress(steps, "training", "steps") as bar, fast_kernels(), _breaking_cleanly(learn), learn.no_logging():
+            callbacks = [checkpoint, ShowProgress(bar), ParamScheduler(schedules)]
+            learn.fit(recipe.epochs, recipe.lr, cbs=callbacks, start_epoch=done)
     return pd.DataFrame(checkpoint.rows)
 
 

@@ -91,13 +91,6 @@ def measure(profile: Profile | str | None = None, external_test_set=None, runs=N
     return Measured(profile, runs, models, test, external)
 
 
-def at_size(profile: Profile, size: int | None) -> Photos:
-    """The test photos of a profile, prepared at `size` px; None: at the size of its training photos."""
-    if size in (None, profile.size):
-        return prepare(profile)
-    return prepare(dataclasses.replace(profile, size=size, n_train=0))
-
-
 def _external(folder, photos, profile):
     """The profile of the photos in a folder, all of them to test."""
     others = dataclasses.replace(profile, source="test_folder", data_dir=Path(folder))
@@ -158,12 +151,17 @@ def load_lpips() -> metrics.LPIPS:
     return metrics.LPIPS(get_device())
 
 
-def in_blocks(function, models: dict, photos: Photos, inputs: Photos, count: int) -> dict[str, list]:
-    """row -> list of what `function` returns for the blocks of the first `count` test photos, computed or remembered.
+def in_blocks(function, models: dict, profile: Profile, size: int | None, most=None) -> tuple[Photos, dict[str, list]]:
+    """The test photos of a profile at `size` px, and row -> what `function` returns for each block of them.
 
-    `models`: row -> (id, function that loads the model). `photos`, `inputs`: as in `Block`.
+    What it returned before is remembered. `models`: row -> (id, function that loads the model). `size` None is that of
+    the training photos; `most` photos, the first ones, are looked at, by default all.
     """
+    inputs = photos = prepare(profile)
+    if size not in (None, profile.size):
+        photos = prepare(dataclasses.replace(profile, size=size, n_train=0))
     compute = joblib.Memory(cache_root() / "scores", verbose=0).cache(function, ignore=["load", "block"])
+    count = len(photos.files("test")[:most])
     edges = [*range(0, count, max(8, PIXELS // photos.size**2)), count]
     results = {row: [] for row in models}
     with progress(count * len(models), f"scores at {photos.size} px", "predictions") as bar:
@@ -173,7 +171,7 @@ def in_blocks(function, models: dict, photos: Photos, inputs: Photos, count: int
                 with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
                     results[row].append(compute(name, photos.hash, (start, stop), VERSION, load, block))
                 bar.update(stop - start)
-    return results
+    return photos, results
 
 
 def _measure_block(name, photos_hash, numbers, version, load, block) -> dict:
@@ -209,8 +207,7 @@ def _palette_points(model, block):
 
 def score_models(models: dict, profile: Profile, notes: list[str]) -> Scored:
     """All models, row -> (id, function that loads the model), on the test photos of a profile."""
-    photos = at_size(profile, profile.score_size)
-    blocks = in_blocks(_measure_block, models, photos, prepare(profile), len(photos.files("test")))
+    photos, blocks = in_blocks(_measure_block, models, profile, profile.score_size)
 
     def joined(row, what):
         return pd.concat([block[what] for block in blocks[row] if what in block], ignore_index=True)
@@ -236,10 +233,8 @@ def measure_at_report_size(measured: Measured) -> pd.DataFrame:
     The photos are the same ones, prepared at 256 px. Color is predicted as `g2g.colorize` does it, on as many pixels as
     in training, and lightness stays that of the photo; both measures are of that picture.
     """
-    photos, inputs = at_size(measured.profile, REPORT_SIZE), prepare(measured.profile)
-    count = min(REPORT_PHOTOS, len(photos.files("test")))
     models = {row: model for row, model in measured.models.items() if row != "unet_mirrored"}  # as all are, here
-    blocks = in_blocks(_measure_picture, models, photos, inputs, count)
+    _, blocks = in_blocks(_measure_picture, models, measured.profile, REPORT_SIZE, REPORT_PHOTOS)
     return tables.with_intervals({row: pd.concat(parts, ignore_index=True) for row, parts in blocks.items()})
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import itertools
 import math
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from fastai.callback.core import Callback
 from safetensors.torch import load_file
 from torch import nn
 
-from g2g import training
+from g2g import files, training
 from g2g.data import dataloaders
 from g2g.lab import to_rgb
 from g2g.metrics import colorfulness
@@ -290,13 +289,14 @@ def test_training_never_opens_the_test_photos(photos, tmp_path, monkeypatch):
 # ------------------------------------------------------------------------------------------------ schedules
 
 
-def test_the_estimate_comes_from_the_first_steps_of_the_training(photos, tmp_path, capsys, monkeypatch):
-    clock = itertools.count(0, 60)
-    monkeypatch.setattr(training.time, "time", lambda: next(clock))  # each look at the clock is a minute later
+def test_a_bar_counts_the_steps_that_are_left_and_each_epoch_is_a_line(photos, tmp_path, capsys, monkeypatch):
+    bars = []
+    monkeypatch.setattr(training, "progress", lambda *about: bars.append(files.progress(*about)) or bars[-1])
+    training.fit(small(photos, epochs=1), tmp_path)
     training.fit(small(photos, epochs=3), tmp_path)
-    first, *others = [line for line in capsys.readouterr().out.splitlines() if "batch" in line]
-    assert first == "  epoch 1: batch 2/3, 7.0 min left"  # of three epochs
-    assert len(others) == 7  # after more than half a minute each
+    assert [(bar.total, bar.n) for bar in bars] == [(3, 3), (6, 6)]  # three steps an epoch
+    epochs = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert epochs == ["1/1", "2/3", "3/3"]
 
 
 def test_one_cycle_is_that_of_fastai(photos, tmp_path):

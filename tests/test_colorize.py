@@ -62,9 +62,6 @@ def profile(swapped=False):
     return data
 
 
-# ------------------------------------------------------------------------------------ lightness and color
-
-
 @pytest.mark.parametrize("ab", [ORANGE, VIOLET, (-0.9, 0.9), (0.0, -1.0), (3.0, 3.0)])
 def test_lightness_is_that_of_the_photo_even_for_colors_beyond_srgb(ab):
     source = Image.fromarray(skimage.data.astronaut()[:200])
@@ -86,9 +83,6 @@ def test_gamut_keeps_hue_and_as_much_chroma_as_fits():
     assert ((more.amin(1) < 0) | (more.amax(1) > 1))[reduced].all()
 
 
-# --------------------------------------------------------------------------------------------------- edges
-
-
 def test_color_bleeds_less_over_an_edge_of_lightness_than_with_bilinear_enlarging():
     """Two halves, dark blue and light orange, their edge inside of a low-resolution pixel."""
     L, ab = torch.full((1, 1, 320, 320), -0.4), torch.zeros(1, 2, 320, 320)
@@ -106,9 +100,6 @@ def test_strips_leave_no_seams(monkeypatch):
     whole = np.asarray(colorize(source, model), int)
     monkeypatch.setattr(module, "STRIP", 3000)
     assert abs(np.asarray(colorize(source, model), int) - whole).max() <= 1
-
-
-# ------------------------------------------------------------------------------------------ sizes and model
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (3000, 20), (20, 3000), (9000, 1), (33, 31), (500, 400)])
@@ -174,9 +165,6 @@ def test_bad_options_and_predictions_are_named(color, options, words):
         colorize(photo(), paints(color), **options)
 
 
-# -------------------------------------------------------------------------------------------- kinds of file
-
-
 @pytest.mark.parametrize(
     "name, mode, options, out",
     [(f"a.{kind}", mode, {}, ".png") for kind, modes in FORMATS.items() for mode in modes.split()]
@@ -236,9 +224,6 @@ def test_sixteen_bits(tmp_path):
         assert abs(np.asarray(result).astype(int) - (ramp / 257)[..., None]).max() <= 1, path.name
 
 
-# ------------------------------------------------------------------------------------- metadata and profile
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
 def test_exif_orientation_is_applied_once(tmp_path, orientation, name):
@@ -290,9 +275,6 @@ def test_srgb_profile_changes_nothing_no_profile_adds_none_and_a_broken_one_is_s
     broken = saved(photo(), tmp_path / "c.png", icc_profile=b"not a profile" * 20)
     with pytest.warns(UserWarning, match="profile cannot be used"):
         assert colorize(broken, paints(ORANGE)).size == (90, 60)
-
-
-# ---------------------------------------------------------------------------------------- files and options
 
 
 def test_nothing_is_ever_overwritten(tmp_path):
@@ -386,11 +368,6 @@ def test_any_name_is_colored_and_printed_safely(stem, tmp_path, capsys):
     assert not failed and written[0].exists()
     said.encode("utf-8", "strict")
     assert said.count("\n") == 2 and "\x1b" not in said
-
-
-def test_the_command_names_the_models_that_are_there(tmp_path, capsys):
-    said = refused(capsys, saved(photo(), tmp_path / "a.jpg"), "--model", "dall-e")
-    assert "no model 'dall-e' in results/weights; there are: " in said
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])

@@ -15,11 +15,10 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
-from skimage import color
 
-from g2g import data, sources
+from g2g import data
 from g2g.data import prepare
-from g2g.profiles import PROFILES, Profile
+from g2g.profiles import Profile
 
 SIZE = 32
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -59,18 +58,6 @@ def leftovers(root):
 
 def finished(root):
     return [path for path in (root / "prepared").glob("*px-*") if path.is_dir() and not path.suffix]
-
-
-def test_the_bundled_photos():
-    smoke = PROFILES["smoke"]
-    photos = prepare(smoke)
-    assert photos.train.shape == (46, 64, 64, 3) and len(photos.valid) == 2 and len(photos.test) == 24
-    kinds = {split: {name.split("-")[0] for name in photos.files(split)} for split in data.SPLITS}
-    assert kinds["test"] == {"astronaut", "chelsea", "flower"}
-    assert kinds["train"] == {"coffee", "rocket", "motorcycle", "china"} >= kinds["valid"]
-    assert (photos.manifest["width"] > 64).all(), "the resize must be a real one"
-    assert len(np.unique(photos.train.reshape(46, -1), axis=0)) == 46
-    assert same(photos, prepare(smoke))
 
 
 def test_arrays_follow_the_manifest(tmp_path):
@@ -185,12 +172,6 @@ def test_near_gray_photos_are_known_and_can_be_left_out_of_training(tmp_path):
     assert "below 5" in colorful.manifest.set_index("file")["skipped"]["train/gray0.png"]
 
 
-def test_mean_chroma_is_that_of_skimage(photos):
-    lab = color.rgb2lab(photos.test)
-    expected = np.hypot(lab[..., 1], lab[..., 2]).mean(axis=(1, 2))
-    assert photos.manifest.query("split == 'test'")["chroma"].to_numpy() == pytest.approx(expected, abs=1e-3)
-
-
 def test_duplicates_of_test_photos_leave_training(tmp_path):
     profile = splits(tmp_path)
     shutil.copy(tmp_path / "test/b03.png", tmp_path / "train/copy.png")
@@ -222,15 +203,6 @@ def test_the_hash_tells_contents_not_places(tmp_path):
     splits(tmp_path / "here")
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     assert same(prepare(own(tmp_path / "here")), prepare(own(tmp_path / "there")))
-
-
-def test_a_source_is_one_function(tmp_path, monkeypatch):
-    make(tmp_path, [f"{i}.png" for i in range(9)])
-    items = [sources.Item(f"{i}", tmp_path / f"{i}.png") for i in range(9)]
-    monkeypatch.setitem(sources.SOURCES, "mine", lambda profile: (items[:5], items[5:7], items[7:]))
-    photos = prepare(dataclasses.replace(PROFILES["smoke"], source="mine"))
-    found = [photos.files(split) for split in ("train", "test", "valid")]
-    assert found == [list("01234"), ["5", "6"], ["7", "8"]], "its validation photos are taken, none of the others"
 
 
 @pytest.mark.parametrize(

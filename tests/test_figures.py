@@ -142,21 +142,3 @@ def test_bad_images_are_named():
     for words, images in bad.items():
         with pytest.raises(ValueError, match=words):
             figs.image_row(images)
-
-
-def test_more_chroma_in_the_ground_truth_shows_in_the_histograms():
-    titles = [ax.get_title() for ax in figs.ab_histograms({"ground_truth": AB, "cnn": AB * 0.3}).axes]
-    most, cnn = (float(t.rsplit(" ", 1)[1]) for t in titles if t)
-    assert cnn == pytest.approx(0.3 * most, rel=0.1)
-
-
-def test_loss_curves_draw_the_gray_line_that_a_run_recorded():
-    lines = figs.loss_curves(run()).axes[0].lines
-    assert [0.0123, 0.0123] in [list(line.get_ydata()) for line in lines]
-
-
-def test_the_best_photo_stands_before_the_worst_with_its_score():
-    shown = drawn("best_and_worst").axes
-    assert [ax.get_xlabel() for ax in shown] == ["0.100", "0.200", "", ""]
-    assert [ax.get_title() for ax in shown[:2]] == ["best", "worst"]
-    assert np.array_equal(shown[2].images[0].get_array(), GROUND_TRUTH[1] / 255)

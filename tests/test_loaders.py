@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from g2g.data import Photos, batches, cropped, dataloaders, sharpened
+from g2g.data import Photos, batches, cropped, dataloaders
 from g2g.lab import photos_to_lab
 
 N, SIZE = {"train": 37, "valid": 6, "test": 5}, 32
@@ -119,17 +119,6 @@ def test_crops_and_sharpness_follow_from_seed_and_epoch_and_spare_validation(pho
     assert 15 < differs.sum() and ("min_crop_side" in augmentation or differs.sum() < 37), "some stay as they are"
     assert not torch.equal(L, epoch(changed.train)[0]), "the next epoch has draws of its own"
     assert torch.equal(epoch(changed.valid)[0], epoch(plain.valid)[0])
-
-
-def test_a_sharpened_photo_is_rougher(photos):
-    pixels = torch.from_numpy(np.array(photos.train[:4]))
-
-    def roughness(photo):
-        return (photo[1:].float() - photo[:-1].float()).abs().mean()
-
-    sharp = sharpened(pixels, torch.tensor([0.0, 0.5, 1.0, 2.0]))
-    assert torch.equal(sharp[0], pixels[0]) and roughness(pixels[3]) < roughness(sharp[3])
-    assert (sharp.float().mean((1, 2)) - pixels.float().mean((1, 2))).abs().max() < 2
 
 
 def test_steps_make_a_short_epoch_of_other_photos_each_time(photos, truth):

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import safetensors.torch
 import timm
@@ -61,10 +60,6 @@ def test_other_inputs_say_why_not(models, name, shape, says):
         models[name](torch.rand(shape))
 
 
-def test_cnn_output_is_bounded(models):
-    assert models["cnn"](torch.randn(1, 1, 32, 32) * 1e4).abs().max() <= 1
-
-
 @both
 def test_same_seed_same_weights_and_building_leaves_batch_norm_fresh(name):
     states = []
@@ -88,23 +83,6 @@ def test_copy_after_use_is_independent(models, name):
     for parameter in duplicate.parameters():
         parameter.data.mul_(0.5)
     assert not torch.equal(duplicate(L), before) and torch.equal(model(L), before)
-
-
-@both
-def test_learns_13_crops(name, photos):
-    L, ab = photos_to_lab(np.array(photos.train))
-    torch.manual_seed(0)
-    model = GENERATORS[name]().train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for _ in range(60):
-        loss = (model(L) - ab).abs().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    gray = ab.abs().mean()
-    with torch.no_grad():
-        assert (model(L) - ab).abs().mean() < gray / 2
-        assert (model.eval()(L) - ab).abs().mean() < gray / 2  # the running statistics serve too
 
 
 # The first convolution's name, and whether a layer belongs to the classifier that no generator keeps
@@ -207,16 +185,6 @@ def test_the_quarter_unet_predicts_gray_at_first_and_enlarges_a_quarter():
     assert model.quarter(L).shape == (1, 2, 16, 25)
     enlarged = torch.nn.functional.interpolate(model.quarter(L), (64, 100), mode="bilinear")
     assert torch.equal(model(L), enlarged)
-
-
-@both
-def test_state_dict_goes_through_safetensors(models, tmp_path, name):
-    path = tmp_path / "weights.safetensors"
-    safetensors.torch.save_file(models[name].state_dict(), path)
-    torch.manual_seed(99)
-    other = load_weights(GENERATORS[name](), path).eval()
-    L, _ = pair(40)
-    assert torch.equal(other(L), models[name](L))
 
 
 def test_files_that_do_not_fit_are_named(models, tmp_path):

@@ -39,12 +39,6 @@ def test_the_tables_agree_with_the_modules(build, blocks):
     assert seen == {block.module: (block.channels, block.size, block.size) for block in blocks[1:]}
 
 
-def test_skips_join_what_has_the_same_size():
-    for name in ("UNET", "QUARTER", "VELOCITY"):
-        blocks, skips = getattr(networks, name), getattr(networks, f"{name}_SKIPS")
-        assert all(blocks[first].size == blocks[last].size for first, last in skips)
-
-
 def test_the_committed_diagrams_are_those_that_the_script_draws(tmp_path):
     networks.main(tmp_path)
     for new in tmp_path.iterdir():

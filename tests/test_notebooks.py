@@ -1,7 +1,6 @@
 """What a learner opens: paired, stamped, in small cells, executed in order, and fit to be shown on GitHub."""
 
 import base64
-import io
 import json
 import re
 import statistics
@@ -15,7 +14,6 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 import colab_check
 import execute
@@ -137,12 +135,6 @@ def test_an_address_changed_in_one_place_reaches_badge_and_cell(monkeypatch):
     assert stamp.stamp_text("https://old.github.io/name/color/") == "https://ada.github.io/color/color/"
 
 
-def test_setup_cell_is_short_plain_python():
-    cell = stamp.setup_cell()
-    compile(cell, "setup cell", "exec")
-    assert cell.count("\n") + 1 <= 24 and not re.search(r"^\s*[!%]", cell, re.MULTILINE)
-
-
 def test_a_failing_notebook_is_reported_by_cell(tmp_path):
     """`make run` stops with an account of what failed, and keeps what came before."""
     cells = [nbformat.v4.new_code_cell(source) for source in ("print('fine')", "1 / 0", "print('not run')")]
@@ -244,19 +236,3 @@ def unexplained(path, prose):
 def test_errors_quoted_in_prose_are_in_a_table_or_in_the_output(path):
     cells = nbformat.read(path, as_version=4).cells
     assert unexplained(path, " ".join(cell.source for cell in cells if cell.cell_type == "markdown")) == set()
-
-
-@each
-def test_an_invented_error_would_mostly_be_noticed(path):
-    invented = " ".join(f"{0.07 + step / 10_000:.4f}" for step in range(300))
-    assert len(unexplained(path, invented)) > 150  # of 300; 24 when every number in results/ counted
-
-
-@each
-def test_wide_pictures_are_sharp_on_a_dense_screen(path):
-    outputs = [output for cell in code_cells(path) for output in cell.outputs]
-    pictures = [(o, kind) for o in outputs for kind in o.get("data", {}) if kind in ("image/png", "image/jpeg")]
-    for output, kind in pictures:
-        width = Image.open(io.BytesIO(base64.b64decode(output.data[kind]))).width
-        shown_at = output.metadata.get(kind, {}).get("width", width)
-        assert shown_at < 700 or width >= 1000, f"{width} px, shown at {shown_at}"

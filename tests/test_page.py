@@ -5,9 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import matplotlib
@@ -71,11 +68,6 @@ def test_the_file_is_the_one_that_colorize_writes(color, tmp_path, model):
     assert sentence in about and "a guess" in about
 
 
-def test_a_seed_that_was_emptied_is_0(color):
-    first, emptied = (color(GALLERY / "room.jpg", "flow", 1.0, *PARAMETERS[:2], seed)[1] for seed in (0, None))
-    assert np.array_equal(pixels(first), pixels(emptied))
-
-
 def test_a_large_photo_is_shown_small_and_written_large(color, tmp_path):
     large = Image.open(GALLERY / "room.jpg").convert("L").resize((1600, 1200))
     Image.fromarray(257 * np.asarray(large, np.uint16)).save(tmp_path / "mine.png")  # 16 bits: more than is kept
@@ -114,23 +106,6 @@ def test_too_many_megabytes_are_refused_while_they_come(page, color, monkeypatch
     assert color(GALLERY / "sunset.jpg", "cnn")
     with pytest.raises(Exception, match="413|size"):
         color(GALLERY / "stream.jpg", "cnn")
-
-
-def test_two_at_once_are_colored_one_after_the_other(color, monkeypatch):
-    at_work, most = threading.Semaphore(1), []
-    real = demo.colorize
-
-    def alone(*args, **options):
-        most.append(at_work.acquire(blocking=False))
-        time.sleep(0.3)
-        at_work.release()
-        return real(*args, **options)
-
-    monkeypatch.setattr(demo, "colorize", alone)
-    with ThreadPoolExecutor(2) as two:
-        answers = list(two.map(color, [GALLERY / "fig.jpg", GALLERY / "dogs.jpg"]))
-    assert [written.name for _, _, written, _ in answers] == ["fig-color.jpg", "dogs-color.jpg"]
-    assert most == [True] * 4, "twice two pictures, never two at a time"
 
 
 def test_no_file_but_the_pages_own_can_be_asked_for(page):

@@ -112,18 +112,6 @@ def test_the_parameters_of_the_palette_stand_beside_the_table(profile):
     assert row["gain"] == pytest.approx(curve["gain"].item(), abs=1e-3)
 
 
-@pytest.mark.slow
-def test_run_twice_it_gives_the_same_bytes_and_trains_nothing(world, monkeypatch):
-    _, profile, path = world
-    before = path.read_bytes()
-    monkeypatch.setattr(runs, "_train", lambda *a: pytest.fail("trained again"))
-    assert page.build(profile).read_bytes() == before
-
-
-def test_cells_keep_what_would_end_them():
-    assert "<td>a | b &lt;c&gt;</td>" in page.as_html(pd.DataFrame({"x": ["a | b <c>"]}))
-
-
 def test_models_without_a_run_are_named(profile, tmp_path, monkeypatch):
     monkeypatch.setenv("G2G_OUTPUTS", str(tmp_path))
     text = pipeline.measure(profile).write(tmp_path)

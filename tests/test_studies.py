@@ -106,14 +106,6 @@ def test_a_diverged_run_is_a_row_without_numbers_and_does_not_stop_the_study(qui
     assert np.isfinite(table["gray_mae"]).all()
 
 
-@pytest.mark.slow
-def test_every_loss_trains(photos):
-    for name, recipe in studies.LOSSES.items():
-        short = dataclasses.replace(recipe, epochs=1, steps_per_epoch=1, batch_size=4)
-        run = studies.train(studies.Training("loss", name, short, 8), photos, get_profile("smoke"))
-        assert run is not None and run.recipe.loss == recipe.loss, name
-
-
 def test_measure_knows_gray_and_the_ground_truth(photos):
     ground_truth = photos_to_lab(np.asarray(photos.valid))[1]
     (best, _), (none, curve) = studies.measure(lambda L: ground_truth, photos), studies.measure(gray(), photos)

@@ -100,9 +100,6 @@ def interrupted(learn, epoch):
     return learn
 
 
-# ------------------------------------------------------------------------------------------------ the GAN
-
-
 def test_gan_step_equals_steps_written_by_hand(photos):
     L, ab = batch()
     g, d, learn = Generator(), discriminator(), small(photos, GAN, lambda_l1=10)
@@ -155,9 +152,6 @@ def test_d_judges_and_l1_is_computed_at_the_resolution_of_the_prediction(photos)
     one_step(learn, L, ab)
     assert shapes and all(shape == [(4, 1, 8, 8), (4, 2, 8, 8)] for shape in shapes)
     assert learn.terms["g_l1"].item() == pytest.approx(F.l1_loss(model.quarter(L), F.avg_pool2d(ab, 4)).item())
-
-
-# ------------------------------------------------------------------------------------- going on after a break
 
 
 EXTRAS = {"cnn": {"ema_decay": 0.9, "min_crop_side": 0.6, "sharpen": 2, "jitter": 0.2}, "unet": {"frozen_epochs": 2}}
@@ -247,9 +241,6 @@ def test_what_a_killed_process_left_half_written_is_swept(photos, tmp_path):
     assert not left.exists()
 
 
-# ------------------------------------------------------------------------------------------ what goes wrong
-
-
 def spoil_predictions(learn):
     learn.pred = learn.pred * math.nan
 
@@ -275,18 +266,10 @@ def test_out_of_memory_names_the_constant_and_a_value(photos, tmp_path):
         training.fit(learn, tmp_path)
 
 
-@pytest.mark.parametrize("batch_size", [1, 12, 100])
-def test_any_batch_size_trains(batch_size, photos, tmp_path):
-    assert len(training.fit(real(photos, "cnn", epochs=1, batch_size=batch_size), tmp_path)) == 1
-
-
 def test_training_never_opens_the_test_photos(photos, tmp_path, monkeypatch):
     forbidden = raising(AssertionError("the test photos were read in training"))
     monkeypatch.setattr(type(photos), "test", property(forbidden))
     training.fit(small(photos), tmp_path)
-
-
-# ------------------------------------------------------------------------------------------------ schedules
 
 
 def test_a_bar_counts_the_steps_that_are_left_and_each_epoch_is_a_line(photos, tmp_path, capsys, monkeypatch):
@@ -372,9 +355,6 @@ def test_jitter_moves_lightness_in_training_only(photos):
         assert (moved.mean((1, 2, 3)) - L.mean((1, 2, 3))).abs().max() <= 0.2 + 1e-6
 
 
-# ------------------------------------------------------------------------------------------------- averages
-
-
 def test_the_average_is_validated_and_kept(photos, tmp_path):
     learn = small(photos, UNET, epochs=2, ema_decay=0.9)
     history = training.fit(learn, tmp_path)
@@ -403,9 +383,6 @@ def test_an_average_is_the_weighted_sum_of_the_steps_and_waits_for_the_gpu_at_mo
     assert len(reads) <= 4
     second = 2 / 11 * 1 + 9 / 11 * 2  # after n averaged steps a fraction of (1 + n) / (10 + n) of the old stays
     assert average.module[0].weight.item() == pytest.approx(3 / 12 * second + 9 / 12 * 3)
-
-
-# ------------------------------------------------------------------------------------------- half precision
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])

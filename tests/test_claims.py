@@ -45,7 +45,7 @@ def verdicts(profile=PROFILE, epochs=20, brown=(10, 20), drop=(), n=200, externa
     "word, world, expected",
     [
         ("brownish", {}, "held"),
-        ("brownish", {"brown": (-20, -20)}, "cannot be told here"),  # no less brown than the truth: neither
+        ("brownish", {"brown": (-20, -20)}, "cannot be told here"),  # no less brown than the ground truth: neither
         ("brownish", {"cnn": {"colorfulness": 50}}, "did not hold"),
         ("grayish", {"unet": {"colorfulness": 10}}, "held"),
         ("grayish", {"unet": {"colorfulness": 35}}, "did not hold"),

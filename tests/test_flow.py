@@ -50,16 +50,16 @@ def test_schedules_begin_with_noise_end_with_data_and_sum_to_one(schedule, power
 
 
 @pytest.mark.parametrize("steps", [1, 2, 20])
-def test_samplers_with_a_perfect_predictor_return_the_truth(steps):
-    truth = torch.randn(5, 2, 4, 4).clamp(-3, 3)  # DDPM's sampler keeps its guesses within 4
+def test_samplers_with_a_perfect_predictor_return_the_data(steps):
+    data = torch.randn(5, 2, 4, 4).clamp(-3, 3)  # DDPM's sampler keeps its guesses within 4
     noise = torch.randn(5, 2, 4, 4)
 
     def noise_in(x, t):
         signal, level = cosine(t)
-        return (x - signal * truth) / level
+        return (x - signal * data) / level
 
-    torch.testing.assert_close(ddpm(noise_in, noise, steps), truth, atol=1e-4, rtol=0)
-    torch.testing.assert_close(euler(lambda x, t: (truth - x) / (1 - t), noise, steps), truth, atol=1e-4, rtol=0)
+    torch.testing.assert_close(ddpm(noise_in, noise, steps), data, atol=1e-4, rtol=0)
+    torch.testing.assert_close(euler(lambda x, t: (data - x) / (1 - t), noise, steps), data, atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
@@ -135,8 +135,8 @@ def test_it_learns_eight_photos_by_heart():
         model.loss(L, F.interpolate(ab, size=32)).backward()
         optimizer.step()
         schedule.step()
-    truth = F.interpolate(ab, size=32, mode="bilinear")
-    assert (predict(model, L) - truth).abs().mean() < 0.25 * truth.abs().mean()
+    ground_truth = F.interpolate(ab, size=32, mode="bilinear")
+    assert (predict(model, L) - ground_truth).abs().mean() < 0.25 * ground_truth.abs().mean()
 
 
 def test_a_flow_on_the_palette_as_class_and_report_train_it_comes_back_from_its_weights(photos, tmp_path):

@@ -26,7 +26,7 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def truth(photos):
+def ground_truth(photos):
     """(L, ab) of each training photo, as stored and mirrored."""
     array = np.array(photos.train)
     return photos_to_lab(array), photos_to_lab(np.ascontiguousarray(array[:, :, ::-1]))
@@ -39,18 +39,18 @@ def epoch(loader, number=None):
     return [torch.cat(part) for part in zip(*found, strict=True)]
 
 
-def identify(L, ab, truth):
+def identify(L, ab, ground_truth):
     """(photo, mirrored?) of each item of an epoch; fails if one is neither a photo nor its mirror image."""
-    known = torch.cat([torch.cat(planes, 1) for planes in truth]).flatten(1)  # as stored, then mirrored
+    known = torch.cat([torch.cat(planes, 1) for planes in ground_truth]).flatten(1)  # as stored, then mirrored
     found = torch.cat([L, ab], 1).flatten(1)
     distances = torch.cdist(found, known, compute_mode="donot_use_mm_for_euclid_dist")
     assert distances.amin(1).max() < 1e-3
     return [(index % N["train"], index // N["train"]) for index in distances.argmin(1).tolist()]
 
 
-def test_an_epoch_has_every_photo_once_and_flips_some(photos, truth):
+def test_an_epoch_has_every_photo_once_and_flips_some(photos, ground_truth):
     dls = dataloaders(photos, 8, device="cpu")
-    found = identify(*epoch(dls.train), truth)
+    found = identify(*epoch(dls.train), ground_truth)
     order, flips = zip(*found, strict=True)
     assert sorted(order) == list(range(37)) and list(order) != sorted(order)
     assert 8 < sum(flips) < 29
@@ -58,14 +58,14 @@ def test_an_epoch_has_every_photo_once_and_flips_some(photos, truth):
     assert any(0 < sum(flip) < 8 for flip in in_batches), "flips are drawn per photo, not per batch"
 
 
-def test_order_and_flips_are_new_in_each_epoch_and_the_same_for_the_same(photos, truth):
+def test_order_and_flips_are_new_in_each_epoch_and_the_same_for_the_same(photos, ground_truth):
     dls = dataloaders(photos, 8, device="cpu")
-    first, second = identify(*epoch(dls.train), truth), identify(*epoch(dls.train), truth)
+    first, second = identify(*epoch(dls.train), ground_truth), identify(*epoch(dls.train), ground_truth)
     assert dls.train.epoch == 2 and first != second
     assert dict(first) != dict(second), "flips change too"
-    assert identify(*epoch(dls.train, 0), truth) == first
-    assert identify(*epoch(dataloaders(photos, 8, device="cpu").train, 1), truth) == second
-    assert identify(*epoch(dataloaders(photos, 8, seed=1, device="cpu").train), truth) != first
+    assert identify(*epoch(dls.train, 0), ground_truth) == first
+    assert identify(*epoch(dataloaders(photos, 8, device="cpu").train, 1), ground_truth) == second
+    assert identify(*epoch(dataloaders(photos, 8, seed=1, device="cpu").train), ground_truth) != first
     dls.train.one_batch()
     assert dls.train.epoch == 1, "a look at one batch is no epoch"
 
@@ -121,9 +121,9 @@ def test_crops_and_sharpness_follow_from_seed_and_epoch_and_spare_validation(pho
     assert torch.equal(epoch(changed.valid)[0], epoch(plain.valid)[0])
 
 
-def test_steps_make_a_short_epoch_of_other_photos_each_time(photos, truth):
+def test_steps_make_a_short_epoch_of_other_photos_each_time(photos, ground_truth):
     dls = dataloaders(photos, 8, device="cpu", steps_per_epoch=2)
     assert len(dls.train) == 2 and len(dls.valid) == 1 and len(dls.loaders) == 2, "validation sees all its photos"
-    drawn = [sorted(i for i, _ in identify(*epoch(dls.train), truth)) for _ in range(3)]
+    drawn = [sorted(i for i, _ in identify(*epoch(dls.train), ground_truth)) for _ in range(3)]
     assert all(len(set(photos_of_one)) == 16 for photos_of_one in drawn) and drawn[0] != drawn[1] != drawn[2]
     assert len(dataloaders(photos, 8, device="cpu", steps_per_epoch=99).train) == 5, "there are no more than all"

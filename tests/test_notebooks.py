@@ -135,13 +135,18 @@ def test_an_address_changed_in_one_place_reaches_badge_and_cell(monkeypatch):
     assert stamp.stamp_text("https://old.github.io/name/color/") == "https://ada.github.io/color/color/"
 
 
-def test_a_failing_notebook_is_reported_by_cell(tmp_path):
-    """`make run` stops with an account of what failed, and keeps what came before."""
-    cells = [nbformat.v4.new_code_cell(source) for source in ("print('fine')", "1 / 0", "print('not run')")]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "01_x.ipynb")
-    done, failure = execute.execute(tmp_path / "01_x.ipynb")
+def test_a_failing_notebook_is_reported_by_cell_and_ends_the_one_beside_it(tmp_path, monkeypatch):
+    paths = {"01_x": ("print('fine')", "1 / 0", "print('not run')"), "02_y": ("import time; time.sleep(600)",)}
+    for name, sources in paths.items():
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / f"{name}.ipynb")
+    monkeypatch.setenv("G2G_PROFILE", "smoke")
+    results = execute.executed([tmp_path / f"{name}.ipynb" for name in paths], at_once=2)
+    _, done, failure = next(results)
     assert failure.startswith("01_x.ipynb, code cell 2:") and "ZeroDivisionError" in failure
     assert done.cells[0].outputs[0].text == "fine\n"
+    with pytest.raises(SystemExit, match="stopped: 01_x.ipynb failed"):
+        next(results)
 
 
 SETUP_STUB = "def setup(profile, use_drive):\n    print('setup', profile, use_drive, __file__)\n"

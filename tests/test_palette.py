@@ -39,20 +39,20 @@ def test_bins_are_a_grid_over_what_srgb_can_show():
 
 
 def test_soft_targets_against_values_worked_out_by_hand():
-    shares = soft_targets(plane(2.0, 4.0))[0, :, 0, 0]
+    fractions = soft_targets(plane(2.0, 4.0))[0, :, 0, 0]
     # squared distances to the five nearest: (0,0) 20, (0,10) 40, (10,0) 80, (10,10) 100, (-10,0) 160
     expected = torch.exp(-torch.tensor([20.0, 40.0, 80.0, 100.0, 160.0]) / 50)
     expected = expected / expected.sum()
     places = [index(0, 0), index(0, 10), index(10, 0), index(10, 10), index(-10, 0)]
-    torch.testing.assert_close(shares[places], expected)
-    assert (shares > 0).sum() == 5
+    torch.testing.assert_close(fractions[places], expected)
+    assert (fractions > 0).sum() == 5
 
 
 def test_targets_sum_to_one_everywhere_even_beyond_the_gamut():
     ab = torch.rand(3, 2, 16, 16) * 2.4 - 1.2
-    shares = soft_targets(ab)
-    assert shares.shape == (3, 260, 16, 16) and shares.isfinite().all()
-    torch.testing.assert_close(shares.sum(1), torch.ones(3, 16, 16))
+    fractions = soft_targets(ab)
+    assert fractions.shape == (3, 260, 16, 16) and fractions.isfinite().all()
+    torch.testing.assert_close(fractions.sum(1), torch.ones(3, 16, 16))
 
 
 def test_the_mean_of_the_targets_is_the_color():
@@ -118,9 +118,9 @@ def test_without_rebalancing_the_class_weights_are_divided_out(net):
     net.class_weights = torch.linspace(0.2, 5, 260)
     logits = net.logits(L)
     net.temperature, net.rebalancing = 1.0, 0.0
-    shares = logits.softmax(1) / net.class_weights.view(1, -1, 1, 1)
-    shares = shares / shares.sum(1, keepdim=True)
-    expected = torch.einsum("bqhw,qc->bchw", shares, bins()) / lab.AB_SCALE
+    fractions = logits.softmax(1) / net.class_weights.view(1, -1, 1, 1)
+    fractions = fractions / fractions.sum(1, keepdim=True)
+    expected = torch.einsum("bqhw,qc->bchw", fractions, bins()) / lab.AB_SCALE
     torch.testing.assert_close(net(L), F.interpolate(expected, size=64, mode="bilinear"))
     net.rebalancing = 1.0
     assert not torch.allclose(net(L), F.interpolate(expected, size=64, mode="bilinear"), atol=1e-4)
@@ -132,12 +132,12 @@ SCOPE = {"torch": torch, "F": F, "math": math, "DEVICE": "cpu", "bins": bins()}
 
 def test_two_thousand_draws_at_a_pixel_match_its_softmax():
     logits = torch.full((260,), -30.0)
-    shares = torch.tensor([0.5, 0.3, 0.15, 0.05])
-    logits[:4] = shares.log()
+    fractions = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    logits[:4] = fractions.log()
     noise = torch.cat([gumbel_noise(500, 2, 2, 1.5, seed)[:, :, 0, 1] for seed in range(4)])
     drawn = (logits + noise).argmax(1)
     found = torch.bincount(drawn, minlength=260)[:4] / len(drawn)
-    assert (found - shares).abs().max() < 0.035  # three standard errors of a share of one half
+    assert (found - fractions).abs().max() < 0.035  # three standard errors of a fraction of one half
 
 
 def test_it_starts_from_the_unet_and_knows_the_prior(photos):

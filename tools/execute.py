@@ -1,6 +1,6 @@
 """Execute notebooks with this Python, one fresh kernel each.
 
-    run           (make run)        all, in order; copies in outputs/<profile>/notebooks
+    run           (make run)        all, in order, in smoke two at a time; copies in outputs/<profile>/notebooks
     save [01 ..]  (make notebooks)  the same into notebooks/*.ipynb, with outputs fit to be committed
 
 The profile is smoke unless G2G_PROFILE is set.
@@ -14,10 +14,12 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import nbformat
+import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
@@ -60,8 +62,8 @@ def execute(path: Path, python=sys.executable, env: dict | None = None):
         client.execute(env=env or dict(os.environ), cleanup_kc=True)  # the kernel ends with the notebook
     except CellExecutionError as error:
         return notebook, f"{path.name}, code cell {client.code_cells_executed}:\n{ANSI.sub('', str(error)).strip()}"
-    except DeadKernelError:  # nbclient answers Ctrl-C in this way, too
-        return notebook, f"{path.name}, after code cell {client.code_cells_executed}: interrupted, or out of memory"
+    except DeadKernelError:
+        return notebook, f"{path.name}, after code cell {client.code_cells_executed}: its kernel died; out of memory?"
     return notebook, None
 
 
@@ -117,23 +119,40 @@ def tidy(notebook: nbformat.NotebookNode, outputs: Path, cache: Path) -> None:
                 data[kind] = clean(data[kind], outputs, cache)
 
 
-def executed(paths: list[Path]):
-    """Execute in order; yields (path, notebook, failure) of each and exits after the first failure."""
+def timed(path: Path):
+    """What `execute` returns, and the seconds that it took."""
+    print(f"{path.stem} ...", flush=True)
+    began = time.time()
+    return *execute(path), time.time() - began
+
+
+def executed(paths: list[Path], at_once: int = 1):
+    """Execute in order, `at_once` at a time; yields (path, notebook, failure), exits after the first failure."""
     print(f"profile {os.environ['G2G_PROFILE']}, {len(paths)} notebooks", flush=True)
-    for number, path in enumerate(paths, 1):
-        print(f"[{number}/{len(paths)}] {path.stem} ...", flush=True)
-        began = time.time()
-        notebook, failure = execute(path)
-        yield path, notebook, failure
-        if failure:
-            sys.exit(f"\n{failure}\n\nstopped: {path.name} failed")
-        print(f"[{number}/{len(paths)}] {path.stem}: {(time.time() - began) / 60:.1f} min", flush=True)
+    with ThreadPoolExecutor(at_once) as pool:
+        results = pool.map(timed, paths)
+        try:
+            for number, (path, (notebook, failure, seconds)) in enumerate(zip(paths, results, strict=True), 1):
+                yield path, notebook, failure
+                if failure:
+                    sys.exit(f"\n{failure}\n\nstopped: {path.name} failed")
+                print(f"[{number}/{len(paths)}] {path.stem}: {seconds / 60:.1f} min", flush=True)
+        except KeyboardInterrupt:
+            sys.exit("interrupted; what was executed is kept")
+        finally:  # after a failure or Ctrl-C nothing goes on
+            pool.shutdown(wait=False, cancel_futures=True)
+            for kernel in psutil.Process().children():
+                kernel.kill()
 
 
 def run() -> None:
     outputs = get_profile().outputs
     (outputs / "notebooks").mkdir(parents=True, exist_ok=True)
-    for path, notebook, _ in executed(stamp.notebooks(solutions=False)):
+    at_once = 1
+    if os.environ["G2G_PROFILE"] == "smoke":  # whose trainings are short: two at a time, each on half of the cores
+        at_once = 2
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // 2)))
+    for path, notebook, _ in executed(stamp.notebooks(solutions=False), at_once):
         save_atomic(partial(nbformat.write, notebook), outputs / "notebooks" / path.name)
     print(f"\nwritten under {outputs}:")
     for folder in sorted(outputs.glob("*/")):

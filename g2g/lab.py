@@ -4,7 +4,6 @@ Formulas: IEC 61966-2-1 for sRGB, CIE 15 for L*a*b*; matrix and white point are 
 Each function raises ValueError for another shape or dtype than its docstring names.
 """
 
-
 import numpy as np
 import torch
 from torch import Tensor

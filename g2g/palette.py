@@ -23,11 +23,13 @@ REBALANCING = 0.5  # of the pretrained palette: at 0.75 and 1, surfaces of any c
 def bins():
     """The points of a grid on the ab plane to which some color of sRGB is nearest: (Q,2), a* and b*.
 
-    The colors tried are those of a cube of 52³. Zhang et al. list 313 points, some of them beyond what sRGB shows.
+    The colors tried are those on the surface of a cube of 52³: the ones inside add no bin. Zhang et al. list 313,
+    some of them beyond what sRGB shows.
     """
     steps = torch.linspace(0, 1, 52, dtype=torch.float64)
-    cube = torch.cartesian_prod(steps, steps, steps).T  # (3,N)
-    _, a, b = lab.rgb_to_lab(cube[:, None])
+    cube = torch.cartesian_prod(steps, steps, steps)
+    surface = cube[((cube == 0) | (cube == 1)).any(dim=1)].T  # (3,N)
+    _, a, b = lab.rgb_to_lab(surface[:, None])
     nearest = (torch.stack([a.flatten(), b.flatten()], dim=1) / GRID).round()
     return GRID * nearest.unique(dim=0).float()
 

@@ -130,8 +130,8 @@ def run_id(recipe: Recipe, photos_hash: str, init_id: str | None = None) -> str:
     return f"{recipe.model}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def _read_run(folder: Path) -> Run | None:
-    """The finished run in a folder; None without a record."""
+def read_run(folder: Path) -> Run | None:
+    """The finished run in `outputs/PROFILE/runs/ID`, say; None without one, ValueError for a damaged record."""
     try:
         record = json.loads((folder / "run.json").read_text())
         if not 0 < record["size"] < 10_000:
@@ -146,17 +146,6 @@ def _read_run(folder: Path) -> Run | None:
         ) from error
 
 
-def finished_runs(profile: Profile | str | None = None) -> dict[str, Run]:
-    """The finished runs in the outputs of a profile, by id."""
-    found = {}
-    for path in sorted(get_profile(profile).outputs.glob("runs/*/run.json")):
-        try:
-            found[path.parent.name] = _read_run(path.parent)
-        except ValueError as error:
-            print(f"left out: {error}")
-    return found
-
-
 def find_run(recipe: Recipe, photos, profile: Profile, init_run: Run | None = None) -> Run | None:
     """The finished run of exactly this recipe on exactly these photos, else the published one, None without either.
 
@@ -167,13 +156,13 @@ def find_run(recipe: Recipe, photos, profile: Profile, init_run: Run | None = No
         if init_run is None:
             return None
     name = run_id(recipe, photos.hash, init_run and init_run.id)
-    return _read_run(profile.outputs / "runs" / name) or _find_published(name)
+    return read_run(profile.outputs / "runs" / name) or _find_published(name)
 
 
 def published() -> dict[str, Run]:
     """The runs whose numbers the course publishes, by model: history and record from `results/`, without weights."""
     for name in PUBLISHED:
-        found = {model: _read_run(repo_root() / "results" / name / model) for model in MODELS}
+        found = {model: read_run(repo_root() / "results" / name / model) for model in MODELS}
         found = {model: run for model, run in found.items() if run}
         if found:
             return found
@@ -273,7 +262,7 @@ def load_or_train(
     folder = profile.outputs / "runs" / run_id(recipe, photos.hash, init_run and init_run.id)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder):  # a second process waits here, then finds the first one's run
-        run = _read_run(folder) or (_find_published(folder.name) if pretrained else None)
+        run = read_run(folder) or (_find_published(folder.name) if pretrained else None)
         if run is None:
             return _train(recipe, photos, profile, init_run, folder)
     how = "came with the clone, in half precision" if run.is_published else "is there"
@@ -316,4 +305,4 @@ def _train(recipe, photos, profile, init_run, folder):
     shutil.rmtree(part, ignore_errors=True)
     shutil.move(work, part)  # from one disk to another it may take a while
     os.replace(part, folder)
-    return _read_run(folder)
+    return read_run(folder)

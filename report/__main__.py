@@ -24,13 +24,16 @@ def _publish(args):
 
 
 def _save_pretrained(args):
-    from g2g.runs import finished_runs
+    from g2g.profiles import get_profile
+    from g2g.runs import read_run
     from report.publish import save_pretrained
 
-    found = finished_runs(args.profile)
-    if args.run not in found:
-        raise ValueError(f"no finished run {args.run!r}; there are: {', '.join(found) or 'none'}")
-    print(save_pretrained(found[args.run], args.name))
+    folder = get_profile(args.profile).outputs / "runs" / args.run
+    run = read_run(folder)
+    if run is None:
+        there = ", ".join(sorted(path.name for path in folder.parent.glob("*-*/"))) or "none"
+        raise ValueError(f"no finished run {args.run!r}; there are: {there}")
+    print(save_pretrained(run, args.name))
 
 
 def _study(args):

@@ -171,9 +171,9 @@ MEASURES = {
     # app, report and tools 2,100 lines, tests 5,600
     [
         ("g2g", "modules", 18),
-        ("g2g", "lines", 3675),
+        ("g2g", "lines", 3665),
         ("g2g", "nodes per code line", 12.4),
-        ("app report tools", "lines", 2637),
+        ("app report tools", "lines", 2640),
         ("app report tools", "nodes per code line", 11.8),
         ("tests", "lines", 5600),
     ],

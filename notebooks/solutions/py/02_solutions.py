@@ -166,9 +166,10 @@ figures.qualitative_grid(columns | {"ground_truth": gallery})
 # Compare the two rows of the table, and each with gray's. Expect each network to be ahead by its own measure: MAE is what L1
 # minimizes, so it is no neutral judge between the two.
 #
-# In the saved run of `cpu` both beat gray. L1 has the lower MAE (0.0853 against 0.0871), and L2 is more colorful (13.8 against
-# 8.6). In the pictures that is hard to see: both networks leave the meadow and the mountains nearly gray, with a brownish tint
-# below. L2 adds a little blue to rocks and trees and a faint violet at the top of the sky. In `smoke` both are far worse than gray.
+# In the saved run of `cpu` both beat gray. L1 has the lower MAE (0.0848 against 0.0862), and L2 is more colorful (14.0 against
+# 8.4). In the pictures that is hard to see: both networks leave the meadow and the mountains nearly gray, with a brownish tint
+# below. L2 adds a little blue to the rocks and trees of the first photograph and to the sky of the second. In `smoke` both are
+# far worse than gray.
 #
 # Neither loss cures dull colors, because the mean of many possible colors lies about as close to gray as their median. The
 # remedies of later chapters are a loss that asks for plausible colors (chapter 4), a distribution over colors in place of one
@@ -196,7 +197,7 @@ pd.DataFrame(rows, ["run", "parameters", "validation L1", "gray"]).T
 # Half the width leaves about a quarter of the parameters, because a convolution has one set of weights for each *pair* of an
 # input and an output channel. The two runs have different names, so neither has overwritten the other.
 #
-# In the saved run of `cpu` the wider one is 6.3% below gray and the narrower one 4.8%. In `smoke` neither beats gray, and the
+# In the saved run of `cpu` the wider one is 6.0% below gray and the narrower one 4.8%. In `smoke` neither beats gray, and the
 # difference between them means nothing.
 #
 # So short a training says which network learns *faster* at this learning rate. Which of them ends lower is another question,

@@ -269,8 +269,8 @@ pd.DataFrame(rows).T.rename_axis("real colors preferred to")
 # The column to read is *mirrored*: 50% is guessing, and a D that compares the colors with L should be well above. The row
 # *taught as before* is the control, which shows what more training alone would have done.
 #
-# In the saved run of `cpu` the D that was taught with wrong pairs prefers the photo's own colors to mirrored ones on 75% of the
-# photos, the control on 38%, and it still recognizes the cGAN's colors (89%). Colors of another photo it rejects on 59%, little
+# In the saved run of `cpu` the D that was taught with wrong pairs prefers the photo's own colors to mirrored ones on 70% of the
+# photos, the control on 40%, and it still recognizes the cGAN's colors (81%). Colors of another photo it rejects on 55%, little
 # more than by guessing. In `smoke` there are two validation photos, and the numbers mean nothing.
 #
 # Colors of another photo can be harder to reject than one might think: patches are small, and many photos have a sky above and

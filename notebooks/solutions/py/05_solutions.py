@@ -191,7 +191,7 @@ print("first seed minus second, photo by photo: {:.4f} ({:.4f} to {:.4f})".forma
 # its interval excludes zero, the *same recipe* is "significantly better" than itself: the photos show that one trained network is
 # better than another, and the seed is the only reason.
 #
-# In the saved run of `cpu` the spread of the means is a quarter of the width of one row's interval. But the photos are the same for
+# In the saved run of `cpu` the spread of the means is a fifth of the width of one row's interval. But the photos are the same for
 # all three seeds, and photo by photo the first is surely better than the second: the interval excludes zero.
 #
 # So a claim about **two trained networks** needs the paired interval over photos. A claim about **two methods** needs several seeds

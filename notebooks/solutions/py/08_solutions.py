@@ -121,7 +121,7 @@ print(f"interaction {interaction:+.4f}, margin {studies.margin(base['mae'], 1, 1
 # If the interaction exceeds the margin, no plan that changes one factor at a time could have predicted the fourth corner,
 # because it never goes there. If it does not, the question stays open at this number of seeds.
 #
-# In the saved run of `cpu` the interaction is −0.0014, and it exceeds the margin of 0.0012, if only just: the fourth corner is
+# In the saved run of `cpu` the interaction is −0.0013, and it exceeds the margin of 0.0012, if only just: the fourth corner is
 # better than the other three predict. One more seed of each could still change that. In `smoke` the last row is measured on two
 # crops after a single step and means nothing.
 #
@@ -157,9 +157,9 @@ figures.qualitative_grid(pictures | {"ground_truth": gallery})
 # different colorings satisfy it, and no term of the loss asks for the one of *this* photo. A row whose MAE is above gray's has
 # colors that are worse than none.
 #
-# In the saved run of `cpu`, λ = 0 is nearly three times as colorful as λ = 30, and its MAE of 0.1303 is far above gray's 0.0894. It
-# makes the meadow a strong green, as it should be, but the trees and the foot of the mountains, too. A teal strip runs along the
-# right border, a blue stain lies in the middle of the trees, and the gray table under the plate turns green.
+# In the saved run of `cpu`, λ = 0 is nearly three times as colorful as λ = 30, and its MAE of 0.1243 is far above gray's 0.0894. It
+# makes the meadow an olive green, but the left border, too, and in the second photograph the bowl and the gray table. A blue stain
+# lies on the trees and the mountain behind them, the lower right corner is teal, and the sky turns greenish toward both sides.
 #
 # ## 3. How many seeds?
 #

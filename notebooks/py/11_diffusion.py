@@ -539,8 +539,8 @@ samples[list(columns)].rename(columns=columns).round(4)
 # Only the first noise is random. The library makes it from the seed and the photo, else all photos of a folder would get much the
 # same tint.
 #
-# Draw for yourself (a slider in Colab). With seed 7 the speaker turns green, and there are red stains under the table and in the
-# stream.
+# Draw for yourself (a slider in Colab). With seed 7 the speaker turns green, there are red stains under the table and in the
+# stream, and bright green ones on its rocks.
 
 # %%
 model.seed = 7  # @param {type:"slider", min:0, max:99, step:1}
@@ -614,8 +614,8 @@ plt.show()
 # </details>
 #
 # Guidance does something else, too. With g = 2 most of the stains of g = 0.5 are gone from slope, plate, and table. The blue of
-# the sky becomes stronger, but so do wrong colors: the rocks, which are gray in truth, turn bright green. The colors of the fig
-# hardly become stronger.
+# the sky becomes stronger, but so do wrong colors: the rocks, which are gray in truth, turn bright green. The foreground
+# of the mountains is red with each g. The colors of the fig hardly become stronger.
 #
 # ## 11.9 The published run, and the library
 

@@ -122,7 +122,8 @@ def test_it_listens_to_this_machine_alone(page):
 
 
 SESSION = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores Ctrl-C
 def watch(event, args):
     if event in ("socket.connect", "socket.getaddrinfo"):
         host = args[1][0] if event == "socket.connect" else args[0]
